@@ -1,0 +1,26 @@
+"""What a run is made from: frozen settings, recipes that fix them, and the fingerprint that names them."""
+
+from normbench.config.machine import MachineConfig
+from normbench.config.recipes import Recipe, load_recipe, recipe_names, recipe_path
+from normbench.config.settings import (
+    MAX_EPOCHS,
+    PARAMETER_BUDGET,
+    DataConfig,
+    NetworkConfig,
+    RunConfig,
+    TrainingConfig,
+)
+
+__all__ = [
+    "MAX_EPOCHS",
+    "PARAMETER_BUDGET",
+    "DataConfig",
+    "MachineConfig",
+    "NetworkConfig",
+    "Recipe",
+    "RunConfig",
+    "TrainingConfig",
+    "load_recipe",
+    "recipe_names",
+    "recipe_path",
+]

@@ -1,0 +1,34 @@
+"""Machine settings: where things lie and what runs them. They never move a number by intent."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from normbench.config.settings import Frozen
+from normbench.config.validation import validated
+
+DeviceName = Literal["auto", "cuda", "mps", "cpu"]
+
+
+class MachineConfig(Frozen):
+    """Flag, else `NORMBENCH_*`, else the default; science settings never come from the environment."""
+
+    data_dir: Path | None = None
+    device: DeviceName = "auto"
+    out: Path = Path("runs")
+    offline: bool = False
+    mirror: str | None = None
+    """Address of a copy of `cifar-10-python.tar.gz`; its MD5 is checked as the original's is."""
+    force: bool = Field(False, description="redo runs that are already done")
+
+    @classmethod
+    def resolve(cls, given: dict[str, object]) -> "MachineConfig":
+        """Settings from the flags that were given (no None among them) and the environment."""
+        environment: dict[str, object] = {
+            name: os.environ[key]
+            for name in ("data_dir", "device", "out", "offline", "mirror")
+            if os.environ.get(key := f"NORMBENCH_{name.upper()}")
+        }
+        return validated(cls, environment | given, "flags and NORMBENCH_* variables")

@@ -1,0 +1,130 @@
+"""Recipes: named TOML files that fix every training setting, for all norms or one by one."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from normbench.config.settings import DataConfig, Frozen, NetworkConfig, RunConfig, TrainingConfig
+from normbench.config.validation import validated
+from normbench.errors import UsageError, nearest, unknown
+
+PER_NORM_KEYS = frozenset({"lr", "weight_decay", "groups"})
+
+
+class Recipe(Frozen):
+    """Every setting of an experiment; `norm` holds what one norm sets differently, found by equal search."""
+
+    norms: tuple[str, ...] = ("bn", "gn", "ln")
+    seeds: int = Field(1, ge=1)
+    seed: int = Field(0, ge=0)
+    groups: int = Field(4, ge=1)
+    deterministic: bool = False
+    network: NetworkConfig = NetworkConfig()
+    data: DataConfig = DataConfig()
+    training: TrainingConfig = TrainingConfig()
+    norm: dict[str, dict[str, float]] = {}
+
+    def run(self, norm: str, seed: int, **extra: Any) -> RunConfig:
+        """The run of one norm and seed: the recipe's settings, then those under `[norm.NAME]`."""
+        own = self.norm.get(norm, {})
+        training = self.training.model_dump() | {k: v for k, v in own.items() if k != "groups"}
+        settings = {
+            "groups": int(own.get("groups", self.groups)),
+            "deterministic": self.deterministic,
+        } | extra
+        return validated(
+            RunConfig,
+            {"norm": norm, "seed": seed, "network": self.network, "data": self.data, "training": training}
+            | settings,
+            "settings",
+        )
+
+
+def recipe_folder() -> Path:
+    """The folder of the recipes that come with normbench: in the wheel, else at the top of the checkout."""
+    package = Path(__file__).parent.parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def recipe_names() -> list[str]:
+    """Names that `--config` takes, besides any TOML file's path."""
+    return sorted(path.stem for path in recipe_folder().glob("*.toml"))
+
+
+def recipe_path(name: str) -> Path:
+    """The file of a recipe's name, or of a path to a TOML file.
+
+    Raises:
+        UsageError: There is neither a recipe nor a file of that name.
+    """
+    if name in recipe_names():
+        return recipe_folder() / f"{name}.toml"
+    path = Path(name)
+    if path.suffix == ".toml" or path.parent != Path():
+        if path.is_file():
+            return path
+        raise UsageError(
+            f"no recipe file at {path}", f"Recipes that come along: {', '.join(recipe_names())}."
+        )
+    raise unknown("recipe", name, recipe_names())
+
+
+def recipe_header(path: Path) -> str:
+    """The comment at the head of a recipe: what it is for and what it reaches."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.removeprefix("#").strip())
+    return "\n".join(lines)
+
+
+def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
+    """Read a recipe and lay overrides over it: nested as the TOML is, `{"training": {"lr": 0.1}}`.
+
+    An override of a per-norm key (`lr`, `weight_decay`, `groups`) wins over `[norm.NAME]` too: a flag beats
+    the file, whichever line of the file it was.
+    """
+    path = recipe_path(name)
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    _check_per_norm(settings, path)
+    overrides = overrides or {}
+    given = _leaves(overrides)
+    for own in settings.get("norm", {}).values():
+        for key in given & own.keys():
+            del own[key]
+    return validated(Recipe, _merge(settings, overrides), str(path))
+
+
+def _check_per_norm(settings: dict[str, Any], path: Path) -> None:
+    sections = settings.get("norm", {})
+    if not isinstance(sections, dict) or not all(isinstance(own, dict) for own in sections.values()):
+        raise UsageError(f"{path}: settings of one norm stand under [norm.NAME]")
+    for norm, own in sections.items():
+        for key in own:
+            if key not in PER_NORM_KEYS:
+                raise UsageError(f"{path}: unknown key '{key}' in [norm.{norm}]", nearest(key, PER_NORM_KEYS))
+
+
+def _leaves(settings: dict[str, Any]) -> set[str]:
+    return {
+        leaf
+        for key, value in settings.items()
+        for leaf in (_leaves(value) if isinstance(value, dict) else {key})
+    }
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged

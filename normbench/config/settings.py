@@ -1,0 +1,96 @@
+"""The science of a run as frozen models: network, data, training, norm and seed."""
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_EPOCHS = 20
+PARAMETER_BUDGET = 50_000
+
+Activation = Literal["relu", "silu", "gelu", "leaky_relu", "elu", "tanh"]
+Init = Literal["torch", "kaiming", "xavier"]
+Schedule = Literal["step", "constant", "cosine", "onecycle"]
+
+
+class Frozen(BaseModel):
+    """Settings that cannot be changed after they are made, and refuse keys they do not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NetworkConfig(Frozen):
+    """How the network is built; each field applies to every norm alike."""
+
+    name: str = "c10"
+    widths: tuple[int, ...] | None = None
+    """Output channels per block, first to last; None takes the network's own."""
+    residual: bool = True
+    """Residual adds inside the second and third stage (`c10` only)."""
+    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    activation: Activation = "relu"
+    block: Literal["plain", "depthwise"] = "plain"
+    """`plain`: one 3x3 convolution; `depthwise`: 3x3 per channel, then 1x1 (`c10` only)."""
+    init: Init = "kaiming"
+    multiplier: int = Field(2, ge=1)
+    """Factor on every width (`lnet` only)."""
+
+
+class DataConfig(Frozen):
+    """Which images are trained on, and how they are augmented."""
+
+    name: Literal["auto", "cifar10", "digits"] = "cifar10"
+    subset: int | None = Field(None, ge=1)
+    """Number of training images, classes balanced; None takes all."""
+    val_split: float = Field(0.0, ge=0.0, lt=1.0)
+    """Fraction of the training images held out for validation."""
+    crop_padding: int = Field(4, ge=0, le=16)
+    """Black pixels around an image before the random crop; 0 turns cropping off."""
+    flip: bool = True
+    """Mirror half of the training images left to right, where the data set allows it."""
+
+
+class TrainingConfig(Frozen):
+    """SGD, its schedule and its loss."""
+
+    epochs: int = Field(20, ge=1, le=MAX_EPOCHS)
+    batch_size: int = Field(128, ge=1)
+    lr: float = Field(0.1, gt=0.0)
+    momentum: float = Field(0.9, ge=0.0, lt=1.0)
+    nesterov: bool = True
+    weight_decay: float = Field(5e-4, ge=0.0)
+    """L2 penalty on every parameter, as SGD adds it to the gradient."""
+    l1: float = Field(0.0, ge=0.0)
+    """Factor on the sum of absolute weights, added to the loss."""
+    schedule: Schedule = "step"
+    step_size: int = Field(6, ge=1)
+    """Epochs between two steps of StepLR."""
+    gamma: float = Field(0.2, gt=0.0, le=1.0)
+    """Factor on the learning rate at each step of StepLR."""
+    label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """`auto`: bfloat16 autocast on CUDA, float32 elsewhere."""
+
+
+class RunConfig(Frozen):
+    """One training of one network with one norm and one seed."""
+
+    norm: str
+    """A registered name, `package.module:factory` or `file.py:factory`, each optionally with `+ws`."""
+    groups: int = Field(4, ge=1)
+    """Channel groups of GroupNorm (`gn` only)."""
+    seed: int = Field(0, ge=0)
+    network: NetworkConfig = NetworkConfig()
+    data: DataConfig = DataConfig()
+    training: TrainingConfig = TrainingConfig()
+    norm_source: str | None = None
+    """SHA-256 of the file a norm of the user's own comes from: another source is another run."""
+    max_params: int = Field(PARAMETER_BUDGET, ge=1)
+    deterministic: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the settings that can move a number; the budget is not one of them."""
+        science = self.model_dump(mode="json", exclude={"max_params"})
+        return hashlib.sha256(json.dumps(science, sort_keys=True).encode()).hexdigest()
