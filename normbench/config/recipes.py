@@ -24,7 +24,7 @@ class Recipe(Frozen):
     network: NetworkConfig = NetworkConfig()
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
-    norm: dict[str, dict[str, float]] = {}
+    norm: dict[str, dict[str, float]] = Field(default_factory=dict)
 
     def run(self, norm: str, seed: int, **extra: Any) -> RunConfig:
         """The run of one norm and seed: the recipe's settings, then those under `[norm.NAME]`."""
