@@ -1,0 +1,96 @@
+"""From a network config and a norm to an initialised network."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn.parameter import UninitializedParameter
+
+from normbench import randomness
+from normbench.config import NetworkConfig
+from normbench.errors import NormbenchError, UsageError, unknown
+from normbench.networks.c10 import C10, C10_WIDTHS
+from normbench.networks.dwnet import DWNET_WIDTHS, dwnet, lnet
+from normbench.norms import Norm
+
+IMAGE_SHAPE = (3, 32, 32)
+
+NETWORKS: dict[str, tuple[Callable[[Norm, NetworkConfig, int], nn.Module], tuple[int, ...]]] = {
+    "c10": (C10, C10_WIDTHS),
+    "dwnet": (dwnet, DWNET_WIDTHS),
+    "lnet": (lnet, DWNET_WIDTHS),
+}
+
+
+def default_widths(name: str) -> tuple[int, ...]:
+    """Output channels per block of a network, first to last, before any multiplier."""
+    if name not in NETWORKS:
+        raise unknown("network", name, NETWORKS)
+    return NETWORKS[name][1]
+
+
+def build(config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0) -> nn.Module:
+    """The network, initialised from the seed's own stream; torch's global random state is left as it was.
+
+    Args:
+        config: Which network, and its settings.
+        norm: What follows every convolution but the classifier.
+        classes: Outputs of the classifier.
+        seed: Same seed, same weights.
+
+    Raises:
+        UsageError: The network is unknown, its widths do not fit, or the norm cannot be built or run in it.
+    """
+    expected = len(default_widths(config.name))
+    if config.widths is not None and len(config.widths) != expected:
+        raise UsageError(
+            f"{config.name} has {expected} blocks, but {len(config.widths)} widths are given",
+            f"Its own are {list(default_widths(config.name))}.",
+        )
+    with torch.random.fork_rng(devices=[]):
+        randomness.seed_global(seed, "init")
+        network = NETWORKS[config.name][0](norm, config, classes)
+        _initialise(network, config)
+        _try_out(network, norm, classes)
+    return network
+
+
+def _initialise(network: nn.Module, config: NetworkConfig) -> None:
+    """Draw the weights of every convolution and linear layer; torch's own draw stands for `torch`."""
+    if config.init == "torch":
+        return
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            if config.init == "kaiming":
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            else:
+                nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def _try_out(network: nn.Module, norm: Norm, classes: int) -> None:
+    """Run one blank image: lazy norms learn their shape, and a norm that cannot run says so at once."""
+    network.eval()
+    try:
+        with torch.no_grad():
+            scores = network(torch.zeros(1, *IMAGE_SHAPE))
+    except NormbenchError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"norm '{norm.name}' fails in the network: {type(error).__name__}: {error}",
+            "A norm maps (N, C, H, W) to (N, C, H, W).",
+        ) from error
+    network.train()
+    if scores.shape != (1, classes):
+        raise UsageError(
+            f"norm '{norm.name}' changes the shape: the network gives {tuple(scores.shape)} scores",
+            "A norm maps (N, C, H, W) to (N, C, H, W).",
+        )
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Trainable parameters of a built network."""
+    parameters = (p for p in network.parameters() if p.requires_grad)
+    return sum(p.numel() for p in parameters if not isinstance(p, UninitializedParameter))

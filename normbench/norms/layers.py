@@ -1,0 +1,91 @@
+"""Norms that torch does not have in this shape, and the weight-standardized convolution.
+
+Every module maps (N, C, H, W) to (N, C, H, W).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import Parameter, UninitializedParameter
+
+
+class ChannelLayerNorm(nn.Module):
+    """LayerNorm over the channels of each position, as ConvNeXt uses it (arXiv:2201.03545).
+
+    y = (x - mean_C) / sqrt(var_C + eps) * gamma_c + beta_c
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = Parameter(torch.ones(channels))
+        self.bias = Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize (N, C, H, W) over C."""
+        channels_last = x.permute(0, 2, 3, 1)
+        y = F.layer_norm(channels_last, self.weight.shape, self.weight, self.bias, self.eps)
+        return y.permute(0, 3, 1, 2)
+
+
+class RMSNorm(nn.Module):
+    """Root mean square norm over all of one sample (arXiv:1910.07467): `ln` without re-centring.
+
+    y = x / sqrt(mean_CHW(x^2) + eps) * gamma_c
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = Parameter(torch.ones(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize (N, C, H, W) over (C, H, W)."""
+        scale = torch.rsqrt(x.square().mean(dim=(1, 2, 3), keepdim=True) + self.eps)
+        return x * scale * self.weight.view(-1, 1, 1)
+
+
+class PositionLayerNorm(nn.LayerNorm):
+    """torch's LayerNorm over (C, H, W): one gamma and one beta for every channel *and position*."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize (N, C, H, W) over (C, H, W).
+
+        The input is made contiguous first, which is the order the affine parameters are stored in.
+        """
+        return super().forward(x.contiguous())
+
+
+class LazyPositionLayerNorm(LazyModuleMixin, PositionLayerNorm):
+    """A `PositionLayerNorm` that learns H and W from the first input, so that `make(channels)` is enough."""
+
+    cls_to_become = PositionLayerNorm
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__((channels, 1, 1), eps=eps)
+        self.weight: UninitializedParameter = UninitializedParameter()  # type: ignore[assignment]
+        self.bias: UninitializedParameter = UninitializedParameter()  # type: ignore[assignment]
+
+    def initialize_parameters(self, x: Tensor) -> None:
+        """Give gamma and beta the shape of one sample, (C, H, W)."""
+        self.normalized_shape = tuple(x.shape[1:])
+        self.weight.materialize(self.normalized_shape)
+        self.bias.materialize(self.normalized_shape)
+        nn.LayerNorm.reset_parameters(self)
+
+    def reset_parameters(self) -> None:
+        """Do nothing until H and W are known."""
+
+
+class StandardizedConv2d(nn.Conv2d):
+    """Convolution whose kernels have mean 0 and variance 1 per output channel (arXiv:1903.10520)."""
+
+    eps = 1e-5
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (N, C, H, W) with the standardized weight."""
+        var, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True, correction=0)
+        weight = (self.weight - mean) * torch.rsqrt(var + self.eps)
+        y: Tensor = self._conv_forward(x, weight, self.bias)
+        return y

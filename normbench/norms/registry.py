@@ -1,0 +1,149 @@
+"""The registry: one frozen record per norm, from which lists, pages and modules are made."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from normbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class NormInfo:
+    """What is known of a norm: shown by `normbench norms`, relied on by the checks before a training."""
+
+    name: str
+    title: str
+    formula: str
+    axes: str
+    """Axes of (N, C, H, W) that one mean and variance is taken over."""
+    batch_statistics: bool
+    """Whether an image's output depends on the other images of its batch while training."""
+    train_eval_differ: bool
+    when: str
+    paper: str
+    build: Callable[[int, int], "nn.Module"]
+    """(channels, groups) -> module; only GroupNorm reads the groups."""
+
+
+def _batch_norm(channels: int, _groups: int) -> "nn.Module":
+    from torch import nn
+
+    return nn.BatchNorm2d(channels)
+
+
+def _group_norm(channels: int, groups: int) -> "nn.Module":
+    from torch import nn
+
+    if channels % groups:
+        fitting = [g for g in range(1, channels + 1) if channels % g == 0]
+        raise UsageError(
+            f"gn: {groups} groups do not divide {channels} channels",
+            f"Groups that divide {channels}: {', '.join(map(str, fitting))}. Try --groups 4.",
+        )
+    return nn.GroupNorm(groups, channels)
+
+
+def _layer_norm(channels: int, _groups: int) -> "nn.Module":
+    from torch import nn
+
+    return nn.GroupNorm(1, channels)
+
+
+def _instance_norm(channels: int, _groups: int) -> "nn.Module":
+    from torch import nn
+
+    return nn.InstanceNorm2d(channels, affine=True)
+
+
+def _local_response_norm(_channels: int, _groups: int) -> "nn.Module":
+    from torch import nn
+
+    return nn.LocalResponseNorm(size=5)
+
+
+def _layer_norm_chw(channels: int, _groups: int) -> "nn.Module":
+    from normbench.norms.layers import LazyPositionLayerNorm
+
+    return LazyPositionLayerNorm(channels)
+
+
+def _layer_norm_c(channels: int, _groups: int) -> "nn.Module":
+    from normbench.norms.layers import ChannelLayerNorm
+
+    return ChannelLayerNorm(channels)
+
+
+def _rms_norm(channels: int, _groups: int) -> "nn.Module":
+    from normbench.norms.layers import RMSNorm
+
+    return RMSNorm(channels)
+
+
+def _identity(_channels: int, _groups: int) -> "nn.Module":
+    from torch import nn
+
+    return nn.Identity()
+
+
+_ENTRIES = (
+    NormInfo(
+        "bn", "Batch Normalization", "(x - mean_NHW) / sqrt(var_NHW + eps) * gamma_c + beta_c", "N, H, W",
+        batch_statistics=True, train_eval_differ=True,
+        when="Vision with batches of 16 or more per device; folds into the convolution for inference.",
+        paper="arXiv:1502.03167", build=_batch_norm,
+    ),
+    NormInfo(
+        "gn", "Group Normalization", "(x - mean_gHW) / sqrt(var_gHW + eps) * gamma_c + beta_c",
+        "C/groups, H, W", batch_statistics=False, train_eval_differ=False,
+        when="Vision with small batches (detection, video), or where train and eval must agree.",
+        paper="arXiv:1803.08494", build=_group_norm,
+    ),
+    NormInfo(
+        "ln", "Layer Normalization as GroupNorm(1)",
+        "(x - mean_CHW) / sqrt(var_CHW + eps) * gamma_c + beta_c", "C, H, W",
+        batch_statistics=False, train_eval_differ=False,
+        when="Sequences and transformers; in convolutional networks when each sample must stand alone.",
+        paper="arXiv:1607.06450", build=_layer_norm,
+    ),
+    NormInfo(
+        "in", "Instance Normalization", "(x - mean_HW) / sqrt(var_HW + eps) * gamma_c + beta_c", "H, W",
+        batch_statistics=False, train_eval_differ=False,
+        when="Style transfer and image generation, where each image's contrast is to be removed.",
+        paper="arXiv:1607.08022", build=_instance_norm,
+    ),
+    NormInfo(
+        "lrn", "Local Response Normalization", "x / (1 + 1e-4 / 5 * sum_5(x^2))^0.75", "5 neighbouring C",
+        batch_statistics=False, train_eval_differ=False,
+        when="To reproduce AlexNet; no learned parameters, and hardly a norm at this size.",
+        paper="Krizhevsky et al., NeurIPS 2012", build=_local_response_norm,
+    ),
+    NormInfo(
+        "ln-chw", "Layer Normalization with torch's LayerNorm([C, H, W])",
+        "(x - mean_CHW) / sqrt(var_CHW + eps) * gamma_chw + beta_chw", "C, H, W",
+        batch_statistics=False, train_eval_differ=False,
+        when="To see what 2*C*H*W affine parameters a layer cost; fixes the image size.",
+        paper="arXiv:1607.06450", build=_layer_norm_chw,
+    ),
+    NormInfo(
+        "ln-c", "Layer Normalization over channels", "(x - mean_C) / sqrt(var_C + eps) * gamma_c + beta_c",
+        "C",
+        batch_statistics=False, train_eval_differ=False,
+        when="ConvNeXt-like networks; statistics per position, so the receptive field stays local.",
+        paper="arXiv:2201.03545", build=_layer_norm_c,
+    ),
+    NormInfo(
+        "rms", "Root Mean Square Normalization", "x / sqrt(mean_CHW(x^2) + eps) * gamma_c", "C, H, W",
+        batch_statistics=False, train_eval_differ=False,
+        when="Where LayerNorm is used and its re-centring is thought needless, as in language models.",
+        paper="arXiv:1910.07467", build=_rms_norm,
+    ),
+    NormInfo(
+        "none", "No normalization", "x", "-", batch_statistics=False, train_eval_differ=False,
+        when="The control: what the other norms are worth.", paper="-", build=_identity,
+    ),
+)  # fmt: skip
+
+NORMS: dict[str, NormInfo] = {entry.name: entry for entry in _ENTRIES}
