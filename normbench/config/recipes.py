@@ -36,8 +36,7 @@ class Recipe(Frozen):
         } | extra
         return validated(
             RunConfig,
-            {"norm": norm, "seed": seed, "network": self.network, "data": self.data, "training": training}
-            | settings,
+            {"norm": norm, "seed": seed, "network": self.network, "data": self.data, "training": training} | settings,
             "settings",
         )
 
@@ -66,9 +65,7 @@ def recipe_path(name: str) -> Path:
     if path.suffix == ".toml" or path.parent != Path():
         if path.is_file():
             return path
-        raise UsageError(
-            f"no recipe file at {path}", f"Recipes that come along: {', '.join(recipe_names())}."
-        )
+        raise UsageError(f"no recipe file at {path}", f"Recipes that come along: {', '.join(recipe_names())}.")
     raise unknown("recipe", name, recipe_names())
 
 
@@ -115,11 +112,7 @@ def _check_per_norm(settings: dict[str, Any], path: Path) -> None:
 
 
 def _leaves(settings: dict[str, Any]) -> set[str]:
-    return {
-        leaf
-        for key, value in settings.items()
-        for leaf in (_leaves(value) if isinstance(value, dict) else {key})
-    }
+    return {leaf for key, value in settings.items() for leaf in (_leaves(value) if isinstance(value, dict) else {key})}
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

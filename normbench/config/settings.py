@@ -86,6 +86,8 @@ class RunConfig(Frozen):
     training: TrainingConfig = TrainingConfig()
     norm_source: str | None = None
     """SHA-256 of the file a norm of the user's own comes from: another source is another run."""
+    read_test: bool = True
+    """Whether the test images are read at the end; a search leaves them alone."""
     max_params: int = Field(PARAMETER_BUDGET, ge=1)
     deterministic: bool = False
 

@@ -28,9 +28,7 @@ def _in_words(model: type[BaseModel], error: ValidationError, where: str) -> Usa
         section = model
         for part in first["loc"][:-1]:
             section = section.model_fields[str(part)].annotation  # type: ignore[assignment]
-        return UsageError(
-            f"{where}: unknown key '{key}'", nearest(str(first["loc"][-1]), section.model_fields)
-        )
+        return UsageError(f"{where}: unknown key '{key}'", nearest(str(first["loc"][-1]), section.model_fields))
     if key.endswith("epochs"):
         return UsageError(
             f"{where}: epochs = {first['input']}, but the rules of the benchmark are 1 to 20 epochs",

@@ -24,8 +24,7 @@ class C10(nn.Module):
         self.residual = config.residual
         if config.residual and not (w3 == w4 == w5 and w7 == w8 == w9):
             raise UsageError(
-                "residual adds need equal widths for C3 C4 C5 and for C7 C8 C9, not "
-                f"{w3} {w4} {w5} and {w7} {w8} {w9}",
+                f"residual adds need equal widths for C3 C4 C5 and for C7 C8 C9, not {w3} {w4} {w5} and {w7} {w8} {w9}",
                 "Make them equal, or turn the adds off: --set network.residual=false.",
             )
 

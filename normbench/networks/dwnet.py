@@ -16,9 +16,7 @@ class SqueezeNet(nn.Module):
     C2, C4 and C6 widen with a 3x3 convolution and narrow with 1x1; C5 is dilated, so 8x8 becomes 6x6.
     """
 
-    def __init__(
-        self, widths: tuple[int, ...], grouped: bool, norm: Norm, config: NetworkConfig, classes: int
-    ) -> None:
+    def __init__(self, widths: tuple[int, ...], grouped: bool, norm: Norm, config: NetworkConfig, classes: int) -> None:
         super().__init__()
         w1, w2, w3, w4, w5, w6, w7 = widths
 

@@ -131,9 +131,7 @@ def _module(name: str) -> tuple[ModuleType, str]:
 def _from_file(source: str) -> ModuleType:
     path = Path(source).expanduser().resolve()
     if not path.is_file():
-        raise UsageError(
-            f"norm file {path} does not exist", "Give the path to a .py file, as in norms/my.py:MyNorm."
-        )
+        raise UsageError(f"norm file {path} does not exist", "Give the path to a .py file, as in norms/my.py:MyNorm.")
     name = f"normbench_norm_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]

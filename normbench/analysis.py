@@ -1,0 +1,93 @@
+"""From results to statistics: mean, spread and interval over seeds."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from normbench.runs import RunResult
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over `n` seeds, with standard deviation and 95 % interval where n > 1; units of what came in."""
+
+    mean: float
+    n: int
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+def estimate(values: Sequence[float]) -> Estimate | None:
+    """Mean, standard deviation (n - 1) and Student's t interval; None of no values.
+
+    The interval is for the mean of seeds like these, and assumes that they scatter about normally.
+    """
+    if not values:
+        return None
+    mean = float(np.mean(values))
+    if len(values) == 1:
+        return Estimate(mean, 1)
+    sd = float(np.std(values, ddof=1))
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * sd / len(values) ** 0.5
+    return Estimate(mean, len(values), sd, mean - half, mean + half)
+
+
+@dataclass(frozen=True)
+class Row:
+    """The runs of one norm at one setting, over their seeds; accuracies are fractions, seconds one run's."""
+
+    norm: str
+    lr: float
+    weight_decay: float
+    parameters: int
+    train_accuracy: Estimate | None
+    train_loss: Estimate | None
+    validation_accuracy: Estimate | None
+    test_accuracy: Estimate | None
+    test_loss: Estimate | None
+    seconds: Estimate | None
+    problems: tuple[str, ...]
+    """What happened to the runs of this row that diverged or failed, a line each."""
+
+
+def summarize(results: Iterable[RunResult]) -> list[Row]:
+    """One row for each norm and setting, in the order they first appear."""
+    groups: dict[tuple[str, float, float], list[RunResult]] = {}
+    for result in results:
+        groups.setdefault((result.norm, result.lr, result.weight_decay), []).append(result)
+    return [_row(runs) for runs in groups.values()]
+
+
+def _row(runs: list[RunResult]) -> Row:
+    done = [run for run in runs if run.status == "done"]
+
+    def over_seeds(name: str) -> Estimate | None:
+        values = [getattr(run, name) for run in done]
+        return estimate([value for value in values if value is not None])
+
+    return Row(
+        norm=runs[0].norm,
+        lr=runs[0].lr,
+        weight_decay=runs[0].weight_decay,
+        parameters=runs[0].parameters,
+        train_accuracy=over_seeds("train_accuracy"),
+        train_loss=over_seeds("train_loss"),
+        validation_accuracy=over_seeds("validation_accuracy"),
+        test_accuracy=over_seeds("test_accuracy"),
+        test_loss=over_seeds("test_loss"),
+        seconds=over_seeds("seconds"),
+        problems=tuple(f"seed {run.seed} {run.status}: {run.problem}" for run in runs if run.status != "done"),
+    )
+
+
+def best_settings(rows: Iterable[Row]) -> dict[str, Row]:
+    """For every norm the row with the highest validation accuracy: what a search has found."""
+    best: dict[str, tuple[float, Row]] = {}
+    for row in rows:
+        accuracy = row.validation_accuracy.mean if row.validation_accuracy else None
+        if accuracy is not None and (row.norm not in best or accuracy > best[row.norm][0]):
+            best[row.norm] = (accuracy, row)
+    return {norm: row for norm, (_, row) in best.items()}

@@ -1,0 +1,73 @@
+"""`normbench compare`: several norms on equal terms, or a search for each norm's settings."""
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from normbench.cli.flags import MACHINE_FLAGS, OUTPUT, SCIENCE, Given, flags
+from normbench.errors import SOME_RUNS_FAILED, UsageError
+
+if TYPE_CHECKING:
+    from normbench.config import Recipe
+    from normbench.studies.compare import Grid
+
+ASSIGNMENT = ("bn", "gn", "ln")
+
+
+@flags("all", "norms", "every", "seeds", *SCIENCE, *MACHINE_FLAGS, "dry_run", *OUTPUT)
+def command(given: Given) -> None:
+    """Train several norms on the same network, data, epochs and batches, and print one table.
+
+    With several values for --lr or --weight-decay every norm is tried with every combination, scored on the
+    validation split; the test images stay unread.
+    """
+    from normbench import engine
+    from normbench.config import PARAMETER_BUDGET, load_recipe
+    from normbench.console import ConsoleListener, tables
+    from normbench.studies.compare import Grid, comparison_configs, conclude
+
+    output = given.output()
+    grid = Grid(given.numbers("lr"), given.numbers("weight_decay"))
+    several = [name for name, values in (("lr", grid.lrs), ("weight_decay", grid.weight_decays)) if len(values) > 1]
+    recipe = load_recipe(given.recipe, given.overrides(*several) | _chosen(given))
+    _check_search(recipe, grid)
+    configs = comparison_configs(recipe, grid, given["max_params"] or PARAMETER_BUDGET)
+    with ConsoleListener(output, len(configs) * recipe.training.epochs, len(configs)) as listener:
+        plan = engine.plan(configs, given.machine(), given.experiment, listener.on_download)
+        for warning in plan.warnings:
+            output.warning(warning)
+        if given["dry_run"]:
+            tables.show_plan(output, plan)
+            return
+        comparison = conclude(engine.run_all(plan, listener, listener.on_download), grid)
+    output.result(
+        tables.comparison_table(comparison, recipe.training.epochs),
+        tables.comparison_document(comparison, plan.warnings),
+        quiet=tables.comparison_values(comparison),
+    )
+    if comparison.some_failed:
+        raise typer.Exit(SOME_RUNS_FAILED)
+
+
+def _chosen(given: Given) -> dict[str, Any]:
+    """The norms asked for, as an override of the recipe's; empty if none are."""
+    asked = [flag for flag in ("all", "norms", "every") if given[flag]]
+    if len(asked) > 1:
+        raise UsageError(f"--{asked[0]} and --{asked[1]} exclude each other")
+    if given["all"]:
+        return {"norms": ASSIGNMENT}
+    if given["every"]:
+        from normbench.norms import NORMS
+
+        return {"norms": tuple(NORMS)}
+    if given["norms"]:
+        return {"norms": tuple(dict.fromkeys(name.strip() for name in given["norms"].split(",") if name.strip()))}
+    return {}
+
+
+def _check_search(recipe: "Recipe", grid: "Grid") -> None:
+    if grid.is_search and not recipe.data.val_split:
+        raise UsageError(
+            "a search needs a validation split: it must not be decided on the test images",
+            "Add --val-split 0.1",
+        )

@@ -1,0 +1,68 @@
+"""The Typer app, and the one place where errors become words and exit codes."""
+
+import os
+import shlex
+import sys
+
+import typer
+
+from normbench.cli import compare, data, inspect, summary, train
+from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
+
+app = typer.Typer(
+    name="normbench",
+    help="Small, honest, fast experiments on normalization layers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train.command)
+app.command("compare")(compare.command)
+app.command("summary")(summary.command)
+app.command("norms")(inspect.norms)
+app.command("recipes")(inspect.recipes)
+app.command("data")(data.command)
+app.command("env")(inspect.env)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    """Small, honest, fast experiments on normalization layers."""
+    if show:
+        from normbench import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line and exit with its code (see `normbench.errors`)."""
+    try:
+        code = app(standalone_mode=False)
+    except NormbenchError as error:
+        code = _fail(error)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _fail(
+            NormbenchError(
+                "interrupted; finished epochs are kept",
+                f"Go on with: {shlex.join(['normbench', *sys.argv[1:]])}",
+                INTERRUPTED,
+            )
+        )
+    except typer.BadParameter.__base__ as error:  # type: ignore[misc]  # every usage error of the vendored parser
+        code = _fail(UsageError(error.format_message().rstrip("."), "See `normbench --help`."))
+    sys.exit(code)
+
+
+def _fail(error: NormbenchError) -> int:
+    if os.environ.get("NORMBENCH_DEBUG") == "1":
+        raise error
+    from normbench.console.output import Output
+
+    Output("json" if "--json" in sys.argv else "human").error(error)
+    return error.exit_code
+
+
+__all__ = ["USAGE", "app", "main"]

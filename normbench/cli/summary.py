@@ -1,0 +1,21 @@
+"""`normbench summary`: layers, parameters, MACs, receptive field and budget, without training."""
+
+from normbench.cli.flags import OUTPUT, Given, flags
+
+
+@flags("norm", "all", "network", "config", "set", "groups", "max_params", *OUTPUT)
+def command(given: Given) -> None:
+    """Show the network layer by layer, and its parameters against the budget; --all: one row a norm."""
+    from normbench.anatomy import anatomy
+    from normbench.config import load_recipe
+    from normbench.console import layers
+    from normbench.norms import NORMS
+
+    output = given.output()
+    recipe = load_recipe(given.recipe, given.overrides())
+    extra = {"max_params": given["max_params"]} if given["max_params"] else {}
+    if given["all"]:
+        every = [anatomy(recipe.run(norm, recipe.seed, **extra)) for norm in NORMS]
+        layers.show_norms(output, every)
+    else:
+        layers.show_network(output, anatomy(recipe.run(given["norm"] or recipe.norms[0], recipe.seed, **extra)))

@@ -1,0 +1,39 @@
+"""`normbench train`: one run."""
+
+import typer
+
+from normbench.cli.flags import MACHINE_FLAGS, OUTPUT, SCIENCE, Given, flags
+from normbench.errors import RUN_FAILED, UsageError
+
+
+@flags("norm", *SCIENCE, *MACHINE_FLAGS, "dry_run", *OUTPUT)
+def command(given: Given) -> None:
+    """Train the network with one norm, and print its train and test accuracy.
+
+    A run that was interrupted goes on where it was; one that is done is shown again, not trained again.
+    """
+    if given["norm"] is None:
+        raise UsageError(
+            "which norm? Give --norm NAME", "For example: normbench train --norm gn; see `normbench norms`."
+        )
+    from normbench import engine
+    from normbench.config import load_recipe
+    from normbench.console import ConsoleListener, tables
+
+    output = given.output()
+    recipe = load_recipe(given.recipe, given.overrides())
+    extra = {"max_params": given["max_params"]} if given["max_params"] else {}
+    config = recipe.run(given["norm"], recipe.seed, **extra)
+    with ConsoleListener(output, epochs=config.training.epochs) as listener:
+        plan = engine.plan([config], given.machine(), given.experiment, listener.on_download)
+        for warning in plan.warnings:
+            output.warning(warning)
+        if given["dry_run"]:
+            tables.show_plan(output, plan)
+            return
+        result = engine.run_all(plan, listener, listener.on_download)[0]
+    document = {"command": "train", "run": result.model_dump(mode="json")}
+    accuracy = "" if result.test_accuracy is None else f"{result.test_accuracy:.4f}"
+    output.result(tables.run_table(result, config.training.epochs), document, quiet=accuracy)
+    if result.status != "done":
+        raise typer.Exit(RUN_FAILED)

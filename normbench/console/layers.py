@@ -1,0 +1,76 @@
+"""The tables of `normbench summary`."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from normbench.anatomy import Anatomy
+from normbench.console.output import Output
+from normbench.console.tables import plain_table
+
+
+def show_network(output: Output, anatomy: Anatomy) -> None:
+    """One network: torchinfo's table, then ours with MACs, receptive field and jump, then the budget."""
+    table = plain_table("layer", "kind", "output", "parameters", "MACs", "receptive field", "jump", left=2)
+    for row in anatomy.rows:
+        table.add_row(
+            row.name,
+            row.kind,
+            "x".join(map(str, row.output)),
+            f"{row.parameters:,}" if row.parameters else "",
+            f"{row.macs:,}" if row.macs else "",
+            f"{row.receptive_field}x{row.receptive_field}",
+            str(row.jump),
+            style="cyan" if row.is_norm else None,
+        )
+    parts: list[RenderableType] = [Text(anatomy.torchinfo), table, *map(Text, _sentences(anatomy)), _verdict(anatomy)]
+    output.result(parts, {"command": "summary", **document(anatomy)}, quiet=str(anatomy.parameters))
+
+
+def _sentences(anatomy: Anatomy) -> list[str]:
+    total = f"{anatomy.network} with {anatomy.norm}: {anatomy.parameters:,} parameters, {anatomy.macs:,} MACs an image."
+    share = anatomy.norm_parameters / anatomy.parameters
+    norm = f"Norm layers: {anatomy.norm_parameters:,} parameters ({share:.1%}), {anatomy.norm_buffers:,} numbers in buffers."
+    sentences = [total, norm]
+    if anatomy.global_dependency:
+        sentences.append(
+            "Receptive fields are the convolutions' and pools'. This norm's statistics reach over the whole map, so "
+            "every output depends, a little, on every pixel."
+        )
+    return sentences
+
+
+def _verdict(anatomy: Anatomy) -> Text:
+    budget = f"the budget of fewer than {anatomy.budget:,} parameters"
+    if anatomy.over_budget:
+        return Text(f"Over {budget}, by {anatomy.over_budget:,}: `train` refuses it.", style="bold red")
+    left = anatomy.budget - 1 - anatomy.parameters
+    return Text(f"Within {budget}; {left:,} are left.", style="green")
+
+
+def show_norms(output: Output, anatomies: Sequence[Anatomy]) -> None:
+    """One row a norm: what each does to the network's size."""
+    table = plain_table("norm", "parameters", "of the norm", "buffers", "MACs", "budget")
+    for anatomy in anatomies:
+        over = anatomy.over_budget
+        table.add_row(
+            anatomy.norm,
+            f"{anatomy.parameters:,}",
+            f"{anatomy.norm_parameters:,}",
+            f"{anatomy.norm_buffers:,}",
+            f"{anatomy.macs:,}",
+            f"[red]over by {over:,}[/]" if over else "[green]within[/]",
+        )
+    title = f"[dim]Network {anatomies[0].network}; the budget is fewer than {anatomies[0].budget:,} parameters.[/]"
+    documents = [document(anatomy) for anatomy in anatomies]
+    values = "\n".join(f"{anatomy.norm} {anatomy.parameters}" for anatomy in anatomies)
+    output.result([table, title], {"command": "summary", "networks": documents}, quiet=values)
+
+
+def document(anatomy: Anatomy) -> dict[str, object]:
+    """An anatomy as `--json` shows it: without torchinfo's table, which is text."""
+    content = dataclasses.asdict(anatomy)
+    del content["torchinfo"]
+    return content

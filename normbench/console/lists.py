@@ -1,0 +1,84 @@
+"""What `norms`, `recipes`, `env` and `data` show."""
+
+import dataclasses
+import os
+import platform
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from normbench import __version__
+from normbench.config.recipes import recipe_header, recipe_names, recipe_path
+from normbench.console.output import Output
+from normbench.console.tables import plain_table
+from normbench.data import Status, check_torchvision
+from normbench.device import describe, resolve_device
+from normbench.errors import DataError
+from normbench.norms import NORMS
+from normbench.runs.environment import package_versions
+
+
+def show_norms(output: Output) -> None:
+    """Every registered norm, a block each: formulas and advice are too long for one table."""
+    parts: list[RenderableType] = []
+    for info in NORMS.values():
+        batch = "depends on the batch" if info.batch_statistics else "each image alone"
+        modes = "train and eval differ" if info.train_eval_differ else "train and eval agree"
+        heading = Text.assemble((info.name, "bold cyan"), f"  {info.title}  ", (f"({info.paper})", "dim"))
+        lines = [f"  y = {info.formula}", f"  over {info.axes}; {batch}; {modes}", f"  {info.when}"]
+        parts += [heading, Text("\n".join(lines) + "\n")]
+    parts.append(Text("Add +ws to any name for weight standardization (arXiv:1903.10520): --norm gn+ws"))
+    parts.append(Text("Your own: --norm file.py:factory or --norm package.module:factory, called with the channels"))
+    fields = [field.name for field in dataclasses.fields(next(iter(NORMS.values()))) if field.name != "build"]
+    documents = [{name: getattr(info, name) for name in fields} for info in NORMS.values()]
+    output.result(parts, {"command": "norms", "norms": documents}, quiet="\n".join(NORMS))
+
+
+def show_recipes(output: Output) -> None:
+    """Every recipe that comes along, with its header."""
+    headers = {name: recipe_header(recipe_path(name)) for name in recipe_names()}
+    parts: list[RenderableType] = [
+        Text.assemble((f"{name}\n", "bold cyan"), header + "\n") for name, header in headers.items()
+    ]
+    documents = [{"name": name, "path": str(recipe_path(name)), "header": header} for name, header in headers.items()]
+    output.result(parts, {"command": "recipes", "recipes": documents}, quiet="\n".join(headers))
+
+
+def show_environment(output: Output, device_name: str) -> None:
+    """Versions, the device that a run would take, and what is wrong with the installation, if anything is."""
+    device = resolve_device(device_name)
+    try:
+        check_torchvision()
+        problem = None
+    except DataError as error:
+        problem = f"{error.message}. {error.hint}"
+    facts = {
+        "normbench": __version__,
+        "python": platform.python_version(),
+        **{name: version or "not installed" for name, version in package_versions().items()},
+        "platform": platform.platform(),
+        "device": f"{device.type}: {describe(device)}",
+        "CPU cores": str(os.cpu_count()),
+    }
+    table = plain_table("what", "version", left=2)
+    for name, value in facts.items():
+        table.add_row(name, value)
+    verdict = Text(problem, style="red") if problem else Text("torch and torchvision match.", style="green")
+    document = {"command": "env", "environment": facts, "device": device.type, "problem": problem}
+    output.result([table, verdict], document, quiet=device.type)
+
+
+def show_data(output: Output, status: Status) -> None:
+    """Where CIFAR-10 was looked for, and the state of each of its files."""
+    table = plain_table("file", "state", left=2)
+    for name, state in status.files.items():
+        table.add_row(name, Text(state, style="green" if state == "ok" else "red"))
+    searched = Text("Searched: " + ", ".join(map(str, status.searched)), style="dim")
+    if status.folder is None:
+        verdict = Text("CIFAR-10 was not found. `normbench data --fetch` downloads it.", style="red")
+    elif status.complete:
+        verdict = Text(f"CIFAR-10 is complete, in {status.folder}", style="green")
+    else:
+        verdict = Text(f"CIFAR-10 in {status.folder} is damaged; `normbench data --fetch` downloads it.", style="red")
+    document = {"command": "data", **dataclasses.asdict(status)}
+    output.result([table, searched, verdict], document, quiet=str(status.folder) if status.complete else "")

@@ -1,0 +1,137 @@
+"""Progress on stderr: bars on a terminal, one line an epoch elsewhere, nothing with `-q`."""
+
+from pathlib import Path
+from types import TracebackType
+
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TransferSpeedColumn,
+)
+
+from normbench.config import RunConfig
+from normbench.console.output import Output
+from normbench.runs import RunResult
+from normbench.training import EpochRow
+
+
+class ConsoleListener:
+    """Shows runs while they train; use as a context, so that the bars are gone before the result is printed.
+
+    Args:
+        output: Where to write, and whether at all.
+        epochs: Epochs of all runs together, for the time left.
+        runs: How many runs there will be.
+    """
+
+    def __init__(self, output: Output, epochs: int = 0, runs: int = 1) -> None:
+        self.output = output
+        self.live = output.mode != "quiet" and output.stderr.is_terminal
+        self.runs, self.run = runs, 0
+        self.epochs_left = epochs
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[words]}"),
+            console=output.stderr,
+            transient=True,
+            disable=not self.live,
+        )
+        self.task: TaskID | None = None
+        self.download: Progress | None = None
+
+    def __enter__(self) -> "ConsoleListener":
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+        if self.download is not None:
+            self.download.stop()
+
+    def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
+        """Show a new bar, or say where a resumed run goes on."""
+        self.run += 1
+        self.epochs_left -= first_epoch - 1
+        if first_epoch > 1:
+            self.output.note(f"{_name(config)}: resumed after epoch {first_epoch - 1} from {folder}")
+        if self.live:
+            if self.task is not None:
+                self.progress.remove_task(self.task)
+            label = f"run {self.run}/{self.runs}  {config.norm} seed {config.seed}"
+            self.task = self.progress.add_task(
+                label, total=config.training.epochs, completed=first_epoch - 1, words="first epoch ..."
+            )
+
+    def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
+        """Move the bar, or print the epoch's line."""
+        self.epochs_left -= 1
+        words = _epoch_words(row) + f"  {_duration(self.epochs_left * row.seconds)} left"
+        if self.live and self.task is not None:
+            self.progress.update(self.task, completed=row.epoch, words=words)
+        else:
+            self.output.note(f"{_name(config)}  epoch {row.epoch}/{config.training.epochs}  {words}")
+
+    def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
+        """Say how a run ended."""
+        if already_done:
+            self.run += 1
+            self.epochs_left -= config.training.epochs
+            self.output.note(f"{_name(config)}: already done, in {result.folder} (--force redoes it)")
+        elif result.status == "done":
+            self.output.note(f"{_name(config)}: done in {_duration(result.seconds)}, in {result.folder}")
+        else:
+            self.epochs_left -= config.training.epochs - result.epochs
+            self.output.warning(f"{_name(config)} {result.status}: {result.problem}")
+
+    def warning(self, message: str) -> None:
+        """Pass a warning on."""
+        self.output.warning(message)
+
+    def on_download(self, done: int, total: int | None) -> None:
+        """Show bytes of a download arriving; off a terminal only its start and its end."""
+        if self.output.mode == "quiet":
+            return
+        if not self.live:
+            if done in (0, total):
+                size = f" of {total / 1e6:.0f} MB" if total else ""
+                self.output.note(f"downloading CIFAR-10: {done / 1e6:.0f} MB{size}")
+            return
+        if self.download is None:
+            self.progress.stop()
+            columns = (TextColumn("downloading CIFAR-10"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+            self.download = Progress(*columns, console=self.output.stderr, transient=True)
+            self.download.add_task("", total=total)
+            self.download.start()
+        self.download.update(self.download.task_ids[0], completed=done, total=total)
+        if done == total:
+            self.download.stop()
+            self.download = None
+            self.progress.start()
+
+
+def _name(config: RunConfig) -> str:
+    return f"{config.norm} seed {config.seed}"
+
+
+def _epoch_words(row: EpochRow) -> str:
+    validation = f"  validation {row.validation_accuracy:.1%}" if row.validation_accuracy is not None else ""
+    return (
+        f"lr {row.lr:.3g}  running loss {row.train_running_loss:.3f} accuracy {row.train_running_accuracy:.1%}"
+        f"{validation}  {row.images_per_second:,.0f} images/s  {row.seconds:.1f} s"
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

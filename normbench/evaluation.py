@@ -1,0 +1,42 @@
+"""Loss and accuracy of a network on a split, in eval mode, without augmentation."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from normbench.data import DataSet, Split, normalize
+from normbench.device import autocast
+
+# Fixed, so that the same weights give the same digits whatever batch size they were trained with.
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean cross-entropy (nats, without label smoothing) and accuracy (a fraction) over `images` images."""
+
+    loss: float
+    accuracy: float
+    images: int
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, split: Split, data: DataSet, precision: str) -> Score:
+    """Score a network on a split; its train or eval mode is restored afterwards.
+
+    One transfer from the device for the whole split.
+    """
+    was_training = network.training
+    network.eval()
+    device = split.images.device
+    loss = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
+    correct = torch.zeros((), dtype=torch.int64, device=device)
+    for images, labels in zip(split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
+        with autocast(device, precision):
+            scores = network(normalize(images, data.mean, data.std)).float()
+        loss += F.cross_entropy(scores, labels, reduction="sum")
+        correct += (scores.argmax(1) == labels).sum()
+    network.train(was_training)
+    return Score(loss.item() / len(split), correct.item() / len(split), len(split))

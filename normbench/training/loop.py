@@ -1,0 +1,131 @@
+"""The loop. One `Training` is one run: network, optimizer, schedule and batches; `epoch()` trains one epoch."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from normbench import randomness
+from normbench.config import RunConfig
+from normbench.data import Batches, DataSet
+from normbench.device import autocast, synchronize
+from normbench.errors import RunFailedError
+from normbench.evaluation import evaluate
+from normbench.training.optimizer import make_optimizer, make_schedule
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """What one epoch measured; losses in nats, accuracies as fractions, times in seconds.
+
+    `train_running_*` are averages over the epoch's own augmented batches while the weights move: not the train
+    accuracy of the result, which is taken in eval mode on plain images.
+    """
+
+    epoch: int
+    lr: float
+    train_running_loss: float
+    train_running_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    seconds: float
+    images_per_second: float
+
+
+class DivergedError(RunFailedError):
+    """The training loss of a run is no longer finite."""
+
+    def __init__(self, epoch: int, lr: float) -> None:
+        super().__init__(
+            f"diverged in epoch {epoch} at learning rate {lr:g}: the training loss is not finite",
+            f"Try a smaller one: --lr {lr / 3:.2g}",
+        )
+        self.epoch = epoch
+        self.lr = lr
+
+
+class Training:
+    """The training of one network with one norm and one seed on one device."""
+
+    def __init__(self, config: RunConfig, network: nn.Module, data: DataSet) -> None:
+        self.config = config
+        self.data = data
+        self.device = data.train.images.device
+        # channels_last: half as fast again as the default on CPUs, and what tensor cores want on CUDA.
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.batches = Batches(data, config.data, config.seed, config.training.batch_size)
+        self.optimizer = make_optimizer(self.network, config.training)
+        self.schedule, self.schedule_steps = make_schedule(self.optimizer, config.training, len(self.batches))
+        self.totals = torch.zeros(2, device=self.device)
+
+    def epoch(self, epoch: int) -> EpochRow:
+        """Train one epoch, counted from 1, and score the validation split where there is one.
+
+        Raises:
+            DivergedError: The sum of the epoch's losses is not finite.
+        """
+        started = time.perf_counter()
+        lr = self.optimizer.param_groups[0]["lr"]
+        randomness.seed_global(self.config.seed, "dropout", epoch)
+        self.network.train()
+        self.totals.zero_()
+        for images, labels in self.batches.epoch(epoch):
+            self.step(images, labels)
+        if not self.schedule_steps:
+            self.schedule.step()
+        loss, correct = self.totals.tolist()  # the one transfer of the epoch; it also waits for the device
+        if not math.isfinite(loss):
+            raise DivergedError(epoch, lr)
+        return self._row(epoch, lr, loss, correct, time.perf_counter() - started)
+
+    def step(self, images: Tensor, labels: Tensor) -> None:
+        """One SGD step on images (B, C, H, W) float and labels (B,) int64, both on the device."""
+        training = self.config.training
+        with autocast(self.device, training.precision):
+            scores = self.network(images).float()
+        loss = F.cross_entropy(scores, labels, label_smoothing=training.label_smoothing)
+        penalty = self._l1() if training.l1 else 0.0
+        self.optimizer.zero_grad(set_to_none=True)
+        (loss + penalty).backward()
+        self.optimizer.step()
+        if self.schedule_steps:
+            self.schedule.step()
+        self.totals += torch.stack([loss.detach(), (scores.argmax(1) == labels).sum().float()])
+
+    def _l1(self) -> Tensor:
+        absolute = torch.stack([p.abs().sum() for p in self.network.parameters()])
+        return self.config.training.l1 * absolute.sum()
+
+    def _row(self, epoch: int, lr: float, loss: float, correct: float, seconds: float) -> EpochRow:
+        images = len(self.batches) * self.config.training.batch_size
+        validation = self.data.validation
+        score = validation and evaluate(self.network, validation, self.data, self.config.training.precision)
+        synchronize(self.device)
+        return EpochRow(
+            epoch=epoch,
+            lr=lr,
+            train_running_loss=loss / len(self.batches),
+            train_running_accuracy=correct / images,
+            validation_loss=score.loss if score else None,
+            validation_accuracy=score.accuracy if score else None,
+            seconds=seconds,
+            images_per_second=images / seconds,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """What a run needs besides its config to go on after the last finished epoch."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state()` gave."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
