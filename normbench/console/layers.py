@@ -10,6 +10,13 @@ from normbench.anatomy import Anatomy
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
 
+# What a norm's statistics add to the receptive field, by when they do.
+_REACH = {
+    "training": "While training, this norm's statistics make every output depend, a little, on every pixel of the batch.",
+    "always": "This norm's statistics make every output depend, a little, on every pixel.",
+    "unknown": "How far the statistics of a norm of your own reach is not known here.",
+}
+
 
 def show_network(output: Output, anatomy: Anatomy) -> None:
     """One network: torchinfo's table, then ours with MACs, receptive field and jump, then the budget."""
@@ -34,11 +41,8 @@ def _sentences(anatomy: Anatomy) -> list[str]:
     share = anatomy.norm_parameters / anatomy.parameters
     norm = f"Norm layers: {anatomy.norm_parameters:,} parameters ({share:.1%}), {anatomy.norm_buffers:,} numbers in buffers."
     sentences = [total, norm]
-    if anatomy.global_dependency:
-        sentences.append(
-            "Receptive fields are the convolutions' and pools'. This norm's statistics reach over the whole map, so "
-            "every output depends, a little, on every pixel."
-        )
+    if reach := _REACH.get(anatomy.global_dependency):
+        sentences.append(f"Receptive fields are those of convolutions and pools. {reach}")
     return sentences
 
 

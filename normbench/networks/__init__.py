@@ -1,5 +1,5 @@
 """Networks with a pluggable norm: the assignment's `c10`, and `dwnet` and `lnet` of its source material."""
 
-from normbench.networks.build import NETWORKS, build, count_parameters, default_widths
+from normbench.networks.build import IMAGE_SHAPE, NETWORKS, build, count_parameters, default_widths
 
-__all__ = ["NETWORKS", "build", "count_parameters", "default_widths"]
+__all__ = ["IMAGE_SHAPE", "NETWORKS", "build", "count_parameters", "default_widths"]

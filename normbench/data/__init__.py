@@ -1,0 +1,21 @@
+"""Image sets as uint8 tensors on the device, and batches of them, augmented."""
+
+from normbench.data.batches import Batches
+from normbench.data.cifar10 import Status, locate
+from normbench.data.download import check_torchvision, fetch
+from normbench.data.load import Choice, load, resolve_name
+from normbench.data.sets import DataSet, Split, normalize
+
+__all__ = [
+    "Batches",
+    "Choice",
+    "DataSet",
+    "Split",
+    "Status",
+    "check_torchvision",
+    "fetch",
+    "load",
+    "locate",
+    "normalize",
+    "resolve_name",
+]

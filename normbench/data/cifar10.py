@@ -1,0 +1,133 @@
+"""CIFAR-10 on this machine: where it is looked for, whether it is whole, and reading it (Krizhevsky, 2009).
+
+The official files are pickles. A pickle can run code, so none is opened before its MD5 is right, and the bytes
+that are opened are the very bytes that were checked.
+"""
+
+import hashlib
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import torch
+
+from normbench.config import MachineConfig
+from normbench.data.sets import Split
+from normbench.errors import DataError
+
+FOLDER = "cifar-10-batches-py"
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+TRAIN_MD5 = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+}
+TEST_MD5 = {"test_batch": "40351d587109b95175f43aff81a1287e"}
+MD5 = TRAIN_MD5 | TEST_MD5
+WAYS_OUT = (
+    "`normbench data --fetch` downloads it (163 MiB); --data-dir FOLDER names a folder that has it; "
+    "NORMBENCH_MIRROR names another address; --dataset digits needs no download."
+)
+
+
+@dataclass(frozen=True)
+class Status:
+    """What was found of CIFAR-10."""
+
+    folder: Path | None
+    """The folder of the batch files; None if there is none."""
+    files: dict[str, str]
+    """`ok` or what is wrong, by file."""
+    searched: tuple[Path, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file is there and has its MD5."""
+        return all(state == "ok" for state in self.files.values())
+
+
+def cache() -> Path:
+    """The folder that downloads go to where no other is named."""
+    return platformdirs.user_cache_path("normbench")
+
+
+def roots(machine: MachineConfig) -> tuple[Path, ...]:
+    """Folders that may hold `cifar-10-batches-py`, first to last: the one that was given, or the usual ones."""
+    if machine.data_dir is not None:
+        return (machine.data_dir.expanduser(),)
+    return (Path("data").absolute(), Path.home() / "data", cache())
+
+
+def present(machine: MachineConfig) -> list[Path]:
+    """The folders of batch files that exist, whole or not; a root may be such a folder itself."""
+    found = []
+    for root in roots(machine):
+        folder = root if root.name == FOLDER else root / FOLDER
+        try:
+            if folder.is_dir():
+                found.append(folder)
+        except OSError as error:
+            raise DataError(f"the data folder {folder} cannot be read: {error.strerror}", WAYS_OUT) from error
+    return found
+
+
+def locate(machine: MachineConfig) -> Status:
+    """Look for CIFAR-10: the first folder where it is whole, else the first where something is wrong."""
+    every = [Status(folder, check(folder), roots(machine)) for folder in present(machine)]
+    nothing = Status(None, dict.fromkeys(MD5, "missing"), roots(machine))
+    return next((status for status in every if status.complete), every[0] if every else nothing)
+
+
+def check(folder: Path) -> dict[str, str]:
+    """The state of every batch file of a folder: `ok`, or what is wrong with it."""
+    states = {}
+    for name in MD5:
+        try:
+            _checked_bytes(folder / name)
+            states[name] = "ok"
+        except DataError as error:
+            states[name] = error.message.removeprefix(f"{folder / name} ")
+    return states
+
+
+def read(machine: MachineConfig) -> tuple[Split, Split]:
+    """The train and test split: 50,000 and 10,000 images, from the first folder where all files are right.
+
+    Raises:
+        DataError: There is none; names the file and what is wrong with it.
+    """
+    problem: DataError | None = None
+    for folder in present(machine):
+        try:
+            return _split(folder, TRAIN_MD5), _split(folder, TEST_MD5)
+        except DataError as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
+    where = " or ".join(str(root / FOLDER) for root in roots(machine))
+    raise DataError(f"CIFAR-10 is not at {where}", WAYS_OUT)
+
+
+def _split(folder: Path, names: dict[str, str]) -> Split:
+    contents = [pickle.loads(_checked_bytes(folder / name), encoding="bytes") for name in names]
+    images = np.concatenate([content[b"data"] for content in contents]).reshape(-1, 3, 32, 32)
+    labels = np.concatenate([content[b"labels"] for content in contents])
+    return Split(torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64)))
+
+
+def _checked_bytes(path: Path) -> bytes:
+    """The bytes of a batch file whose MD5 is right."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing", WAYS_OUT) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}", WAYS_OUT) from error
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if md5 != MD5[path.name]:
+        raise DataError(f"{path} is damaged: its MD5 is {md5}, not {MD5[path.name]}; it was not opened", WAYS_OUT)
+    return content

@@ -1,0 +1,57 @@
+"""From data settings to a data set on the device; `auto` is settled here."""
+
+from dataclasses import dataclass
+
+import torch
+
+from normbench.config import DataConfig, MachineConfig
+from normbench.data import cifar10, digits
+from normbench.data.download import OnDownload, fetch
+from normbench.data.sets import DataSet, assemble
+from normbench.errors import DataError
+
+AUTO_PATIENCE = 120.0
+"""Seconds that `auto` lets a download take before it settles for the digits."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The data set that `auto` has become, and why, where that needs saying."""
+
+    name: str
+    reason: str = ""
+
+
+def resolve_name(config: DataConfig, machine: MachineConfig, on_download: OnDownload | None = None) -> Choice:
+    """Settle `auto`: CIFAR-10 where it is found or can be downloaded soon, else the digits, with the reason.
+
+    Raises:
+        DataError: A folder was given for CIFAR-10, and it is not there.
+    """
+    if config.name != "auto":
+        return Choice(config.name)
+    if machine.data_dir is not None or cifar10.present(machine):
+        return Choice("cifar10")
+    try:
+        fetch(machine, on_download, patience=AUTO_PATIENCE)
+    except DataError as error:
+        return Choice("digits", f"TRAINING ON THE EMBEDDED DIGITS, NOT ON CIFAR-10: {error.message}. {error.hint}")
+    return Choice("cifar10")
+
+
+def load(
+    config: DataConfig, machine: MachineConfig, device: torch.device, on_download: OnDownload | None = None
+) -> DataSet:
+    """Read a data set and move it to the device; CIFAR-10 is downloaded if it is nowhere to be found.
+
+    Raises:
+        DataError: It is missing, damaged or cannot be fetched.
+        UsageError: More images are asked for than there are.
+    """
+    if config.name == "digits":
+        train, test = digits.read()
+        return assemble("digits", digits.CLASSES, train, test, config, device, flips=False)
+    if machine.data_dir is None and not cifar10.present(machine):
+        fetch(machine, on_download)
+    train, test = cifar10.read(machine)
+    return assemble("cifar10", cifar10.CLASSES, train, test, config, device, flips=True)
