@@ -12,8 +12,8 @@ from normbench.console.tables import plain_table
 
 # What a norm's statistics add to the receptive field, by when they do.
 _REACH = {
-    "training": "While training, this norm's statistics make every output depend, a little, on every pixel of the batch.",
-    "always": "This norm's statistics make every output depend, a little, on every pixel.",
+    "training": "While training, this norm's statistics make every output depend on every pixel of the batch.",
+    "always": "This norm's statistics make every output depend on every pixel, too.",
     "unknown": "How far the statistics of a norm of your own reach is not known here.",
 }
 
@@ -39,7 +39,7 @@ def show_network(output: Output, anatomy: Anatomy) -> None:
 def _sentences(anatomy: Anatomy) -> list[str]:
     total = f"{anatomy.network} with {anatomy.norm}: {anatomy.parameters:,} parameters, {anatomy.macs:,} MACs an image."
     share = anatomy.norm_parameters / anatomy.parameters
-    norm = f"Norm layers: {anatomy.norm_parameters:,} parameters ({share:.1%}), {anatomy.norm_buffers:,} numbers in buffers."
+    norm = f"Norm layers: {anatomy.norm_parameters:,} parameters ({share:.1%}), {anatomy.norm_buffers:,} buffer values."
     sentences = [total, norm]
     if reach := _REACH.get(anatomy.global_dependency):
         sentences.append(f"Receptive fields are those of convolutions and pools. {reach}")

@@ -14,7 +14,7 @@ import platformdirs
 import torch
 
 from normbench.config import MachineConfig
-from normbench.data.sets import Split
+from normbench.data.sets import Source, Split
 from normbench.errors import DataError
 
 FOLDER = "cifar-10-batches-py"
@@ -94,8 +94,8 @@ def check(folder: Path) -> dict[str, str]:
     return states
 
 
-def read(machine: MachineConfig) -> tuple[Split, Split]:
-    """The train and test split: 50,000 and 10,000 images, from the first folder where all files are right.
+def read(machine: MachineConfig) -> Source:
+    """The 50,000 training and 10,000 test images, from the first folder where all files are right.
 
     Raises:
         DataError: There is none; names the file and what is wrong with it.
@@ -103,7 +103,7 @@ def read(machine: MachineConfig) -> tuple[Split, Split]:
     problem: DataError | None = None
     for folder in present(machine):
         try:
-            return _split(folder, TRAIN_MD5), _split(folder, TEST_MD5)
+            return Source("cifar10", CLASSES, _split(folder, TRAIN_MD5), _split(folder, TEST_MD5), flips=True)
         except DataError as error:
             problem = problem or error
     if problem is not None:

@@ -4,14 +4,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from normbench.data.sets import Split
+from normbench.data.sets import Source, Split
 
 CLASSES = tuple(str(digit) for digit in range(10))
 TEST_IMAGES = 360
 """Of 1,797; drawn once with every class in its share."""
 
 
-def read() -> tuple[Split, Split]:
+def read() -> Source:
     """Train and test split of the 8x8 digits, each pixel grown to 4x4 and the grey copied to three channels."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -19,7 +19,9 @@ def read() -> tuple[Split, Split]:
     images, labels = load_digits(return_X_y=True)
     parts = train_test_split(images, labels, test_size=TEST_IMAGES, stratify=labels, random_state=0)
     train_images, test_images, train_labels, test_labels = parts
-    return Split(_grown(train_images), _labels(train_labels)), Split(_grown(test_images), _labels(test_labels))
+    train = Split(_grown(train_images), _labels(train_labels))
+    test = Split(_grown(test_images), _labels(test_labels))
+    return Source("digits", CLASSES, train, test, flips=False)
 
 
 def _grown(flat: np.ndarray) -> Tensor:

@@ -12,8 +12,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
-from typing import BinaryIO
 
 from filelock import FileLock
 
@@ -26,7 +26,7 @@ OnDownload = Callable[[int, int | None], None]
 
 SILENCE = 20.0
 """Seconds without a byte after which a host counts as gone."""
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 
 
 def check_torchvision() -> None:
@@ -38,8 +38,6 @@ def check_torchvision() -> None:
     try:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError) as error:
-        from importlib.metadata import version
-
         raise DataError(
             f"torchvision {version('torchvision')} does not fit torch {version('torch')}: {error}",
             "Install a matching pair in one command: pip install --force-reinstall torch torchvision",
@@ -66,32 +64,63 @@ def fetch(machine: MachineConfig, on_download: OnDownload | None = None, patienc
     check_torchvision()
     from torchvision.datasets import CIFAR10
 
+    address = machine.mirror or CIFAR10.url
     try:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / ".cifar10.lock"):
-            if set(check(root / FOLDER).values()) != {"ok"}:  # another process may have fetched it meanwhile
+            if not _whole(root / FOLDER):  # another process may have fetched it while this one waited
                 archive = root / CIFAR10.filename
-                _transfer(machine.mirror or CIFAR10.url, archive, CIFAR10.tgz_md5, on_download, patience)
+                _transfer(address, archive, CIFAR10.tgz_md5, _Watch(on_download, patience))
                 _unpack(archive, root)
     except urllib.error.URLError as error:
-        raise DataError(f"CIFAR-10 cannot be downloaded: {error.reason}", WAYS_OUT) from error
+        raise DataError(f"CIFAR-10 cannot be downloaded from {address}: {error.reason}", WAYS_OUT) from error
     except (OSError, ValueError) as error:
-        raise DataError(f"CIFAR-10 cannot be downloaded to {root}: {error}", WAYS_OUT) from error
+        raise DataError(f"CIFAR-10 cannot be downloaded from {address} to {root}: {error}", WAYS_OUT) from error
     return root / FOLDER
 
 
-def _transfer(address: str, archive: Path, md5: str, on_download: OnDownload | None, patience: float | None) -> None:
+class _Watch:
+    """Passes progress on, and gives up on a transfer that would take longer than the caller's patience."""
+
+    def __init__(self, on_download: OnDownload | None, patience: float | None) -> None:
+        self.on_download, self.patience = on_download, patience
+        self.started: tuple[float, int] | None = None
+
+    def __call__(self, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if self.on_download is not None:
+            self.on_download(done, total)
+        if self.started is None:
+            self.started = now, done
+        since, had = self.started
+        if self.patience is None or total is None or now - since < self.patience / 20:
+            return
+        left = (now - since) * (total - done) / max(1, done - had)
+        if now - since + left > self.patience:
+            raise DataError(f"its host is slow, {left / 60:.0f} minutes to go; what has come is kept", WAYS_OUT)
+
+
+def _transfer(address: str, archive: Path, md5: str, watch: _Watch) -> None:
     """Bring the archive here, going on with what an earlier try has left in its `.part` file."""
-    part = archive.with_suffix(".part")
+    part = archive.with_name(archive.name + ".part")
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
-    with urllib.request.urlopen(request, timeout=SILENCE) as response:
-        continues = getattr(response, "status", None) == 206
-        have = have if continues else 0
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length else None
-        with part.open("ab" if continues else "wb") as file:
-            _copy(response, file, have, total, on_download, patience)
+    try:
+        with urllib.request.urlopen(request, timeout=SILENCE) as response:
+            continues = response.status == 206 if have else False
+            done = have if continues else 0
+            length = response.headers.get("Content-Length")
+            total = done + int(length) if length else None
+            watch(done, total)
+            with part.open("ab" if continues else "wb") as file:
+                while chunk := response.read(CHUNK):
+                    done += file.write(chunk)
+                    watch(done, total)
+            if total is not None and done < total:
+                raise ConnectionError(f"the connection broke off at {done:,} of {total:,} bytes; they are kept")
+    except urllib.error.HTTPError as error:
+        if error.code != 416:  # nothing left to send: the earlier try had all of it
+            raise
     with part.open("rb") as file:
         found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if found != md5:
@@ -100,33 +129,17 @@ def _transfer(address: str, archive: Path, md5: str, on_download: OnDownload | N
     part.replace(archive)
 
 
-def _copy(
-    source: BinaryIO, file: BinaryIO, done: int, total: int | None, on_download: OnDownload | None, patience: float | None
-) -> None:
-    tell = on_download or (lambda _done, _total: None)
-    first, started = done, time.monotonic()
-    tell(done, total)
-    while chunk := source.read(CHUNK):
-        file.write(chunk)
-        done += len(chunk)
-        tell(done, total)
-        elapsed = time.monotonic() - started
-        if patience and total and elapsed > patience / 20 and elapsed * (total - done) / (done - first) > patience:
-            minutes = elapsed * (total - done) / (done - first) / 60
-            raise DataError(f"the host of CIFAR-10 is slow: {minutes:.0f} minutes to go; what has come is kept", WAYS_OUT)
-
-
 def _unpack(archive: Path, root: Path) -> None:
     """Unpack beside the target and put it in place in one step; the batch files are checked once more when read."""
     with tempfile.TemporaryDirectory(dir=root, prefix=".unpack-") as temporary:
         with tarfile.open(archive, "r:gz") as tar:
             tar.extractall(temporary, filter="data")
-        unpacked = Path(temporary) / FOLDER
-        wrong = [name for name, state in check(unpacked).items() if state != "ok"]
-        if wrong:
-            raise DataError(f"the archive of CIFAR-10 lacks {', '.join(wrong)}", WAYS_OUT)
         target = root / FOLDER
         if target.exists():
             shutil.rmtree(target)
-        unpacked.replace(target)
+        (Path(temporary) / FOLDER).replace(target)
     archive.unlink()
+
+
+def _whole(folder: Path) -> bool:
+    return all(state == "ok" for state in check(folder).values())

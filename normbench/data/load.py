@@ -49,9 +49,7 @@ def load(
         UsageError: More images are asked for than there are.
     """
     if config.name == "digits":
-        train, test = digits.read()
-        return assemble("digits", digits.CLASSES, train, test, config, device, flips=False)
+        return assemble(digits.read(), config, device)
     if machine.data_dir is None and not cifar10.present(machine):
         fetch(machine, on_download)
-    train, test = cifar10.read(machine)
-    return assemble("cifar10", cifar10.CLASSES, train, test, config, device, flips=True)
+    return assemble(cifar10.read(machine), config, device)

@@ -31,6 +31,18 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Source:
+    """An image set as its publishers give it, on the CPU: what was meant for training, and for the test."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+    flips: bool
+    """Whether a mirrored image keeps its class."""
+
+
+@dataclass(frozen=True)
 class DataSet:
     """An image set: what is trained on, what settings are chosen on, and what is read once at the end."""
 
@@ -43,7 +55,6 @@ class DataSet:
     """Per channel, (3, 1, 1), in units of pixel values 0-255; of the train split alone."""
     std: Tensor
     flips: bool
-    """Whether a mirrored image keeps its class."""
 
 
 def normalize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
@@ -51,9 +62,7 @@ def normalize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return images.to(torch.float32, memory_format=torch.channels_last).sub_(mean).div_(std)
 
 
-def assemble(
-    name: str, classes: tuple[str, ...], train: Split, test: Split, config: DataConfig, device: torch.device, flips: bool
-) -> DataSet:
+def assemble(source: Source, config: DataConfig, device: torch.device) -> DataSet:
     """Split off the validation images, take the subset, measure mean and deviation, move to the device.
 
     The splits depend on the data set alone, never on a run's seed: every run of an experiment shares them.
@@ -61,29 +70,29 @@ def assemble(
     Raises:
         UsageError: More images are asked for than there are.
     """
-    order = balanced_order(train.labels)
+    order = balanced_order(source.train.labels)
     held_out = round(config.val_split * len(order))
     left = len(order) - held_out
     wanted = config.subset or left
     if wanted > left:
         raise UsageError(
-            f"a subset of {wanted:,} images, but {name} has {left:,} to train on"
+            f"a subset of {wanted:,} images, but {source.name} has {left:,} to train on"
             + (f" beside {held_out:,} held out for validation" if held_out else ""),
             f"Use --subset {left} or less.",
         )
     if config.val_split and not held_out:
         raise UsageError(f"--val-split {config.val_split} of {len(order):,} images is none", "Use --val-split 0.1")
-    chosen = train.take(order[held_out : held_out + wanted])
+    chosen = source.train.take(order[held_out : held_out + wanted])
     mean, std = channel_statistics(chosen.images)
     return DataSet(
-        name=name,
-        classes=classes,
+        name=source.name,
+        classes=source.classes,
         train=chosen.to(device),
-        validation=train.take(order[:held_out]).to(device) if held_out else None,
-        test=test.to(device),
+        validation=source.train.take(order[:held_out]).to(device) if held_out else None,
+        test=source.test.to(device),
         mean=mean.to(device),
         std=std.to(device),
-        flips=flips,
+        flips=source.flips,
     )
 
 
