@@ -9,7 +9,7 @@ from normbench import anatomy
 from normbench import data as datasets
 from normbench.config import MachineConfig, RunConfig
 from normbench.device import describe, resolve_device
-from normbench.errors import NormbenchError
+from normbench.errors import NormbenchError, OverBudgetError
 from normbench.networks import build, count_parameters
 from normbench.norms import resolve_norm, source_digest
 from normbench.runs import Listener, RunFolder, RunResult, check, execute
@@ -35,10 +35,12 @@ def plan(
     machine: MachineConfig,
     experiment: str,
     on_download: OnDownload | None = None,
+    leave_out_oversized: bool = False,
 ) -> Plan:
     """Check every run before the first one starts, so that a bad setting costs no training time.
 
     All configs share their data settings. The data set `auto` is settled here; this may download it.
+    With `leave_out_oversized` a norm that breaks the parameter budget is left out, with a warning.
 
     Raises:
         UsageError: A norm, network or device that cannot be, or a network over its parameter budget.
@@ -46,18 +48,21 @@ def plan(
     """
     device = resolve_device(machine.device)
     warnings = {warning: None for config in configs for warning in check(config)}
-    parameters = {config.norm: within_budget(config) for config in {c.norm: c for c in configs}.values()}
-    choice = datasets.resolve_name(configs[0].data, machine, on_download)
+    parameters = {}
+    for config in {c.norm: c for c in configs}.values():
+        try:
+            parameters[config.norm] = within_budget(config)
+        except OverBudgetError as error:
+            if not leave_out_oversized:
+                raise
+            warnings[f"left out: {error.message}"] = None
+    choice = datasets.settle(configs[0].data, machine, on_download)
     if choice.reason:
         warnings[choice.reason] = None
     settled = tuple(
-        config.model_copy(
-            update={
-                "data": config.data.model_copy(update={"name": choice.name}),
-                "norm_source": source_digest(config.norm),
-            }
-        )
+        config.model_copy(update={"data": choice.config, "norm_source": source_digest(config.norm)})
         for config in configs
+        if config.norm in parameters
     )
     folders = tuple(RunFolder(machine.out, experiment, config) for config in settled)
     return Plan(settled, folders, machine, device, parameters, tuple(warnings))
@@ -67,7 +72,7 @@ def within_budget(config: RunConfig) -> int:
     """Trainable parameters of a run's network.
 
     Raises:
-        UsageError: They are not fewer than the budget; says by how much, why, and how to allow it.
+        OverBudgetError: They are not fewer than the budget; says by how much, why, and how to allow it.
     """
     network = build(config.network, resolve_norm(config.norm, config.groups))
     parameters = count_parameters(network)

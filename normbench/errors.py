@@ -35,6 +35,10 @@ class UsageError(NormbenchError):
     exit_code = USAGE
 
 
+class OverBudgetError(UsageError):
+    """A network with as many parameters as the budget, or more."""
+
+
 class DataError(NormbenchError):
     """A data set that is missing, damaged or cannot be fetched (exit code 3)."""
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from normbench.anatomy.layers import LayerRow, layer_rows
 from normbench.config import RunConfig
-from normbench.errors import UsageError
+from normbench.errors import OverBudgetError
 from normbench.networks import IMAGE_SHAPE, build, count_parameters
 from normbench.norms import Norm, resolve_norm
 
@@ -58,7 +58,7 @@ def anatomy(config: RunConfig) -> Anatomy:
     )
 
 
-def budget_error(found: Anatomy) -> UsageError:
+def budget_error(found: Anatomy) -> OverBudgetError:
     """The refusal of a network over its budget: the count, by how much, why, and how to allow it."""
     why = ""
     if found.norm.startswith("ln-chw"):
@@ -67,7 +67,7 @@ def budget_error(found: Anatomy) -> UsageError:
             "a beta for every channel and position. --norm ln (GroupNorm with one group) takes the same mean and "
             "variance with one pair per channel."
         )
-    return UsageError(
+    return OverBudgetError(
         f"{found.network} with {found.norm} has {found.parameters:,} parameters, {found.over_budget:,} over the budget "
         f"of fewer than {found.budget:,}",
         f"Allow it with --max-params {found.parameters + 1}; `normbench summary` shows where they are.{why}",

@@ -32,8 +32,9 @@ def command(given: Given) -> None:
     recipe = load_recipe(given.recipe, given.overrides(*several) | _chosen(given))
     _check_search(recipe, grid)
     configs = comparison_configs(recipe, grid, given["max_params"] or PARAMETER_BUDGET)
-    with ConsoleListener(output, len(configs) * recipe.training.epochs, len(configs)) as listener:
-        plan = engine.plan(configs, given.machine(), given.experiment, listener.on_download)
+    with ConsoleListener(output) as listener:
+        plan = engine.plan(configs, given.machine(), given.experiment, listener.on_download, bool(given["every"]))
+        listener.expect(plan.configs)
         for warning in plan.warnings:
             output.warning(warning)
         if given["dry_run"]:

@@ -24,8 +24,9 @@ def command(given: Given) -> None:
     recipe = load_recipe(given.recipe, given.overrides())
     extra = {"max_params": given["max_params"]} if given["max_params"] else {}
     config = recipe.run(given["norm"], recipe.seed, **extra)
-    with ConsoleListener(output, epochs=config.training.epochs) as listener:
+    with ConsoleListener(output) as listener:
         plan = engine.plan([config], given.machine(), given.experiment, listener.on_download)
+        listener.expect(plan.configs)
         for warning in plan.warnings:
             output.warning(warning)
         if given["dry_run"]:

@@ -1,5 +1,6 @@
 """Progress on stderr: bars on a terminal, one line an epoch elsewhere, nothing with `-q`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -20,19 +21,12 @@ from normbench.training import EpochRow
 
 
 class ConsoleListener:
-    """Shows runs while they train; use as a context, so that the bars are gone before the result is printed.
+    """Shows runs while they train; use as a context, so that the bars are gone before the result is printed."""
 
-    Args:
-        output: Where to write, and whether at all.
-        epochs: Epochs of all runs together, for the time left.
-        runs: How many runs there will be.
-    """
-
-    def __init__(self, output: Output, epochs: int = 0, runs: int = 1) -> None:
+    def __init__(self, output: Output) -> None:
         self.output = output
         self.live = output.mode != "quiet" and output.stderr.is_terminal
-        self.runs, self.run = runs, 0
-        self.epochs_left = epochs
+        self.runs, self.run, self.epochs_left = 0, 0, 0
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -55,6 +49,11 @@ class ConsoleListener:
         self.progress.stop()
         if self.download is not None:
             self.download.stop()
+
+    def expect(self, configs: Sequence[RunConfig]) -> None:
+        """Learn which runs there will be, to count them and tell the time left."""
+        self.runs = len(configs)
+        self.epochs_left = sum(config.training.epochs for config in configs)
 
     def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
         """Show a new bar, or say where a resumed run goes on."""

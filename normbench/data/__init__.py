@@ -3,7 +3,7 @@
 from normbench.data.batches import Batches
 from normbench.data.cifar10 import Status, locate
 from normbench.data.download import check_torchvision, fetch
-from normbench.data.load import Choice, load, resolve_name
+from normbench.data.load import Choice, load, settle
 from normbench.data.sets import DataSet, Split, normalize
 
 __all__ = [
@@ -17,5 +17,5 @@ __all__ = [
     "load",
     "locate",
     "normalize",
-    "resolve_name",
+    "settle",
 ]

@@ -16,27 +16,28 @@ AUTO_PATIENCE = 120.0
 
 @dataclass(frozen=True)
 class Choice:
-    """The data set that `auto` has become, and why, where that needs saying."""
+    """The data settings that `auto` has become, and why, where that needs saying."""
 
-    name: str
+    config: DataConfig
     reason: str = ""
 
 
-def resolve_name(config: DataConfig, machine: MachineConfig, on_download: OnDownload | None = None) -> Choice:
-    """Settle `auto`: CIFAR-10 where it is found or can be downloaded soon, else the digits, with the reason.
+def settle(config: DataConfig, machine: MachineConfig, on_download: OnDownload | None = None) -> Choice:
+    """Settle `auto`: CIFAR-10 where it is found or can be downloaded soon, else all of the digits, with the reason.
 
-    Raises:
-        DataError: A folder was given for CIFAR-10, and it is not there.
+    A folder that was given is taken at its word: what is wrong with it is said when it is read.
     """
     if config.name != "auto":
-        return Choice(config.name)
+        return Choice(config)
+    cifar = Choice(config.model_copy(update={"name": "cifar10"}))
     if machine.data_dir is not None or cifar10.present(machine):
-        return Choice("cifar10")
+        return cifar
     try:
         fetch(machine, on_download, patience=AUTO_PATIENCE)
     except DataError as error:
-        return Choice("digits", f"TRAINING ON THE EMBEDDED DIGITS, NOT ON CIFAR-10: {error.message}. {error.hint}")
-    return Choice("cifar10")
+        reason = f"TRAINING ON THE EMBEDDED DIGITS, NOT ON CIFAR-10: {error.message}. {error.hint}"
+        return Choice(config.model_copy(update={"name": "digits", "subset": None}), reason)
+    return cifar
 
 
 def load(

@@ -1,0 +1,31 @@
+# Two commands on a fresh machine with Python 3.11 or newer:
+#   make compare   set up .venv, then compare BatchNorm, GroupNorm and LayerNorm (a few minutes)
+#   make test      set up .venv, then run the tests
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+
+.PHONY: compare test check setup clean
+
+compare: setup
+	$(VENV)/bin/normbench compare --config quick
+
+test: setup
+	$(VENV)/bin/pytest
+
+check: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+setup: $(READY)
+
+# torch and torchvision must be builds that match: one pip command takes both, at the versions that were tested.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[dev]'
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) build dist
