@@ -2,7 +2,9 @@
 
 import os
 import shlex
+import signal
 import sys
+from types import FrameType
 
 import typer
 
@@ -39,6 +41,7 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 
 def main() -> None:
     """Run the command line and exit with its code (see `normbench.errors`)."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = app(standalone_mode=False)
     except NormbenchError as error:
@@ -54,6 +57,11 @@ def main() -> None:
     except typer.BadParameter.__base__ as error:  # type: ignore[misc]  # every usage error of the vendored parser
         code = _fail(UsageError(error.format_message().rstrip("."), "See `normbench --help`."))
     sys.exit(code)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """A batch system's SIGTERM ends a run as Ctrl-C does: what is finished is kept, and the way on is said."""
+    raise KeyboardInterrupt
 
 
 def _fail(error: NormbenchError) -> int:

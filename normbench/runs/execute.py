@@ -1,5 +1,6 @@
 """Execute one run: resume or start, train epoch by epoch, score once at the end."""
 
+import json
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from normbench.evaluation import evaluate
 from normbench.norms import resolve_norm
 from normbench.runs.environment import environment
 from normbench.runs.folder import RunFolder
+from normbench.runs.hold import held
 from normbench.runs.result import Listener, RunResult
 from normbench.training import DivergedError, EpochRow, Training
 
@@ -26,7 +28,7 @@ def execute(config: RunConfig, data: DataSet, folder: RunFolder, listener: Liste
         UsageError: The folder cannot be written or is held by another process.
         RunFailedError: The state in the folder is damaged.
     """
-    with folder.opened():
+    with held(folder.path):
         result = _train(config, data, folder, listener, force)
         folder.finish(result)
     listener.run_finished(config, result, already_done=False)
@@ -48,8 +50,14 @@ def _train(config: RunConfig, data: DataSet, folder: RunFolder, listener: Listen
             listener.epoch_done(config, row)
     except DivergedError as error:
         return _result(training, rows, folder, status="diverged", problem=error.message)
-    folder.save_model(training.network)
+    folder.save_model(training.network, _model_metadata(data))
     return _result(training, rows, folder, status="done", **_scores(training, rows))
+
+
+def _model_metadata(data: DataSet) -> dict[str, str]:
+    """What the weights need beside them to classify other images: class names, and the pixel statistics."""
+    facts = {"classes": data.classes, "mean": data.mean.flatten().tolist(), "std": data.std.flatten().tolist()}
+    return {name: json.dumps(value) for name, value in facts.items()}
 
 
 def _resume_or_start(training: Training, folder: RunFolder, force: bool) -> list[EpochRow]:

@@ -6,24 +6,39 @@ config.json  env.json  metrics.jsonl  state.pt  model.safetensors  result.json
 
 import dataclasses
 import json
-import os
 import pickle
 import re
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import zipfile
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from normbench.config import RunConfig
-from normbench.errors import RunFailedError, UsageError
+from normbench.errors import RunFailedError
+from normbench.files import in_words, replace_file, replace_text
 from normbench.runs.result import RunResult
 from normbench.training import EpochRow
+
+CONFIG, ENVIRONMENT, METRICS = "config.json", "env.json", "metrics.jsonl"
+STATE, MODEL, RESULT = "state.pt", "model.safetensors", "result.json"
+
+RunState = Literal["new", "interrupted", "done"]
+
+# What a damaged archive makes zipfile and torch.load raise.
+DAMAGE = (
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+    EOFError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class RunFolder:
@@ -40,107 +55,109 @@ class RunFolder:
         Raises:
             RunFailedError: There is a result that cannot be read.
         """
-        path = self.path / "result.json"
-        if not path.exists():
-            return None
-        try:
-            return RunResult.model_validate_json(path.read_bytes())
-        except (ValidationError, OSError) as error:
-            raise RunFailedError(f"{path} cannot be read: {error}", "Redo the run with --force.") from error
+        return read_result(self.path)
 
     @property
-    def state(self) -> Literal["new", "interrupted", "done"]:
+    def state(self) -> RunState:
         """Whether there is a result, or a state to resume from."""
-        if (self.path / "result.json").exists():
-            return "done"
-        return "interrupted" if (self.path / "state.pt").exists() else "new"
-
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Create the folder and hold it: one process at a time writes a run.
-
-        Raises:
-            UsageError: The folder cannot be written, or another process holds it.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock", timeout=0)
-            lock.acquire()
-        except Timeout as error:
-            raise UsageError(
-                f"another process is working on {self.path}", "Wait for it, or give another --out folder."
-            ) from error
-        except OSError as error:
-            raise UsageError(
-                f"cannot write to the output folder {self.path}: {error.strerror}",
-                "Give a folder that can be written: --out FOLDER",
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
+        return state_of(self.path)
 
     def start(self, environment: dict[str, Any]) -> None:
         """Forget an earlier try and write what the new one starts from."""
-        for name in ("result.json", "metrics.jsonl", "state.pt", "model.safetensors"):
+        for name in (RESULT, METRICS, STATE, MODEL):
             (self.path / name).unlink(missing_ok=True)
-        self._write_json("config.json", self.config.model_dump(mode="json"))
-        self._write_json("env.json", environment)
+        self._write_json(CONFIG, self.config.model_dump(mode="json"))
+        self._write_json(ENVIRONMENT, environment)
 
     def append(self, row: EpochRow) -> None:
         """Add one epoch's line to metrics.jsonl."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dataclasses.asdict(row)) + "\n")
+        path = self.path / METRICS
+        with in_words(path), path.open("a", encoding="utf-8") as file:
+            file.write(_line(row))
 
     def save_state(self, state: dict[str, Any], rows: list[EpochRow]) -> None:
         """Replace the resumable state; it carries the epochs so far, so that both are of one moment."""
         content = {"training": state, "rows": [dataclasses.asdict(row) for row in rows]}
-        self._replace("state.pt", lambda path: torch.save(content, path))
+        replace_file(self.path / STATE, lambda path: torch.save(content, path))
 
     def load_state(self) -> tuple[dict[str, Any], list[EpochRow]] | None:
-        """The last saved state and its epochs, with metrics.jsonl cut back to them; None if there is none.
+        """The last saved state and its epochs, with metrics.jsonl made to hold just these; None if there is none.
 
         Raises:
-            RunFailedError: The file is damaged.
+            RunFailedError: The state is damaged, or config.json no longer says what the run was started with.
         """
-        path = self.path / "state.pt"
+        path = self.path / STATE
         if not path.exists():
             return None
+        self._check_config()
         try:
-            content = torch.load(path, weights_only=True)
+            content = _load_checked(path)
             rows = [EpochRow(**row) for row in content["rows"]]
             training = content["training"]
-        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+        except DAMAGE as error:
             raise RunFailedError(
-                f"{path} is damaged, the run cannot be resumed: {error}", "Start it again with --force."
+                f"{path} is damaged, the run cannot be resumed: {error}", "Start it again from its first epoch: --force"
             ) from error
-        lines = "".join(json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
-        self._replace("metrics.jsonl", lambda target: target.write_text(lines, encoding="utf-8"))
+        replace_text(self.path / METRICS, "".join(_line(row) for row in rows))
         return training, rows
 
-    def save_model(self, network: torch.nn.Module) -> None:
-        """Write the weights and buffers as safetensors."""
+    def _check_config(self) -> None:
+        """A run goes on with the settings it was started with: an edited config.json is another run."""
+        path = self.path / CONFIG
+        try:
+            written = RunConfig.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError) as error:
+            raise RunFailedError(f"{path} cannot be read: {error}", "Start the run again: --force") from error
+        if written.fingerprint != self.config.fingerprint:
+            raise RunFailedError(
+                f"{path} was edited: it no longer holds the settings that its run was started with",
+                "Undo the edit, or start the run again with --force; new settings belong in flags or a recipe.",
+            )
+
+    def save_model(self, network: torch.nn.Module, metadata: dict[str, str]) -> None:
+        """Write the weights and buffers as safetensors, with what is needed to use them on other images."""
         tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        self._replace("model.safetensors", lambda path: save_file(tensors, path))
+        replace_file(self.path / MODEL, lambda path: save_file(tensors, path, metadata))
 
     def finish(self, result: RunResult) -> None:
         """Write the result, which marks the run as done, and drop the state it no longer needs."""
-        self._write_json("result.json", result.model_dump(mode="json"))
-        (self.path / "state.pt").unlink(missing_ok=True)
+        self._write_json(RESULT, result.model_dump(mode="json"))
+        (self.path / STATE).unlink(missing_ok=True)
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
-        text = json.dumps(content, indent=2) + "\n"
-        self._replace(name, lambda path: path.write_text(text, encoding="utf-8"))
+        replace_text(self.path / name, json.dumps(content, indent=2) + "\n")
 
-    def _replace(self, name: str, write: Callable[[Path], object]) -> None:
-        """Write beside the target, force it to the disk, then put it in place in one step."""
-        handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=self.path)
-        os.close(handle)
-        path = Path(temporary)
-        try:
-            write(path)
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-            path.replace(self.path / name)
-        finally:
-            path.unlink(missing_ok=True)
+
+def state_of(folder: Path) -> RunState:
+    """Whether a run folder holds a result, or a state to resume from."""
+    if (folder / RESULT).exists():
+        return "done"
+    return "interrupted" if (folder / STATE).exists() else "new"
+
+
+def read_result(folder: Path) -> RunResult | None:
+    """The result in a run folder, or None while there is none.
+
+    Raises:
+        RunFailedError: It cannot be read.
+    """
+    path = folder / RESULT
+    if not path.exists():
+        return None
+    try:
+        return RunResult.model_validate_json(path.read_bytes())
+    except (ValidationError, OSError) as error:
+        raise RunFailedError(f"{path} cannot be read: {error}", "Redo the run with --force.") from error
+
+
+def _line(row: EpochRow) -> str:
+    return json.dumps(dataclasses.asdict(row)) + "\n"
+
+
+def _load_checked(path: Path) -> dict[str, Any]:
+    """What torch.save wrote: nothing is unpickled but plain values, and nothing before its checksums are right."""
+    with zipfile.ZipFile(path) as archive:
+        if broken := archive.testzip():
+            raise zipfile.BadZipFile(f"the checksum of {broken} is wrong")
+    content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    return content
