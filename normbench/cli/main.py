@@ -44,19 +44,20 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # Typer has caught the Ctrl-C and says nothing
+            code = _fail(_interrupted())
     except NormbenchError as error:
         code = _fail(error)
     except (KeyboardInterrupt, typer.Abort):
-        code = _fail(
-            NormbenchError(
-                "interrupted; finished epochs are kept",
-                f"Go on with: {shlex.join(['normbench', *sys.argv[1:]])}",
-                INTERRUPTED,
-            )
-        )
+        code = _fail(_interrupted())
     except typer.BadParameter.__base__ as error:  # type: ignore[misc]  # every usage error of the vendored parser
         code = _fail(UsageError(error.format_message().rstrip("."), "See `normbench --help`."))
     sys.exit(code)
+
+
+def _interrupted() -> NormbenchError:
+    again = f"Go on with: {shlex.join(['normbench', *sys.argv[1:]])}"
+    return NormbenchError("interrupted; finished epochs are kept", again, INTERRUPTED)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
