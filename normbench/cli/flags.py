@@ -69,16 +69,25 @@ FLAGS: dict[str, Any] = {
     "val_split": _option(float, "--val-split", text="Fraction of the training images held out.", panel=DATA),
     "data_dir": _option(Path, "--data-dir", text="Folder with CIFAR-10. [env: NORMBENCH_DATA_DIR]", panel=DATA),
     "offline": _switch("--offline", text="Never touch the network. [env: NORMBENCH_OFFLINE]", panel=DATA),
+    "images": _option(Path, "--images", text="Folder of pictures of your own to classify.", panel=DATA),
     "fetch": _switch("--fetch", text="Download CIFAR-10 into the cache.", panel=DATA),
     "device": _option(
         str, "--device", text="auto, cuda, mps or cpu. [env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
     ),
     "out": _option(Path, "--out", text="Folder of the run folders. [env: NORMBENCH_OUT; default: runs]", panel=MACHINE),
     "force": _switch("--force", text="Redo runs that are done.", panel=MACHINE),
+    "yes": _switch("--yes", text="Do it; without it, what would be done is only shown.", panel=MACHINE),
     "dry_run": _switch("--dry-run", text="Show what would be run, and run nothing.", panel=SHOW),
     "json": _switch("--json", text="Print one JSON document on stdout.", panel=SHOW),
     "quiet": _switch("--quiet", "-q", text="Print the essential value only.", panel=SHOW),
 }  # fmt: skip
+
+ARGUMENTS: dict[str, Any] = {
+    name: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's folder, or its name under --out (a part will do).")
+    ]
+    for name in ("run", "other")
+}
 
 SCIENCE = (
     "network", "config", "set", "groups", "max_params", "epochs", "batch_size", "lr", "weight_decay", "seed",
@@ -109,6 +118,8 @@ class Given:
     """What the user typed: flags by name; a flag that was not typed is not in `values`."""
 
     values: dict[str, Any]
+    subcommand: str | None = None
+    """In a group of commands: the one that is called, which the group leaves the work to."""
 
     def __getitem__(self, name: str) -> Any:
         """The value of a flag, None if it was not given."""
@@ -169,16 +180,22 @@ def flags(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None
 
     def decorate(command: Callable[[Given], None]) -> Callable[..., None]:
         @functools.wraps(command)
-        def wrapper(**values: Any) -> None:
-            command(Given({name: value for name, value in values.items() if value not in (None, False, [], ())}))
+        def wrapper(context: typer.Context, **values: Any) -> None:
+            typed = {name: value for name, value in values.items() if value not in (None, False, [], ())}
+            command(Given(typed, context.invoked_subcommand))
 
-        kind = inspect.Parameter.KEYWORD_ONLY
-        parameters = [inspect.Parameter(name, kind, default=None, annotation=FLAGS[name]) for name in names]
-        wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        wrapper.__annotations__ = {name: FLAGS[name] for name in names}
+        kinds = {"context": typer.Context} | {name: (ARGUMENTS | FLAGS)[name] for name in names}
+        wrapper.__signature__ = inspect.Signature([_parameter(*item) for item in kinds.items()])  # type: ignore[attr-defined]
+        wrapper.__annotations__ = kinds
         return wrapper
 
     return decorate
+
+
+def _parameter(name: str, annotation: Any) -> inspect.Parameter:
+    """A parameter for Typer to read; arguments and the context are required, flags are not."""
+    default = None if name in FLAGS else inspect.Parameter.empty
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _flag(name: str) -> str:

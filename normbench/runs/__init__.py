@@ -1,8 +1,39 @@
-"""Execute one run and keep what it leaves: its folder, its environment, its result."""
+"""Execute one run and keep what it leaves: its folder, its environment, its result; find and reuse it later."""
 
+from normbench.runs.catalog import (
+    Entry,
+    differences,
+    find_run,
+    flat,
+    list_runs,
+    read_environment,
+    remove,
+    unfinished,
+    usable,
+)
 from normbench.runs.execute import execute
 from normbench.runs.folder import RunFolder
 from normbench.runs.preflight import check
 from normbench.runs.result import SCHEMA_VERSION, Listener, RunResult
+from normbench.runs.saved import SavedModel, as_channels, load_model
 
-__all__ = ["SCHEMA_VERSION", "Listener", "RunFolder", "RunResult", "check", "execute"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Entry",
+    "Listener",
+    "RunFolder",
+    "RunResult",
+    "SavedModel",
+    "as_channels",
+    "check",
+    "differences",
+    "execute",
+    "find_run",
+    "flat",
+    "list_runs",
+    "load_model",
+    "read_environment",
+    "remove",
+    "unfinished",
+    "usable",
+]

@@ -1,10 +1,11 @@
 """Loss and accuracy of a network on a split, in eval mode, without augmentation."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from normbench.data import DataSet, Split, normalize
 from normbench.device import autocast
@@ -28,15 +29,26 @@ def evaluate(network: nn.Module, split: Split, data: DataSet, precision: str) ->
 
     One transfer from the device for the whole split.
     """
-    was_training = network.training
-    network.eval()
     device = split.images.device
     loss = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
     correct = torch.zeros((), dtype=torch.int64, device=device)
-    for images, labels in zip(split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
-        with autocast(device, precision):
-            scores = network(normalize(images, data.mean, data.std)).float()
+    for scores, labels in _batches(network, split, data, precision):
         loss += F.cross_entropy(scores, labels, reduction="sum")
         correct += (scores.argmax(1) == labels).sum()
-    network.train(was_training)
     return Score(loss.item() / len(split), correct.item() / len(split), len(split))
+
+
+@torch.no_grad()
+def class_scores(network: nn.Module, split: Split, data: DataSet, precision: str) -> Tensor:
+    """The class scores (logits) of every image of a split, (N, classes) float32 on the CPU."""
+    return torch.cat([scores for scores, _ in _batches(network, split, data, precision)]).cpu()
+
+
+def _batches(network: nn.Module, split: Split, data: DataSet, precision: str) -> Iterator[tuple[Tensor, Tensor]]:
+    was_training = network.training
+    network.eval()
+    for images, labels in zip(split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
+        with autocast(split.images.device, precision):
+            scores = network(normalize(images, data.mean, data.std)).float()
+        yield scores, labels
+    network.train(was_training)

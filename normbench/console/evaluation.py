@@ -1,0 +1,43 @@
+"""What `normbench evaluate` shows."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from normbench.console.output import Output
+from normbench.console.tables import percent, plain_table
+from normbench.evaluation import Details
+from normbench.runs import Entry
+from normbench.studies.evaluate import Decision
+
+
+def show_details(output: Output, entry: Entry, details: Details) -> None:
+    """Accuracy against the recorded one, each class with what it is taken for, calibration."""
+    recorded = entry.result.test_accuracy if entry.result else None
+    classes = list(details.per_class)
+    table = plain_table("true class", "accuracy", *[name[:5] for name in classes])
+    for name, row in zip(classes, details.confusion, strict=True):
+        table.add_row(name, percent(details.per_class[name]), *map(str, row))
+    same = "the same as recorded" if details.accuracy == recorded else f"recorded was {percent(recorded)}"
+    parts: list[RenderableType] = [
+        Text(f"{entry.name}: test accuracy {percent(details.accuracy)}, {same}; {details.images:,} images", "bold"),
+        table,
+        Text("Columns: images by the class they were taken for."),
+        Text(f"Expected calibration error: {percent(details.calibration_error)} (15 bins; arXiv:1706.04599)"),
+    ]
+    document = {"command": "evaluate", "run": entry.name, "recorded_test_accuracy": recorded}
+    found = {f"test_{key}": value for key, value in dataclasses.asdict(details).items()}
+    output.result(parts, document | found, quiet=f"{details.accuracy:.4f}")
+
+
+def show_decisions(output: Output, entry: Entry, folder: Path, decisions: Sequence[Decision]) -> None:
+    """What the network takes each picture for."""
+    table = plain_table("picture", "taken for", "probability", left=2)
+    for decision in decisions:
+        table.add_row(Text(decision.file), decision.decided, percent(decision.probability))
+    document = {"command": "evaluate", "run": entry.name, "images": str(folder)}
+    rows = {"decisions": [dataclasses.asdict(decision) for decision in decisions]}
+    output.result(table, document | rows, quiet="\n".join(f"{d.file} {d.decided}" for d in decisions))

@@ -1,0 +1,92 @@
+"""What `normbench runs` shows."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from normbench.console.output import Output
+from normbench.console.tables import percent, plain_table
+from normbench.runs import Entry, flat, read_environment
+
+COLOURS = {"done": "green", "diverged": "red", "damaged": "red", "interrupted": "yellow", "new": "yellow"}
+
+
+def show_runs(output: Output, entries: Sequence[Entry], where: str) -> None:
+    """A line a run: state, norm, seed, accuracies, time."""
+    table = plain_table("run", "state", "norm", "seed", "epochs", "train accuracy", "test accuracy", "seconds", left=3)
+    for entry in entries:
+        table.add_row(entry.name, Text(entry.state, style=COLOURS[entry.state]), *_figures(entry))
+    words: RenderableType = table if entries else Text(f"There are no runs in {where}.")
+    document = {"command": "runs", "runs": [document_of(entry) for entry in entries]}
+    output.result(words, document, quiet="\n".join(str(entry.path) for entry in entries))
+
+
+def _figures(entry: Entry) -> tuple[str, ...]:
+    config, result = entry.config, entry.result
+    settings = (config.norm, str(config.seed), str(config.training.epochs)) if config else ("-", "-", "-")
+    if result is None:
+        return (*settings, "-", "-", "-")
+    return (*settings, percent(result.train_accuracy), percent(result.test_accuracy), f"{result.seconds:.1f}")
+
+
+def document_of(entry: Entry) -> dict[str, object]:
+    """A run as `--json` shows it."""
+    return {
+        "name": entry.name,
+        "folder": str(entry.path),
+        "state": entry.state,
+        "problem": entry.problem or None,
+        "result": entry.result.model_dump(mode="json") if entry.result else None,
+    }
+
+
+def show_run(output: Output, entry: Entry) -> None:
+    """One run: its result, settings and environment."""
+    sections = {
+        "result": entry.result.model_dump(mode="json", exclude_none=True) if entry.result else {},
+        "settings": entry.config.model_dump(mode="json", exclude_none=True) if entry.config else {},
+        "environment": read_environment(entry.path),
+    }
+    parts: list[RenderableType] = [Text(f"{entry.name}: {entry.state} {entry.problem}".rstrip(), style="bold")]
+    for title, content in sections.items():
+        if content:
+            parts.append(_two_columns(title, content))
+    output.result(parts, {"command": "runs show", **document_of(entry), **sections}, quiet=str(entry.path))
+
+
+def _two_columns(title: str, content: dict[str, Any]) -> RenderableType:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(title, no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in flat(content).items():
+        table.add_row(key, Text(value if isinstance(value, str) else json.dumps(value)))
+    return table
+
+
+def show_differences(output: Output, a: Entry, b: Entry, found: Sequence[tuple[str, Any, Any]]) -> None:
+    """What two runs do not share, a line a setting."""
+    table = plain_table("setting", a.name, b.name, left=3)
+    for key, left, right in found:
+        table.add_row(key, Text(json.dumps(left)), Text(json.dumps(right)))
+    words: RenderableType = table if found else Text("Same settings, same environment.")
+    document = {
+        "command": "runs diff",
+        "runs": [a.name, b.name],
+        "differences": [{"key": key, "values": [left, right]} for key, left, right in found],
+    }
+    output.result(words, document, quiet="\n".join(key for key, _, _ in found))
+
+
+def show_cleaned(output: Output, entries: Sequence[Entry], removed: bool) -> None:
+    """What `runs clean` has removed, or would."""
+    said = "removed" if removed else "would be removed; --yes removes"
+    lines = [f"{entry.name} ({entry.state})" for entry in entries]
+    words = Text("\n".join([*lines, f"{len(entries)} unfinished run(s) {said}."]) if entries else "Nothing to clean.")
+    document = {"command": "runs clean", "removed": removed, "runs": [dataclasses.asdict(e)["path"] for e in entries]}
+    output.result(words, document, quiet="\n".join(str(entry.path) for entry in entries))
