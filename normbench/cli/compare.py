@@ -31,7 +31,8 @@ def command(given: Given) -> None:
     several = [name for name, values in (("lr", grid.lrs), ("weight_decay", grid.weight_decays)) if len(values) > 1]
     recipe = load_recipe(given.recipe, given.overrides(*several) | _chosen(given))
     _check_search(recipe, grid)
-    configs = comparison_configs(recipe, grid, given["max_params"] or PARAMETER_BUDGET)
+    budget = PARAMETER_BUDGET if given["max_params"] is None else given["max_params"]
+    configs = comparison_configs(recipe, grid, budget)
     with ConsoleListener(output, len(configs) * recipe.training.epochs, len(configs)) as listener:
         plan = engine.plan(configs, given.machine(), given.experiment, listener.on_download)
         for warning in plan.warnings:

@@ -170,7 +170,7 @@ def flags(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None
     def decorate(command: Callable[[Given], None]) -> Callable[..., None]:
         @functools.wraps(command)
         def wrapper(**values: Any) -> None:
-            command(Given({name: value for name, value in values.items() if value not in (None, False, [], ())}))
+            command(Given({name: value for name, value in values.items() if _was_typed(value)}))
 
         kind = inspect.Parameter.KEYWORD_ONLY
         parameters = [inspect.Parameter(name, kind, default=None, annotation=FLAGS[name]) for name in names]
@@ -179,6 +179,11 @@ def flags(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None
         return wrapper
 
     return decorate
+
+
+def _was_typed(value: Any) -> bool:
+    """Whether a flag's value is the user's: Typer gives None, False or an empty list for the others, but 0 is typed."""
+    return value is not None and value is not False and value != [] and value != ()
 
 
 def _flag(name: str) -> str:
