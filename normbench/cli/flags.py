@@ -194,6 +194,8 @@ def _put(settings: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
     *sections, key = place
     for section in sections:
         settings = settings.setdefault(section, {})
+        if not isinstance(settings, dict):
+            raise UsageError(f"--set {section}={settings}: {section} is a section; give its keys, as {'.'.join(place)}")
     settings[key] = value
 
 
