@@ -52,7 +52,7 @@ def command(given: Given) -> None:
 
 def _chosen(given: Given) -> dict[str, Any]:
     """The norms asked for, as an override of the recipe's; empty if none are."""
-    asked = [flag for flag in ("all", "norms", "every") if given[flag]]
+    asked = [flag for flag in ("all", "norms", "every") if given[flag] is not None]
     if len(asked) > 1:
         raise UsageError(f"--{asked[0]} and --{asked[1]} exclude each other")
     if given["all"]:
@@ -61,9 +61,12 @@ def _chosen(given: Given) -> dict[str, Any]:
         from normbench.norms import NORMS
 
         return {"norms": tuple(NORMS)}
-    if given["norms"]:
-        return {"norms": tuple(dict.fromkeys(name.strip() for name in given["norms"].split(",") if name.strip()))}
-    return {}
+    if given["norms"] is None:
+        return {}
+    names = tuple(dict.fromkeys(name.strip() for name in given["norms"].split(",") if name.strip()))
+    if not names:
+        raise UsageError("--norms names no norm", "For example: --norms bn,gn; see `normbench norms`.")
+    return {"norms": names}
 
 
 def _check_search(recipe: "Recipe", grid: "Grid") -> None:

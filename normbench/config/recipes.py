@@ -18,7 +18,7 @@ COMMAND_LINE = "command line"
 class Recipe(Frozen):
     """Every setting of an experiment; `norm` holds what one norm sets differently, found by equal search."""
 
-    norms: tuple[str, ...] = ("bn", "gn", "ln")
+    norms: tuple[str, ...] = Field(("bn", "gn", "ln"), min_length=1)
     seeds: int = Field(1, ge=1)
     seed: int = Field(0, ge=0)
     groups: int = Field(4, ge=1)
