@@ -136,9 +136,9 @@ class Given:
         return settings
 
     def numbers(self, name: str) -> tuple[float, ...]:
-        """The numbers of a flag that takes several with commas; empty if it was not given."""
+        """The numbers of a flag that takes several with commas, each once; empty if it was not given."""
         try:
-            return tuple(float(part) for part in self[name].split(",")) if name in self.values else ()
+            return tuple(dict.fromkeys(map(float, self[name].split(",")))) if name in self.values else ()
         except ValueError as error:
             raise UsageError(f"{_flag(name)} {self[name]}: not a number, nor several with commas") from error
 
