@@ -183,7 +183,7 @@ def flags(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None
 
 def _was_typed(value: Any) -> bool:
     """Whether a flag's value is the user's: Typer gives None, False or an empty list for the others, but 0 is typed."""
-    return value is not None and value is not False and value != [] and value != ()
+    return value is not None and value is not False and value not in ([], ())
 
 
 def _flag(name: str) -> str:
