@@ -53,6 +53,9 @@ def main() -> None:
         )
     except typer.BadParameter.__base__ as error:  # type: ignore[misc]  # every usage error of the vendored parser
         code = _fail(UsageError(error.format_message().rstrip("."), "See `normbench --help`."))
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        code = _fail(NormbenchError(message, "This was not expected. NORMBENCH_DEBUG=1 shows where it happened."))
     sys.exit(code)
 
 
