@@ -44,13 +44,9 @@ def main() -> None:
     except NormbenchError as error:
         code = _fail(error)
     except (KeyboardInterrupt, typer.Abort):
-        code = _fail(
-            NormbenchError(
-                "interrupted; finished epochs are kept",
-                f"Go on with: {shlex.join(['normbench', *sys.argv[1:]])}",
-                INTERRUPTED,
-            )
-        )
+        again = [argument for argument in sys.argv[1:] if argument != "--force"]  # which would start from scratch
+        hint = f"Go on with: {shlex.join(['normbench', *again])}"
+        code = _fail(NormbenchError("interrupted; finished epochs are kept", hint, INTERRUPTED))
     except typer.BadParameter.__base__ as error:  # type: ignore[misc]  # every usage error of the vendored parser
         code = _fail(UsageError(error.format_message().rstrip("."), "See `normbench --help`."))
     except Exception as error:
