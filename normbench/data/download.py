@@ -114,7 +114,7 @@ def _transfer(address: str, archive: Path, md5: str, watch: _Watch) -> None:
             total = done + int(length) if length else None
             watch(done, total)
             with part.open("ab" if continues else "wb") as file:
-                while chunk := response.read(CHUNK):
+                while chunk := response.read1(CHUNK):  # what has come, however little: a slow host is noticed
                     done += file.write(chunk)
                     watch(done, total)
             if total is not None and done < total:
