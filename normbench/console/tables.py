@@ -45,8 +45,8 @@ def conditions(results: Sequence[RunResult], epochs: int, searching: bool = Fals
     spread = " ± is the half width of the 95 % interval of the mean (Student's t)." if len(seeds) > 1 else ""
     read = "The test images were not read." if searching else "Accuracies are the last epoch's, not the best's."
     return (
-        f"{_data_words(first)}; network {first.network}; {epochs} epoch{'s' * (epochs > 1)}; batch {first.batch_size}; {named}; "
-        f"{first.device}; torch {first.torch}. {read}{spread}"
+        f"{_data_words(first)}; network {first.network}; {epochs} epoch{'s' * (epochs > 1)}; "
+        f"batch {first.batch_size}; {named}; {first.device}; torch {first.torch}. {read}{spread}"
     )
 
 
