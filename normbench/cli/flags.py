@@ -44,7 +44,7 @@ FLAGS: dict[str, Any] = {
     "every": _switch("--every", text="Every registered norm.", panel=WHAT),
     "network": _option(str, "--network", text="c10, dwnet or lnet.", panel=WHAT, metavar="NAME"),
     "config": _option(
-        str, "--config", text="A recipe (see `normbench recipes`) or a TOML file. [default: baseline]", panel=WHAT,
+        str, "--config", text="A recipe (see `normbench recipes`) or a TOML file. \\[default: baseline]", panel=WHAT,
         metavar="RECIPE",
     ),
     "set": _option(
@@ -53,7 +53,7 @@ FLAGS: dict[str, Any] = {
     ),
     "groups": _option(int, "--groups", text="Channel groups of GroupNorm.", panel=WHAT),
     "max_params": _option(
-        int, "--max-params", text="Refuse networks with this many parameters or more. [default: 50000]", panel=WHAT
+        int, "--max-params", text="Refuse networks with this many parameters or more. \\[default: 50000]", panel=WHAT
     ),
     "epochs": _option(int, "--epochs", text="Epochs, 1 to 20.", panel=HOW),
     "batch_size": _option(int, "--batch-size", text="Images in a step.", panel=HOW),
@@ -67,13 +67,13 @@ FLAGS: dict[str, Any] = {
     "dataset": _option(str, "--dataset", text="cifar10, digits (embedded), or auto.", panel=DATA, metavar="NAME"),
     "subset": _option(int, "--subset", text="Train on this many images.", panel=DATA),
     "val_split": _option(float, "--val-split", text="Fraction of the training images held out.", panel=DATA),
-    "data_dir": _option(Path, "--data-dir", text="Folder with CIFAR-10. [env: NORMBENCH_DATA_DIR]", panel=DATA),
-    "offline": _switch("--offline", text="Never touch the network. [env: NORMBENCH_OFFLINE]", panel=DATA),
+    "data_dir": _option(Path, "--data-dir", text="Folder with CIFAR-10. \\[env: NORMBENCH_DATA_DIR]", panel=DATA),
+    "offline": _switch("--offline", text="Never touch the network. \\[env: NORMBENCH_OFFLINE]", panel=DATA),
     "fetch": _switch("--fetch", text="Download CIFAR-10 into the cache.", panel=DATA),
     "device": _option(
-        str, "--device", text="auto, cuda, mps or cpu. [env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
+        str, "--device", text="auto, cuda, mps or cpu. \\[env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
     ),
-    "out": _option(Path, "--out", text="Folder of the run folders. [env: NORMBENCH_OUT; default: runs]", panel=MACHINE),
+    "out": _option(Path, "--out", text="Folder of run folders. \\[env: NORMBENCH_OUT; default: runs]", panel=MACHINE),
     "force": _switch("--force", text="Redo runs that are done.", panel=MACHINE),
     "dry_run": _switch("--dry-run", text="Show what would be run, and run nothing.", panel=SHOW),
     "json": _switch("--json", text="Print one JSON document on stdout.", panel=SHOW),
