@@ -48,7 +48,8 @@ def main() -> None:
         hint = f"Go on with: {shlex.join(['normbench', *again])}"
         code = _fail(NormbenchError("interrupted; finished epochs are kept", hint, INTERRUPTED))
     except typer.BadParameter.__base__ as error:  # type: ignore[misc]  # every usage error of the vendored parser
-        code = _fail(UsageError(error.format_message().rstrip("."), "See `normbench --help`."))
+        message = error.format_message().rstrip(".")  # empty where no command is given: the help was shown instead
+        code = _fail(UsageError(message, "See `normbench --help`.")) if message else USAGE
     except Exception as error:  # noqa: BLE001  # the last resort: words instead of a traceback
         message = f"{type(error).__name__}: {error}"
         code = _fail(NormbenchError(message, "This was not expected. NORMBENCH_DEBUG=1 shows where it happened."))
