@@ -170,7 +170,10 @@ def flags(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None
     def decorate(command: Callable[[Given], None]) -> Callable[..., None]:
         @functools.wraps(command)
         def wrapper(**values: Any) -> None:
-            command(Given({name: value for name, value in values.items() if _was_typed(value)}))
+            try:
+                command(Given({name: value for name, value in values.items() if _was_typed(value)}))
+            except KeyboardInterrupt as error:
+                raise typer.Abort from error  # Typer would turn Ctrl-C into its exit code, without a word
 
         kind = inspect.Parameter.KEYWORD_ONLY
         parameters = [inspect.Parameter(name, kind, default=None, annotation=FLAGS[name]) for name in names]
