@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cli import Answer, run_folders, train
+from cli import Answer, normbench, run_folders, train
 
 FILES = {".lock", "config.json", "env.json", "metrics.jsonl", "model.safetensors", "result.json"}
 ACCURACIES = ("train_accuracy", "train_loss", "test_accuracy", "test_loss")
@@ -124,6 +124,18 @@ def test_flags_beat_the_recipe_which_beats_the_defaults(tmp_path: Path) -> None:
         for one in (config, flagged)
     ]
     assert taken == [[5, 0.5, 0.2, 0.01], [0, 0.7, 0.1, 0.01]]
+
+
+def test_a_variable_names_the_output_folder_and_a_flag_beats_it() -> None:
+    options = ("train", "--norm", "gn", "--dataset", "digits", "--dry-run", "-q")
+    named = normbench(*options, NORMBENCH_OUT="there").stdout
+    flagged = normbench(*options, "--out", "elsewhere", NORMBENCH_OUT="there").stdout
+    assert (Path(named).parts[0], Path(flagged).parts[0]) == ("there", "elsewhere")
+
+
+def test_science_never_comes_from_a_variable(tmp_path: Path) -> None:
+    (config,) = train(tmp_path, "--norm", "gn", "--dry-run", "--json", NORMBENCH_SEED="3").document["runs"]
+    assert config["config"]["seed"] == 0
 
 
 def test_a_diverged_run_fails_and_says_where_and_what_to_try(tmp_path: Path) -> None:
