@@ -9,7 +9,7 @@ from normbench import anatomy
 from normbench import data as datasets
 from normbench.config import MachineConfig, RunConfig
 from normbench.device import describe, resolve_device
-from normbench.errors import NormbenchError, OverBudgetError
+from normbench.errors import OverBudgetError, UsageError
 from normbench.networks import build, count_parameters
 from normbench.norms import resolve_norm, source_digest
 from normbench.runs import Listener, RunFolder, RunResult, check, execute
@@ -86,7 +86,8 @@ def run_all(plan: Plan, listener: Listener, on_download: OnDownload | None = Non
 
     Raises:
         DataError: The data set is missing, damaged or cannot be fetched.
-        NormbenchError: The only run of the plan failed.
+        UsageError: A setting does not fit the data, or the output folder cannot be written.
+        Exception: Whatever the only run of the plan failed with.
     """
     data: datasets.DataSet | None = None
     results = []
@@ -99,8 +100,9 @@ def run_all(plan: Plan, listener: Listener, on_download: OnDownload | None = Non
             else:
                 listener.run_finished(config, done, already_done=True)
                 results.append(done)
-        except (NormbenchError, RuntimeError, OSError) as error:
-            if len(plan.configs) == 1 or data is None:
+        except Exception as error:
+            stops_all = isinstance(error, UsageError) and not results  # a bad setting of the first run is one of all
+            if len(plan.configs) == 1 or data is None or stops_all:
                 raise
             results.append(_failed(config, folder, data, plan, error))
             listener.run_finished(config, results[-1], already_done=False)

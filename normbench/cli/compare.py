@@ -31,7 +31,8 @@ def command(given: Given) -> None:
     several = [name for name, values in (("lr", grid.lrs), ("weight_decay", grid.weight_decays)) if len(values) > 1]
     recipe = load_recipe(given.recipe, given.overrides(*several) | _chosen(given))
     _check_search(recipe, grid)
-    configs = comparison_configs(recipe, grid, given["max_params"] or PARAMETER_BUDGET)
+    budget = PARAMETER_BUDGET if given["max_params"] is None else given["max_params"]
+    configs = comparison_configs(recipe, grid, budget)
     with ConsoleListener(output) as listener:
         plan = engine.plan(configs, given.machine(), given.experiment, listener.on_download, bool(given["every"]))
         listener.expect(plan.configs)
@@ -52,7 +53,7 @@ def command(given: Given) -> None:
 
 def _chosen(given: Given) -> dict[str, Any]:
     """The norms asked for, as an override of the recipe's; empty if none are."""
-    asked = [flag for flag in ("all", "norms", "every") if given[flag]]
+    asked = [flag for flag in ("all", "norms", "every") if given[flag] is not None]
     if len(asked) > 1:
         raise UsageError(f"--{asked[0]} and --{asked[1]} exclude each other")
     if given["all"]:
@@ -61,9 +62,12 @@ def _chosen(given: Given) -> dict[str, Any]:
         from normbench.norms import NORMS
 
         return {"norms": tuple(NORMS)}
-    if given["norms"]:
-        return {"norms": tuple(dict.fromkeys(name.strip() for name in given["norms"].split(",") if name.strip()))}
-    return {}
+    if given["norms"] is None:
+        return {}
+    names = tuple(dict.fromkeys(name.strip() for name in given["norms"].split(",") if name.strip()))
+    if not names:
+        raise UsageError("--norms names no norm", "For example: --norms bn,gn; see `normbench norms`.")
+    return {"norms": names}
 
 
 def _check_search(recipe: "Recipe", grid: "Grid") -> None:

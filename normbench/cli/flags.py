@@ -44,7 +44,7 @@ FLAGS: dict[str, Any] = {
     "every": _switch("--every", text="Every registered norm.", panel=WHAT),
     "network": _option(str, "--network", text="c10, dwnet or lnet.", panel=WHAT, metavar="NAME"),
     "config": _option(
-        str, "--config", text="A recipe (see `normbench recipes`) or a TOML file. [default: baseline]", panel=WHAT,
+        str, "--config", text="A recipe (see `normbench recipes`) or a TOML file. \\[default: baseline]", panel=WHAT,
         metavar="RECIPE",
     ),
     "set": _option(
@@ -53,7 +53,7 @@ FLAGS: dict[str, Any] = {
     ),
     "groups": _option(int, "--groups", text="Channel groups of GroupNorm.", panel=WHAT),
     "max_params": _option(
-        int, "--max-params", text="Refuse networks with this many parameters or more. [default: 50000]", panel=WHAT
+        int, "--max-params", text="Refuse networks with this many parameters or more. \\[default: 50000]", panel=WHAT
     ),
     "epochs": _option(int, "--epochs", text="Epochs, 1 to 20.", panel=HOW),
     "batch_size": _option(int, "--batch-size", text="Images in a step.", panel=HOW),
@@ -67,14 +67,14 @@ FLAGS: dict[str, Any] = {
     "dataset": _option(str, "--dataset", text="cifar10, digits (embedded), or auto.", panel=DATA, metavar="NAME"),
     "subset": _option(int, "--subset", text="Train on this many images.", panel=DATA),
     "val_split": _option(float, "--val-split", text="Fraction of the training images held out.", panel=DATA),
-    "data_dir": _option(Path, "--data-dir", text="Folder with CIFAR-10. [env: NORMBENCH_DATA_DIR]", panel=DATA),
-    "offline": _switch("--offline", text="Never touch the network. [env: NORMBENCH_OFFLINE]", panel=DATA),
+    "data_dir": _option(Path, "--data-dir", text="Folder with CIFAR-10. \\[env: NORMBENCH_DATA_DIR]", panel=DATA),
+    "offline": _switch("--offline", text="Never touch the network. \\[env: NORMBENCH_OFFLINE]", panel=DATA),
     "images": _option(Path, "--images", text="Folder of pictures of your own to classify.", panel=DATA),
     "fetch": _switch("--fetch", text="Download CIFAR-10 into the cache.", panel=DATA),
     "device": _option(
-        str, "--device", text="auto, cuda, mps or cpu. [env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
+        str, "--device", text="auto, cuda, mps or cpu. \\[env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
     ),
-    "out": _option(Path, "--out", text="Folder of the run folders. [env: NORMBENCH_OUT; default: runs]", panel=MACHINE),
+    "out": _option(Path, "--out", text="Folder of run folders. \\[env: NORMBENCH_OUT; default: runs]", panel=MACHINE),
     "force": _switch("--force", text="Redo runs that are done.", panel=MACHINE),
     "yes": _switch("--yes", text="Do it; without it, what would be done is only shown.", panel=MACHINE),
     "dry_run": _switch("--dry-run", text="Show what would be run, and run nothing.", panel=SHOW),
@@ -147,9 +147,9 @@ class Given:
         return settings
 
     def numbers(self, name: str) -> tuple[float, ...]:
-        """The numbers of a flag that takes several with commas; empty if it was not given."""
+        """The numbers of a flag that takes several with commas, each once; empty if it was not given."""
         try:
-            return tuple(float(part) for part in self[name].split(",")) if name in self.values else ()
+            return tuple(dict.fromkeys(map(float, self[name].split(",")))) if name in self.values else ()
         except ValueError as error:
             raise UsageError(f"{_flag(name)} {self[name]}: not a number, nor several with commas") from error
 
@@ -181,7 +181,7 @@ def flags(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None
     def decorate(command: Callable[[Given], None]) -> Callable[..., None]:
         @functools.wraps(command)
         def wrapper(context: typer.Context, **values: Any) -> None:
-            typed = {name: value for name, value in values.items() if value not in (None, False, [], ())}
+            typed = {name: value for name, value in values.items() if _was_typed(value)}
             command(Given(typed, context.invoked_subcommand))
 
         kinds = {"context": typer.Context} | {name: (ARGUMENTS | FLAGS)[name] for name in names}
@@ -198,6 +198,11 @@ def _parameter(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
+def _was_typed(value: Any) -> bool:
+    """Whether a flag's value is the user's: Typer gives None, False or an empty list for the others, but 0 is typed."""
+    return value is not None and value is not False and value not in ([], ())
+
+
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
@@ -206,6 +211,8 @@ def _put(settings: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
     *sections, key = place
     for section in sections:
         settings = settings.setdefault(section, {})
+        if not isinstance(settings, dict):
+            raise UsageError(f"--set {section}={settings}: {section} is a section; give its keys, as {'.'.join(place)}")
     settings[key] = value
 
 

@@ -53,13 +53,18 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = _fail(_interrupted())
     except typer.BadParameter.__base__ as error:  # type: ignore[misc]  # every usage error of the vendored parser
-        code = _fail(UsageError(error.format_message().rstrip("."), "See `normbench --help`."))
+        message = error.format_message().rstrip(".")  # empty where no command is given: the help was shown instead
+        code = _fail(UsageError(message, "See `normbench --help`.")) if message else USAGE
+    except Exception as error:  # noqa: BLE001  # the last resort: words instead of a traceback
+        message = f"{type(error).__name__}: {error}"
+        code = _fail(NormbenchError(message, "This was not expected. NORMBENCH_DEBUG=1 shows where it happened."))
     sys.exit(code)
 
 
 def _interrupted() -> NormbenchError:
-    again = f"Go on with: {shlex.join(['normbench', *sys.argv[1:]])}"
-    return NormbenchError("interrupted; finished epochs are kept", again, INTERRUPTED)
+    again = [argument for argument in sys.argv[1:] if argument != "--force"]  # which would start from scratch
+    hint = f"Go on with: {shlex.join(['normbench', *again])}"
+    return NormbenchError("interrupted; finished epochs are kept", hint, INTERRUPTED)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

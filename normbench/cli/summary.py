@@ -13,7 +13,7 @@ def command(given: Given) -> None:
 
     output = given.output()
     recipe = load_recipe(given.recipe, given.overrides())
-    extra = {"max_params": given["max_params"]} if given["max_params"] else {}
+    extra = {} if given["max_params"] is None else {"max_params": given["max_params"]}
     if given["all"]:
         every = [anatomy(recipe.run(norm, recipe.seed, **extra)) for norm in NORMS]
         layers.show_norms(output, every)

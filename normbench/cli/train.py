@@ -22,7 +22,7 @@ def command(given: Given) -> None:
 
     output = given.output()
     recipe = load_recipe(given.recipe, given.overrides())
-    extra = {"max_params": given["max_params"]} if given["max_params"] else {}
+    extra = {} if given["max_params"] is None else {"max_params": given["max_params"]}
     config = recipe.run(given["norm"], recipe.seed, **extra)
     with ConsoleListener(output) as listener:
         plan = engine.plan([config], given.machine(), given.experiment, listener.on_download)

@@ -11,12 +11,14 @@ from normbench.config.validation import validated
 from normbench.errors import UsageError, nearest, unknown
 
 PER_NORM_KEYS = frozenset({"lr", "weight_decay", "groups"})
+COMMAND_LINE = "command line"
+"""What an error names as the place of a setting that was not read from a file."""
 
 
 class Recipe(Frozen):
     """Every setting of an experiment; `norm` holds what one norm sets differently, found by equal search."""
 
-    norms: tuple[str, ...] = ("bn", "gn", "ln")
+    norms: tuple[str, ...] = Field(("bn", "gn", "ln"), min_length=1)
     seeds: int = Field(1, ge=1)
     seed: int = Field(0, ge=0)
     groups: int = Field(4, ge=1)
@@ -92,23 +94,26 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
         raise UsageError(f"{path}: not valid TOML: {error}") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    _check_per_norm(settings, path)
-    overrides = overrides or {}
-    given = _leaves(overrides)
+    _check_per_norm(settings, str(path))
+    recipe = validated(Recipe, settings, str(path))
+    if not overrides:
+        return recipe
+    _check_per_norm(overrides, COMMAND_LINE)
+    given = _leaves({key: value for key, value in overrides.items() if key != "norm"})
     for own in settings.get("norm", {}).values():
         for key in given & own.keys():
             del own[key]
-    return validated(Recipe, _merge(settings, overrides), str(path))
+    return validated(Recipe, _merge(settings, overrides), COMMAND_LINE)
 
 
-def _check_per_norm(settings: dict[str, Any], path: Path) -> None:
+def _check_per_norm(settings: dict[str, Any], where: str) -> None:
     sections = settings.get("norm", {})
     if not isinstance(sections, dict) or not all(isinstance(own, dict) for own in sections.values()):
-        raise UsageError(f"{path}: settings of one norm stand under [norm.NAME]")
+        raise UsageError(f"{where}: settings of one norm stand under [norm.NAME]")
     for norm, own in sections.items():
         for key in own:
             if key not in PER_NORM_KEYS:
-                raise UsageError(f"{path}: unknown key '{key}' in [norm.{norm}]", nearest(key, PER_NORM_KEYS))
+                raise UsageError(f"{where}: unknown key '{key}' in [norm.{norm}]", nearest(key, PER_NORM_KEYS))
 
 
 def _leaves(settings: dict[str, Any]) -> set[str]:

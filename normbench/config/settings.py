@@ -15,9 +15,9 @@ Schedule = Literal["step", "constant", "cosine", "onecycle"]
 
 
 class Frozen(BaseModel):
-    """Settings that cannot be changed after they are made, and refuse keys they do not know."""
+    """Settings that cannot be changed after they are made, and refuse keys they do not know, infinity and NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class NetworkConfig(Frozen):

@@ -77,4 +77,4 @@ def document(anatomy: Anatomy) -> dict[str, object]:
     """An anatomy as `--json` shows it: without torchinfo's table, which is text."""
     content = dataclasses.asdict(anatomy)
     del content["torchinfo"]
-    return content
+    return content | {"over_budget": anatomy.over_budget}

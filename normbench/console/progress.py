@@ -84,6 +84,8 @@ class ConsoleListener:
             self.run += 1
             self.epochs_left -= config.training.epochs
             self.output.note(f"{_name(config)}: already done, in {result.folder} (--force redoes it)")
+            if result.status != "done":
+                self.output.warning(f"{_name(config)} {result.status}: {result.problem}")
         elif result.status == "done":
             self.output.note(f"{_name(config)}: done in {_duration(result.seconds)}, in {result.folder}")
         else:

@@ -45,8 +45,8 @@ def conditions(results: Sequence[RunResult], epochs: int, searching: bool = Fals
     spread = " ± is the half width of the 95 % interval of the mean (Student's t)." if len(seeds) > 1 else ""
     read = "The test images were not read." if searching else "Accuracies are the last epoch's, not the best's."
     return (
-        f"{_data_words(first)}; network {first.network}; {epochs} epochs; batch {first.batch_size}; {named}; "
-        f"{first.device}; torch {first.torch}. {read}{spread}"
+        f"{_data_words(first)}; network {first.network}; {epochs} epoch{'s' * (epochs > 1)}; "
+        f"batch {first.batch_size}; {named}; {first.device}; torch {first.torch}. {read}{spread}"
     )
 
 
@@ -170,11 +170,12 @@ def comparison_values(comparison: Comparison) -> str:
 def show_plan(output: Output, plan: Plan) -> None:
     """Print what `--dry-run` shows: the runs that would be made, where, and which are done."""
     table = plain_table("norm", "seed", "epochs", "batch", "lr", "decay", "parameters", "state", "folder")
+    table.columns[-1].overflow, table.columns[-1].no_wrap = "fold", False  # a path that is cut is no use
     for config, folder in zip(plan.configs, plan.folders, strict=True):
         training = config.training
         figures = (config.seed, training.epochs, training.batch_size, f"{training.lr:g}", f"{training.weight_decay:g}")
         parameters = f"{plan.parameters[config.norm]:,}"
-        table.add_row(config.norm, *map(str, figures), parameters, folder.state, str(folder.path))
+        table.add_row(config.norm, *map(str, figures), parameters, folder.state, Text(str(folder.path)))
     runs = [
         {"folder": str(folder.path), "state": folder.state, "config": config.model_dump(mode="json")}
         for config, folder in zip(plan.configs, plan.folders, strict=True)

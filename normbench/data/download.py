@@ -5,6 +5,7 @@ nor give up on a host that has gone silent, nor tell a progress bar how far it i
 """
 
 import hashlib
+import http.client
 import shutil
 import tarfile
 import tempfile
@@ -74,7 +75,7 @@ def fetch(machine: MachineConfig, on_download: OnDownload | None = None, patienc
                 _unpack(archive, root)
     except urllib.error.URLError as error:
         raise DataError(f"CIFAR-10 cannot be downloaded from {address}: {error.reason}", WAYS_OUT) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise DataError(f"CIFAR-10 cannot be downloaded from {address} to {root}: {error}", WAYS_OUT) from error
     return root / FOLDER
 
@@ -113,7 +114,7 @@ def _transfer(address: str, archive: Path, md5: str, watch: _Watch) -> None:
             total = done + int(length) if length else None
             watch(done, total)
             with part.open("ab" if continues else "wb") as file:
-                while chunk := response.read(CHUNK):
+                while chunk := response.read1(CHUNK):  # what has come, however little: a slow host is noticed
                     done += file.write(chunk)
                     watch(done, total)
             if total is not None and done < total:

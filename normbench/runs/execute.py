@@ -49,7 +49,7 @@ def _train(config: RunConfig, data: DataSet, folder: RunFolder, listener: Listen
             folder.save_state(training.state(), rows)
             listener.epoch_done(config, row)
     except DivergedError as error:
-        return _result(training, rows, folder, status="diverged", problem=error.message)
+        return _result(training, rows, folder, status="diverged", problem=f"{error.message}. {error.hint}")
     folder.save_model(training.network, _model_metadata(data))
     return _result(training, rows, folder, status="done", **_scores(training, rows))
 

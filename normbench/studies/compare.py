@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from normbench.analysis import Row, best_settings, summarize
-from normbench.config import Recipe, RunConfig
+from normbench.config import Recipe, RunConfig, TrainingConfig
+from normbench.config.recipes import COMMAND_LINE
+from normbench.config.validation import validated
 from normbench.runs import RunResult
 
 
@@ -44,17 +46,16 @@ def comparison_configs(recipe: Recipe, grid: Grid, max_params: int) -> list[RunC
     for norm in recipe.norms:
         for seed in range(recipe.seed, recipe.seed + recipe.seeds):
             config = recipe.run(norm, seed, max_params=max_params, read_test=not grid.is_search)
-            configs += [
-                config.model_copy(update={"training": config.training.model_copy(update=point)})
-                for point in _points(grid, config)
-            ]
+            configs += [config.model_copy(update={"training": training}) for training in _points(grid, config)]
     return configs
 
 
-def _points(grid: Grid, config: RunConfig) -> list[dict[str, float]]:
+def _points(grid: Grid, config: RunConfig) -> list[TrainingConfig]:
     lrs = grid.lrs or (config.training.lr,)
     weight_decays = grid.weight_decays or (config.training.weight_decay,)
-    return [{"lr": lr, "weight_decay": decay} for lr in lrs for decay in weight_decays]
+    settings = config.training.model_dump()
+    points = [{"lr": lr, "weight_decay": decay} for lr in lrs for decay in weight_decays]
+    return [validated(TrainingConfig, settings | point, COMMAND_LINE) for point in points]
 
 
 def conclude(results: Sequence[RunResult], grid: Grid) -> Comparison:
