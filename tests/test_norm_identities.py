@@ -44,7 +44,7 @@ def standardized(x: Tensor, axes: tuple[int, ...]) -> Tensor:
 @pytest.mark.parametrize(
     ("name", "axes"),
     [("bn", (0, 2, 3)), ("ln", (1, 2, 3)), ("in", (2, 3)), ("ln-c", (1,))],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_a_norm_standardizes_over_the_axes_it_names(name, axes, x):
     norm = layer(name, x)
