@@ -83,7 +83,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
     """Read a recipe and lay overrides over it: nested as the TOML is, `{"training": {"lr": 0.1}}`.
 
     An override of a per-norm key (`lr`, `weight_decay`, `groups`) wins over `[norm.NAME]` too: a flag beats
-    the file, whichever line of the file it was.
+    the file, whichever line of the file it was. An override for one norm, under `norm`, moves that norm alone.
     """
     path = recipe_path(name)
     try:
@@ -92,23 +92,24 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
         raise UsageError(f"{path}: not valid TOML: {error}") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    _check_per_norm(settings, path)
     overrides = overrides or {}
-    given = _leaves(overrides)
+    _check_per_norm(settings, str(path))
+    _check_per_norm(overrides, "--set")
+    given = _leaves({key: value for key, value in overrides.items() if key != "norm"})
     for own in settings.get("norm", {}).values():
         for key in given & own.keys():
             del own[key]
     return validated(Recipe, _merge(settings, overrides), str(path))
 
 
-def _check_per_norm(settings: dict[str, Any], path: Path) -> None:
+def _check_per_norm(settings: dict[str, Any], where: str) -> None:
     sections = settings.get("norm", {})
     if not isinstance(sections, dict) or not all(isinstance(own, dict) for own in sections.values()):
-        raise UsageError(f"{path}: settings of one norm stand under [norm.NAME]")
+        raise UsageError(f"{where}: settings of one norm stand under [norm.NAME]")
     for norm, own in sections.items():
         for key in own:
             if key not in PER_NORM_KEYS:
-                raise UsageError(f"{path}: unknown key '{key}' in [norm.{norm}]", nearest(key, PER_NORM_KEYS))
+                raise UsageError(f"{where}: unknown key '{key}' in [norm.{norm}]", nearest(key, PER_NORM_KEYS))
 
 
 def _leaves(settings: dict[str, Any]) -> set[str]:
