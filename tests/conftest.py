@@ -48,5 +48,5 @@ def cifar10_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def digits() -> data.DataSet:
-    """96 training, 144 validation and 360 test images of the handwritten digits."""
-    return data.load(DataConfig(name="digits", subset=96, val_split=0.1), MachineConfig(), torch.device("cpu"))
+    """96 training, 72 validation and 360 test images of the handwritten digits."""
+    return data.load(DataConfig(name="digits", subset=96, val_split=0.05), MachineConfig(), torch.device("cpu"))
