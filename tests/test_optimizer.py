@@ -6,8 +6,7 @@ import math
 
 import pytest
 import torch
-
-from tests.small import run_config, start, weights
+from small import run_config, start, weights
 
 LR, EPOCHS, STEPS = 0.05, 8, 3
 
