@@ -4,9 +4,9 @@ import io
 
 import pytest
 import torch
+from small import run_config, start, timeless, weights
 
 from normbench.norms import NORMS
-from tests.small import run_config, start, timeless, weights
 
 
 def through_a_file(state):
