@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 import torch
 import torch.nn.functional as F
+from small import run_config, start, weights
 
 from normbench.data import Split
 from normbench.evaluation import EVALUATION_BATCH, evaluate
-from tests.small import run_config, start, weights
 
 
 @pytest.fixture(scope="module")
