@@ -85,7 +85,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
     """Read a recipe and lay overrides over it: nested as the TOML is, `{"training": {"lr": 0.1}}`.
 
     An override of a per-norm key (`lr`, `weight_decay`, `groups`) wins over `[norm.NAME]` too: a flag beats
-    the file, whichever line of the file it was.
+    the file, whichever line of the file it was. An override for one norm, under `norm`, moves that norm alone.
     """
     path = recipe_path(name)
     try:

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from normbench import randomness
 from normbench.config import NetworkConfig
 from normbench.errors import NormbenchError, UsageError, unknown
+from normbench.networks.blocks import Block
 from normbench.networks.c10 import C10, C10_WIDTHS
 from normbench.networks.dwnet import DWNET_WIDTHS, dwnet, lnet
 from normbench.norms import Norm
@@ -51,7 +52,7 @@ def build(config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0) -
         randomness.seed_global(seed, "init")
         network = NETWORKS[config.name][0](norm, config, classes)
         _initialise(network, config)
-        _try_out(network, norm, classes)
+        _try_out(network, norm)
     return network
 
 
@@ -69,25 +70,30 @@ def _initialise(network: nn.Module, config: NetworkConfig) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def _try_out(network: nn.Module, norm: Norm, classes: int) -> None:
-    """Run one blank image: lazy norms learn their shape, and a norm that cannot run says so at once."""
+def _try_out(network: nn.Module, norm: Norm) -> None:
+    """Run two blank images: lazy norms learn their shape, and a norm that cannot run says so at once."""
+    contract = "A norm maps (N, C, H, W) to (N, C, H, W)."
+
+    def keeps_shape(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        before, after = tuple(inputs[0].shape), tuple(getattr(output, "shape", ()))
+        if after != before:
+            raise UsageError(f"norm '{norm.name}' changes the shape: {before} becomes {after}", contract)
+
+    blocks = [module for module in network.modules() if isinstance(module, Block)]
+    hooks = [block.get_submodule("norm").register_forward_hook(keeps_shape) for block in blocks]
     network.eval()
     try:
         with torch.no_grad():
-            scores = network(torch.zeros(1, *IMAGE_SHAPE))
+            network(torch.zeros(2, *IMAGE_SHAPE))
     except NormbenchError:
         raise
     except Exception as error:
         raise UsageError(
-            f"norm '{norm.name}' fails in the network: {type(error).__name__}: {error}",
-            "A norm maps (N, C, H, W) to (N, C, H, W).",
+            f"norm '{norm.name}' fails in the network: {type(error).__name__}: {error}", contract
         ) from error
     network.train()
-    if scores.shape != (1, classes):
-        raise UsageError(
-            f"norm '{norm.name}' changes the shape: the network gives {tuple(scores.shape)} scores",
-            "A norm maps (N, C, H, W) to (N, C, H, W).",
-        )
+    for hook in hooks:
+        hook.remove()
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -41,7 +41,7 @@ def _group_norm(channels: int, groups: int) -> "nn.Module":
         fitting = [g for g in range(1, channels + 1) if channels % g == 0]
         raise UsageError(
             f"gn: {groups} groups do not divide {channels} channels",
-            f"Groups that divide {channels}: {', '.join(map(str, fitting))}. Try --groups 4.",
+            f"Groups that divide {channels}: {', '.join(map(str, fitting))}. Choose one with --groups.",
         )
     return nn.GroupNorm(groups, channels)
 

@@ -34,4 +34,9 @@ def make_schedule(optimizer: SGD, config: TrainingConfig, steps: int) -> tuple[L
         case "cosine":
             return CosineAnnealingLR(optimizer, T_max=config.epochs), False
         case "onecycle":
-            return OneCycleLR(optimizer, config.lr, total_steps=steps * config.epochs), True
+            return OneCycleLR(
+                optimizer,
+                config.lr,
+                total_steps=steps * config.epochs,
+                cycle_momentum=False,  # the config's momentum stands
+            ), True

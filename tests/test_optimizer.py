@@ -1,0 +1,117 @@
+"""One SGD step is the step on paper: momentum, L2, L1 and label smoothing; and learning rates follow their formula."""
+
+import copy
+import itertools
+import math
+
+import pytest
+import torch
+from small import run_config, start, weights
+
+LR, EPOCHS, STEPS = 0.05, 8, 3
+
+
+def losses(network, images, labels, smoothing):
+    """Cross-entropy with label smoothing, from its definition."""
+    log = network(images).log_softmax(1)
+    target = torch.full_like(log, smoothing / 10)
+    target[torch.arange(len(labels)), labels] += 1 - smoothing
+    return -(target * log).sum(1).mean()
+
+
+def by_hand(network, batches, config):
+    """SGD as it is written down, over one epoch's batches."""
+    velocity = {name: torch.zeros_like(parameter) for name, parameter in network.named_parameters()}
+    network.train()
+    for step, (images, labels) in enumerate(batches):
+        network.zero_grad()
+        losses(network, images, labels, config.label_smoothing).backward()
+        with torch.no_grad():
+            for name, weight in network.named_parameters():
+                slope = weight.grad + config.weight_decay * weight + config.l1 * weight.sign()
+                velocity[name] = config.momentum * velocity[name] + slope if step else slope.clone()
+                nesterov = config.nesterov and config.momentum > 0
+                weight.sub_(config.lr * (slope + config.momentum * velocity[name] if nesterov else velocity[name]))
+    return dict(network.named_parameters())
+
+
+SETTINGS = {
+    "plain": {"momentum": 0.0, "weight_decay": 0.0},
+    "momentum": {"momentum": 0.9, "nesterov": False, "weight_decay": 0.0},
+    "nesterov": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.0},
+    "nesterov is nothing without momentum": {"momentum": 0.0, "nesterov": True, "weight_decay": 0.1},
+    "l2": {"momentum": 0.0, "weight_decay": 0.1},
+    "l1": {"momentum": 0.0, "weight_decay": 0.0, "l1": 0.01},
+    "smoothing": {"momentum": 0.0, "weight_decay": 0.0, "label_smoothing": 0.2},
+    "all": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.05, "l1": 0.01, "label_smoothing": 0.1},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_an_epoch_of_sgd_is_the_one_on_paper(settings, digits):
+    config = run_config("gn", lr=LR, schedule="constant", **settings)
+    training = start(config, digits)
+    expected = by_hand(copy.deepcopy(training.network), training.batches.epoch(1), config.training)
+    training.epoch(1)
+    for name, parameter in training.network.named_parameters():
+        torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_every_setting_of_sgd_changes_the_weights(digits):
+    ends = []
+    for name in ("plain", "momentum", "nesterov", "l2", "l1", "smoothing"):
+        training = start(run_config("gn", lr=LR, **SETTINGS[name]), digits)
+        training.epoch(1)
+        ends.append(weights(training)["C4.conv.weight"])
+    for one, other in itertools.combinations(ends, 2):
+        assert (one - other).abs().max() > 1e-4
+
+
+def test_the_norms_parameters_decay_like_all_others(digits):
+    training = start(run_config("gn"), digits)
+    (group,) = training.optimizer.param_groups
+    assert {id(p) for p in group["params"]} == {id(p) for p in training.network.parameters()}
+
+
+def test_the_running_loss_is_the_smoothed_one_without_the_l1_penalty(digits):
+    training = start(run_config("gn", l1=0.5, label_smoothing=0.2), digits)
+    images, labels = next(iter(training.batches.epoch(1)))
+    expected = losses(copy.deepcopy(training.network), images, labels, 0.2).item()
+    training.step(images, labels)
+    assert training.totals[0].item() == pytest.approx(expected, rel=1e-5)
+
+
+def one_cycle(done):
+    """Smith's one-cycle rate after `done` of all steps: a cosine up over 30 % of them, and one down to almost 0."""
+    first, last = LR / 25, LR / 25 / 1e4
+    peak, end = 0.3 * STEPS * EPOCHS - 1, STEPS * EPOCHS - 1
+
+    def cosine(start, stop, share):
+        return stop + (start - stop) * (1 + math.cos(math.pi * share)) / 2
+
+    return cosine(first, LR, done / peak) if done <= peak else cosine(LR, last, (done - peak) / (end - peak))
+
+
+RATES = {
+    "constant": lambda epoch: LR,
+    "step": lambda epoch: LR * 0.5 ** ((epoch - 1) // 3),
+    "cosine": lambda epoch: LR * (1 + math.cos(math.pi * (epoch - 1) / EPOCHS)) / 2,
+    "onecycle": lambda epoch: one_cycle((epoch - 1) * STEPS),
+}
+
+
+@pytest.mark.parametrize("schedule", RATES)
+def test_the_learning_rate_of_every_epoch_follows_its_formula(schedule, digits):
+    config = run_config("gn", lr=LR, epochs=EPOCHS, schedule=schedule, step_size=3, gamma=0.5)
+    training = start(config, digits)
+    rates = [training.epoch(epoch).lr for epoch in range(1, EPOCHS + 1)]
+    assert rates == pytest.approx([RATES[schedule](epoch) for epoch in range(1, EPOCHS + 1)], rel=1e-6)
+
+
+@pytest.mark.parametrize("schedule", RATES)
+@pytest.mark.parametrize("momentum", [0.0, 0.7])
+def test_momentum_is_what_the_config_says_under_every_schedule(schedule, momentum, digits):
+    training = start(run_config("gn", schedule=schedule, momentum=momentum), digits)
+    assert training.optimizer.param_groups[0]["momentum"] == momentum
+    training.epoch(1)
+    assert training.optimizer.param_groups[0]["momentum"] == momentum
