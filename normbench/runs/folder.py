@@ -6,11 +6,9 @@ config.json  env.json  metrics.jsonl  state.pt  model.safetensors  result.json
 
 import dataclasses
 import json
-import os
 import pickle
 import re
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +20,7 @@ from safetensors.torch import save_file
 
 from normbench.config import RunConfig
 from normbench.errors import RunFailedError, UsageError
+from normbench.files import replace, replace_text
 from normbench.runs.result import RunResult
 from normbench.training import EpochRow
 
@@ -35,7 +34,7 @@ class RunFolder:
         self.config = config
 
     def result(self) -> RunResult | None:
-        """The run's result, or None while it has none.
+        """The run's result, or None while it has none; its `folder` is this one, also after it was moved.
 
         Raises:
             RunFailedError: There is a result that cannot be read.
@@ -44,9 +43,10 @@ class RunFolder:
         if not path.exists():
             return None
         try:
-            return RunResult.model_validate_json(path.read_bytes())
+            result = RunResult.model_validate_json(path.read_bytes())
         except (ValidationError, OSError) as error:
             raise RunFailedError(f"{path} cannot be read: {error}", "Redo the run with --force.") from error
+        return result.model_copy(update={"folder": str(self.path)})
 
     @property
     def state(self) -> Literal["new", "interrupted", "done"]:
@@ -95,7 +95,7 @@ class RunFolder:
     def save_state(self, state: dict[str, Any], rows: list[EpochRow]) -> None:
         """Replace the resumable state; it carries the epochs so far, so that both are of one moment."""
         content = {"training": state, "rows": [dataclasses.asdict(row) for row in rows]}
-        self._replace("state.pt", lambda path: torch.save(content, path))
+        replace(self.path / "state.pt", lambda path: torch.save(content, path))
 
     def load_state(self) -> tuple[dict[str, Any], list[EpochRow]] | None:
         """The last saved state and its epochs, with metrics.jsonl cut back to them; None if there is none.
@@ -115,13 +115,13 @@ class RunFolder:
                 f"{path} is damaged, the run cannot be resumed: {error}", "Start it again with --force."
             ) from error
         lines = "".join(json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
-        self._replace("metrics.jsonl", lambda target: target.write_text(lines, encoding="utf-8"))
+        replace_text(self.path / "metrics.jsonl", lines)
         return training, rows
 
     def save_model(self, network: torch.nn.Module) -> None:
         """Write the weights and buffers as safetensors."""
         tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        self._replace("model.safetensors", lambda path: save_file(tensors, path))
+        replace(self.path / "model.safetensors", lambda path: save_file(tensors, path))
 
     def finish(self, result: RunResult) -> None:
         """Write the result, which marks the run as done, and drop the state it no longer needs."""
@@ -129,18 +129,4 @@ class RunFolder:
         (self.path / "state.pt").unlink(missing_ok=True)
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
-        text = json.dumps(content, indent=2) + "\n"
-        self._replace(name, lambda path: path.write_text(text, encoding="utf-8"))
-
-    def _replace(self, name: str, write: Callable[[Path], object]) -> None:
-        """Write beside the target, force it to the disk, then put it in place in one step."""
-        handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=self.path)
-        os.close(handle)
-        path = Path(temporary)
-        try:
-            write(path)
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-            path.replace(self.path / name)
-        finally:
-            path.unlink(missing_ok=True)
+        replace_text(self.path / name, json.dumps(content, indent=2) + "\n")
