@@ -1,18 +1,24 @@
-"""From results to statistics: means and intervals over seeds, and differences between norms."""
+"""From results to statistics: means and intervals over seeds, differences between norms, time to a target."""
 
 from normbench.analysis.estimates import Estimate, estimate
 from normbench.analysis.paired import Outperforming, PairedDifference, holm, outperforming, paired_differences
 from normbench.analysis.rows import Row, best_settings, summarize
+from normbench.analysis.targets import TARGETS, Hit, Target, first_hit, targets
 
 __all__ = [
+    "TARGETS",
     "Estimate",
+    "Hit",
     "Outperforming",
     "PairedDifference",
     "Row",
+    "Target",
     "best_settings",
     "estimate",
+    "first_hit",
     "holm",
     "outperforming",
     "paired_differences",
     "summarize",
+    "targets",
 ]
