@@ -11,7 +11,7 @@ TEMPORARY = ".writing-"
 """What the names of unfinished files begin with; a killed process can leave one behind."""
 
 
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+def replace(path: Path, write: Callable[[Path], object]) -> None:
     """Write beside the target, force it to the disk, then put it in place in one step.
 
     Args:
@@ -33,8 +33,8 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """`replace_file` with text, as UTF-8."""
-    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    """`replace` with a text, in UTF-8 with the line ends as they stand in it."""
+    replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from normbench.cli.flags import MACHINE_FLAGS, OUTPUT, SCIENCE, Given, flags
-from normbench.errors import SOME_RUNS_FAILED, UsageError
+from normbench.errors import SOME_RUNS_FAILED, UsageError, unknown
 
 if TYPE_CHECKING:
     from normbench.config import Recipe
@@ -14,16 +14,20 @@ if TYPE_CHECKING:
 ASSIGNMENT = ("bn", "gn", "ln")
 
 
-@flags("all", "norms", "every", "seeds", *SCIENCE, *MACHINE_FLAGS, "dry_run", *OUTPUT)
+@flags("all", "norms", "every", "control", "seeds", *SCIENCE, *MACHINE_FLAGS, "dry_run", *OUTPUT)
 def command(given: Given) -> None:
     """Train several norms on the same network, data, epochs and batches, and print one table.
+
+    With several --seeds a second table sets every norm against the control norm, in pairs of equal seeds.
 
     With several values for --lr or --weight-decay every norm is tried with every combination, scored on the
     validation split; the test images stay unread.
     """
     from normbench import engine
     from normbench.config import PARAMETER_BUDGET, load_recipe
-    from normbench.console import ConsoleListener, tables
+    from normbench.console import ConsoleListener
+    from normbench.console import comparison as show
+    from normbench.console.tables import show_plan
     from normbench.studies.compare import Grid, comparison_configs, conclude
 
     output = given.output()
@@ -35,17 +39,21 @@ def command(given: Given) -> None:
     configs = comparison_configs(recipe, grid, budget)
     with ConsoleListener(output) as listener:
         plan = engine.plan(configs, given.machine(), given.experiment, listener.on_download, bool(given["every"]))
+        _check_control(given["control"], list(plan.parameters), grid)
         listener.expect(plan.configs)
         for warning in plan.warnings:
             output.warning(warning)
         if given["dry_run"]:
-            tables.show_plan(output, plan)
+            show_plan(output, plan)
             return
-        comparison = conclude(engine.run_all(plan, listener, listener.on_download), grid)
+        results = engine.run_all(plan, listener, listener.on_download)
+    comparison = conclude(results, grid, given["control"])
+    for warning in comparison.warnings:
+        output.warning(warning)
     output.result(
-        tables.comparison_table(comparison, recipe.training.epochs),
-        tables.comparison_document(comparison, plan.warnings),
-        quiet=tables.comparison_values(comparison),
+        show.comparison_table(comparison, recipe.training.epochs),
+        show.comparison_document(comparison, [*plan.warnings, *comparison.warnings]),
+        quiet=show.comparison_values(comparison),
     )
     if comparison.some_failed:
         raise typer.Exit(SOME_RUNS_FAILED)
@@ -76,3 +84,15 @@ def _check_search(recipe: "Recipe", grid: "Grid") -> None:
             "a search needs a validation split: it must not be decided on the test images",
             "Add --val-split 0.1",
         )
+
+
+def _check_control(control: str | None, norms: list[str], grid: "Grid") -> None:
+    if control is None:
+        return
+    if grid.is_search:
+        raise UsageError(
+            "--control has no use in a search, which compares settings and leaves the test images unread",
+            "Search first; then compare with the settings it found.",
+        )
+    if control not in norms:
+        raise unknown("control norm", control, norms)

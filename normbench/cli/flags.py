@@ -42,6 +42,10 @@ FLAGS: dict[str, Any] = {
     "norms": _option(str, "--norms", text="Norms to compare, with commas: bn,gn,ln.", panel=WHAT, metavar="A,B,C"),
     "all": _switch("--all", text="The norms of the assignment: bn, gn and ln.", panel=WHAT),
     "every": _switch("--every", text="Every registered norm.", panel=WHAT),
+    "control": _option(
+        str, "--control", text="The norm that the others are set against. [default: the first]", panel=WHAT,
+        metavar="NORM",
+    ),
     "network": _option(str, "--network", text="c10, dwnet or lnet.", panel=WHAT, metavar="NAME"),
     "config": _option(
         str, "--config", text="A recipe (see `normbench recipes`) or a TOML file. \\[default: baseline]", panel=WHAT,

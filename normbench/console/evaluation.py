@@ -7,8 +7,9 @@ from pathlib import Path
 from rich.console import RenderableType
 from rich.text import Text
 
+from normbench.analysis.words import percent
 from normbench.console.output import Output
-from normbench.console.tables import percent, plain_table
+from normbench.console.tables import plain_table
 from normbench.evaluation import Details
 from normbench.runs import Entry
 from normbench.studies.evaluate import Decision

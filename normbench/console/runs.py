@@ -10,8 +10,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from normbench.analysis.words import percent
 from normbench.console.output import Output
-from normbench.console.tables import percent, plain_table
+from normbench.console.tables import plain_table
 from normbench.runs import Entry, flat, read_environment
 
 COLOURS = {"done": "green", "diverged": "red", "damaged": "red", "interrupted": "yellow", "new": "yellow"}

@@ -13,6 +13,7 @@ from normbench.runs.catalog import (
 )
 from normbench.runs.execute import execute
 from normbench.runs.folder import RunFolder
+from normbench.runs.metrics import read_rows
 from normbench.runs.preflight import check
 from normbench.runs.result import SCHEMA_VERSION, Listener, RunResult
 from normbench.runs.saved import SavedModel, as_channels, load_model
@@ -33,6 +34,7 @@ __all__ = [
     "list_runs",
     "load_model",
     "read_environment",
+    "read_rows",
     "remove",
     "unfinished",
     "usable",

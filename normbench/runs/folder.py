@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from normbench.config import RunConfig
 from normbench.errors import RunFailedError
-from normbench.files import in_words, replace_file, replace_text
+from normbench.files import in_words, replace, replace_text
 from normbench.runs.result import RunResult
 from normbench.training import EpochRow
 
@@ -78,7 +78,7 @@ class RunFolder:
     def save_state(self, state: dict[str, Any], rows: list[EpochRow]) -> None:
         """Replace the resumable state; it carries the epochs so far, so that both are of one moment."""
         content = {"training": state, "rows": [dataclasses.asdict(row) for row in rows]}
-        replace_file(self.path / STATE, lambda path: torch.save(content, path))
+        replace(self.path / STATE, lambda path: torch.save(content, path))
 
     def load_state(self) -> tuple[dict[str, Any], list[EpochRow]] | None:
         """The last saved state and its epochs, with metrics.jsonl made to hold just these; None if there is none.
@@ -117,7 +117,7 @@ class RunFolder:
     def save_model(self, network: torch.nn.Module, metadata: dict[str, str]) -> None:
         """Write the weights and buffers as safetensors, with what is needed to use them on other images."""
         tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        replace_file(self.path / MODEL, lambda path: save_file(tensors, path, metadata))
+        replace(self.path / MODEL, lambda path: save_file(tensors, path, metadata))
 
     def finish(self, result: RunResult) -> None:
         """Write the result, which marks the run as done, and drop the state it no longer needs."""
@@ -145,9 +145,10 @@ def read_result(folder: Path) -> RunResult | None:
     if not path.exists():
         return None
     try:
-        return RunResult.model_validate_json(path.read_bytes())
+        result = RunResult.model_validate_json(path.read_bytes())
     except (ValidationError, OSError) as error:
         raise RunFailedError(f"{path} cannot be read: {error}", "Redo the run with --force.") from error
+    return result.model_copy(update={"folder": str(folder)})  # it may have been moved since
 
 
 def _line(row: EpochRow) -> str:

@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from normbench.analysis import Row, best_settings, summarize
+from normbench.analysis import (
+    PairedDifference,
+    Row,
+    Target,
+    best_settings,
+    mixed,
+    paired_differences,
+    summarize,
+    targets,
+)
 from normbench.config import Recipe, RunConfig, TrainingConfig
 from normbench.config.recipes import COMMAND_LINE
 from normbench.config.validation import validated
@@ -25,16 +34,28 @@ class Grid:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows by norm (and by setting, in a search), the settings a search found, and the runs behind them."""
+    """Rows by norm (and by setting, in a search), what follows from them, and the runs behind them."""
 
     rows: tuple[Row, ...]
     found: dict[str, Row]
+    """The settings a search found, by norm; empty unless it was one."""
+    differences: tuple[PairedDifference, ...]
+    """Every other norm against the control; empty in a search, which leaves the test images unread."""
+    targets: tuple[Target, ...]
     results: tuple[RunResult, ...]
+    searching: bool
+    warnings: tuple[str, ...]
+    """What was not equal among the runs, a sentence each."""
 
     @property
     def some_failed(self) -> bool:
         """Whether a run diverged or failed."""
         return any(result.status != "done" for result in self.results)
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether a norm shares at least two finished seeds with the control, so that differences have a spread."""
+        return any(len(difference.seeds) > 1 for difference in self.differences)
 
 
 def comparison_configs(recipe: Recipe, grid: Grid, max_params: int) -> list[RunConfig]:
@@ -58,7 +79,20 @@ def _points(grid: Grid, config: RunConfig) -> list[TrainingConfig]:
     return [validated(TrainingConfig, settings | point, COMMAND_LINE) for point in points]
 
 
-def conclude(results: Sequence[RunResult], grid: Grid) -> Comparison:
-    """What the runs of a comparison say."""
+def conclude(results: Sequence[RunResult], grid: Grid, control: str | None = None) -> Comparison:
+    """What the runs of a comparison say; differences are to the norm `control`, or to the first one.
+
+    Raises:
+        UsageError: No run has the control norm.
+        RunFailedError: The epochs that a run wrote down cannot be read.
+    """
     rows = summarize(results)
-    return Comparison(tuple(rows), best_settings(rows) if grid.is_search else {}, tuple(results))
+    return Comparison(
+        rows=tuple(rows),
+        found=best_settings(rows) if grid.is_search else {},
+        differences=() if grid.is_search else tuple(paired_differences(results, control)),
+        targets=tuple(targets(results)),
+        results=tuple(results),
+        searching=grid.is_search,
+        warnings=tuple(mixed(results)),
+    )

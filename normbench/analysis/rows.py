@@ -1,38 +1,10 @@
-"""From results to statistics: mean, spread and interval over seeds."""
+"""The rows of a comparison: the runs of one norm at one setting, summarized over their seeds."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-from scipy import stats
-
+from normbench.analysis.estimates import Estimate, estimate
 from normbench.runs import RunResult
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over `n` seeds, with standard deviation and 95 % interval where n > 1; units of what came in."""
-
-    mean: float
-    n: int
-    sd: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-def estimate(values: Sequence[float]) -> Estimate | None:
-    """Mean, standard deviation (n - 1) and Student's t interval; None of no values.
-
-    The interval is for the mean of seeds like these, and assumes that they scatter about normally.
-    """
-    if not values:
-        return None
-    mean = float(np.mean(values))
-    if len(values) == 1:
-        return Estimate(mean, 1)
-    sd = float(np.std(values, ddof=1))
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * sd / len(values) ** 0.5
-    return Estimate(mean, len(values), sd, mean - half, mean + half)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,27 @@
+"""From results to statistics: means and intervals over seeds, differences between norms, time to a target."""
+
+from normbench.analysis.conditions import conditions, mixed
+from normbench.analysis.estimates import Estimate, estimate
+from normbench.analysis.paired import Outperforming, PairedDifference, holm, outperforming, paired_differences
+from normbench.analysis.rows import Row, best_settings, summarize
+from normbench.analysis.targets import TARGETS, Hit, Target, first_hit, targets
+
+__all__ = [
+    "TARGETS",
+    "Estimate",
+    "Hit",
+    "Outperforming",
+    "PairedDifference",
+    "Row",
+    "Target",
+    "best_settings",
+    "conditions",
+    "estimate",
+    "first_hit",
+    "holm",
+    "mixed",
+    "outperforming",
+    "paired_differences",
+    "summarize",
+    "targets",
+]

@@ -1,0 +1,45 @@
+"""What a table of accuracies was measured on, and whether that was the same for all of its runs."""
+
+from collections.abc import Sequence
+
+from normbench.runs import RunResult
+
+SAME = ("device", "torch", "batch_size", "epochs", "dataset", "train_images", "network")
+"""What every run of a comparison shares; the number of CPU threads is part of the device's name."""
+
+
+def mixed(results: Sequence[RunResult]) -> list[str]:
+    """One sentence for every condition that differs among finished runs, with the norms on either side."""
+    done = [result for result in results if result.status == "done"]
+    sentences = []
+    for name in SAME:
+        norms: dict[object, dict[str, None]] = {}
+        for result in done:
+            norms.setdefault(getattr(result, name), {})[result.norm] = None
+        if len(norms) > 1:
+            sides = "; ".join(f"{value} ({', '.join(names)})" for value, names in norms.items())
+            sentences.append(f"not on equal terms: runs differ in {name.replace('_', ' ')}: {sides}")
+    return sentences
+
+
+def conditions(results: Sequence[RunResult], epochs: int, searching: bool = False) -> str:
+    """The sentence that every table of accuracies needs: on what, for how long, with what."""
+    first = results[0]
+    seeds = sorted({result.seed for result in results})
+    named = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds ({seeds[0]}-{seeds[-1]})"
+    spread = " ± is the half width of the 95 % interval of the mean (Student's t)." if len(seeds) > 1 else ""
+    read = "The test images were not read." if searching else "Accuracies are the last epoch's, not the best's."
+    length = f"{epochs} epoch{'s' if epochs > 1 else ''}"
+    return (
+        f"{_data_words(first)}; network {first.network}; {length}; batch {first.batch_size}; {named}; "
+        f"{_every(results, 'device')}; torch {_every(results, 'torch')}. {read}{spread}"
+    )
+
+
+def _data_words(result: RunResult) -> str:
+    name = {"cifar10": "CIFAR-10", "digits": "the embedded digits, not CIFAR-10"}[result.dataset]
+    return f"{name} ({result.train_images:,} train and {result.test_images:,} test images)"
+
+
+def _every(results: Sequence[RunResult], name: str) -> str:
+    return " or ".join(dict.fromkeys(getattr(result, name) for result in results))

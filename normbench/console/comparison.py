@@ -1,0 +1,159 @@
+"""What `compare` shows: the rows, the paired differences, the way to the targets."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from normbench.analysis import Estimate, Outperforming, PairedDifference, Row, Target, conditions, words
+from normbench.console.tables import plain_table
+from normbench.studies.compare import Comparison
+
+
+def comparison_table(comparison: Comparison, epochs: int) -> RenderableType:
+    """The tables at the end of `compare`: one row a norm, or in a search one row a norm and setting."""
+    if comparison.searching:
+        return _search_table(comparison, epochs)
+    table = plain_table(*words.ROW_COLUMNS)
+    for row in comparison.rows:
+        table.add_row(*words.row_cells(row))
+    return Group(table, *_below(comparison, epochs), *_differences(comparison), *_targets(comparison))
+
+
+def _search_table(comparison: Comparison, epochs: int) -> RenderableType:
+    table = plain_table("norm", "lr", "decay", "validation accuracy", "train accuracy", "seconds", "")
+    for row in comparison.rows:
+        chosen = comparison.found.get(row.norm) is row
+        table.add_row(
+            row.norm,
+            f"{row.lr:g}",
+            f"{row.weight_decay:g}",
+            words.percent(row.validation_accuracy),
+            words.percent(row.train_accuracy),
+            words.figure(row.seconds, 1),
+            "best on validation" if chosen else "",
+            style="bold" if chosen else None,
+        )
+    settings = [
+        f"[norm.{norm}]\nlr = {row.lr:g}\nweight_decay = {row.weight_decay:g}" for norm, row in comparison.found.items()
+    ]
+    recipe = [Text("For a recipe:\n" + "\n".join(settings))] if settings else []
+    return Group(table, *_below(comparison, epochs), *recipe)
+
+
+def _below(comparison: Comparison, epochs: int) -> list[RenderableType]:
+    problems = [Text(f"{row.norm}: {problem}", style="red") for row in comparison.rows for problem in row.problems]
+    caption = conditions(comparison.results, epochs, searching=comparison.searching)
+    return [*problems, Text(caption, style="dim")]
+
+
+def _differences(comparison: Comparison) -> list[RenderableType]:
+    """Nothing of a single seed: one difference has no spread to judge it by."""
+    if not comparison.is_paired:
+        return []
+    table = plain_table(*words.DIFFERENCE_COLUMNS, title="\n" + words.difference_title(comparison.differences))
+    for one in comparison.differences:
+        table.add_row(*words.difference_cells(one), style="bold" if one.separated else None)
+    return [table, Text(words.difference_notes(comparison.differences), style="dim")]
+
+
+def _targets(comparison: Comparison) -> list[RenderableType]:
+    """Nothing without a validation split; `--json` says then that it was not measured."""
+    measured = [target for target in comparison.targets if target.measured]
+    if not measured:
+        return []
+    levels = list(dict.fromkeys(target.accuracy for target in measured))
+    table = plain_table("norm", *(f"{level:.0%}" for level in levels), title="\nTo a validation accuracy of")
+    for row in comparison.rows:
+        cells = {one.accuracy: _way(one) for one in measured if one.norm == row.norm}
+        table.add_row(row.norm, *(cells.get(level, words.NOTHING) for level in levels))
+    note = "Mean over runs where every run got there; time of training, without the validation itself."
+    return [table, Text(note, style="dim")]
+
+
+def _way(target: Target) -> str:
+    if target.epochs is None or target.seconds is None:
+        return f"{target.reached} of {len(target.hits)} runs"
+    return f"{target.epochs.mean:.1f} epochs, {target.seconds.mean:.1f} s"
+
+
+def comparison_document(comparison: Comparison, warnings: Sequence[str]) -> dict[str, object]:
+    """What `compare --json` prints; accuracies and their differences are fractions."""
+    return {
+        "command": "compare",
+        "rows": [row_document(row) for row in comparison.rows],
+        "differences": [difference_document(one) for one in comparison.differences],
+        "targets": [target_document(target) for target in comparison.targets],
+        "found": {norm: {"lr": row.lr, "weight_decay": row.weight_decay} for norm, row in comparison.found.items()},
+        "runs": [result.model_dump(mode="json") for result in comparison.results],
+        "warnings": list(warnings),
+    }
+
+
+def row_document(row: Row) -> dict[str, object]:
+    """A row of a comparison as `--json` shows it; accuracies are fractions."""
+    return {
+        "norm": row.norm,
+        "parameters": row.parameters,
+        "lr": row.lr,
+        "weight_decay": row.weight_decay,
+        "train_accuracy": _numbers(row.train_accuracy),
+        "train_loss": _numbers(row.train_loss),
+        "validation_accuracy": _numbers(row.validation_accuracy),
+        "test_accuracy": _numbers(row.test_accuracy),
+        "test_loss": _numbers(row.test_loss),
+        "seconds": _numbers(row.seconds),
+        "problems": list(row.problems),
+    }
+
+
+def difference_document(one: PairedDifference) -> dict[str, object]:
+    """A paired difference as `--json` shows it: test accuracy of `norm` less that of `control`."""
+    return {
+        "norm": one.norm,
+        "control": one.control,
+        "seeds": list(one.seeds),
+        "test_accuracy": _numbers(one.difference),
+        "p": one.p,
+        "p_holm": one.p_holm,
+        "p_better": _outperforming(one.better),
+        "separated": one.separated,
+        "more_seeds": one.more_seeds,
+    }
+
+
+def target_document(target: Target) -> dict[str, object]:
+    """A target as `--json` shows it; `epochs` and `seconds` are null where a run missed it or none was measured."""
+    return {
+        "norm": target.norm,
+        "lr": target.lr,
+        "weight_decay": target.weight_decay,
+        "validation_accuracy": target.accuracy,
+        "measured": target.measured,
+        "why_not": None if target.measured else "not measured: there is no validation split (--val-split)",
+        "runs": len(target.hits),
+        "reached": target.reached,
+        "epochs": _numbers(target.epochs),
+        "seconds": _numbers(target.seconds),
+    }
+
+
+def _numbers(value: Estimate | None) -> dict[str, float | int | None] | None:
+    if value is None:
+        return None
+    return {"mean": value.mean, "sd": value.sd, "low95": value.low, "high95": value.high, "n": value.n}
+
+
+def _outperforming(value: Outperforming | None) -> dict[str, float | None] | None:
+    if value is None:
+        return None
+    return {"probability": value.probability, "low95": value.low, "high95": value.high}
+
+
+def comparison_values(comparison: Comparison) -> str:
+    """What `compare -q` prints: norm and mean test accuracy (in a search: validation), a line each."""
+    lines = []
+    for row in comparison.rows:
+        accuracy = row.test_accuracy or row.validation_accuracy
+        lines.append(f"{row.norm} {accuracy.mean:.4f}" if accuracy else f"{row.norm} -")
+    return "\n".join(lines)

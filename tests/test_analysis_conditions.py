@@ -1,0 +1,50 @@
+"""Whether the runs of a comparison were made on equal terms, and the sentence that says what they were made on."""
+
+import pytest
+
+from normbench.analysis import conditions, mixed
+from normbench.runs import RunResult
+
+EQUAL = {
+    "dataset": "cifar10", "network": "c10", "epochs": 20, "batch_size": 64, "train_images": 50_000,
+    "device": "a CPU, 2 threads", "torch": "2.15.0",
+}  # fmt: skip
+
+
+def run(norm, seed=0, status="done", **other):
+    return RunResult(
+        status=status, norm=norm, seed=seed, parameters=1, lr=0.1, weight_decay=0.0, test_images=10_000,
+        seconds=1.0, fingerprint="f", **EQUAL | other,
+    )  # fmt: skip
+
+
+def test_runs_on_equal_terms_are_not_mixed():
+    assert mixed([run("bn"), run("bn", 1), run("gn")]) == []
+    assert mixed([]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "words"),
+    [
+        ("torch", "2.14.0", "torch: 2.15.0 (bn); 2.14.0 (gn)"),
+        ("device", "a CPU, 1 thread", "device: a CPU, 2 threads (bn); a CPU, 1 thread (gn)"),
+        ("batch_size", 128, "batch size: 64 (bn); 128 (gn)"),
+        ("epochs", 5, "epochs: 20 (bn); 5 (gn)"),
+        ("dataset", "digits", "dataset: cifar10 (bn); digits (gn)"),
+        ("train_images", 45_000, "train images: 50000 (bn); 45000 (gn)"),
+        ("network", "dwnet", "network: c10 (bn); dwnet (gn)"),
+    ],
+)
+def test_what_differs_is_named(name, other, words):
+    assert mixed([run("bn"), run("gn", **{name: other})]) == [f"not on equal terms: runs differ in {words}"]
+
+
+def test_unfinished_runs_do_not_count():
+    assert mixed([run("bn"), run("gn", status="diverged", epochs=3), run("ln", status="failed", epochs=0)]) == []
+
+
+def test_the_sentence_names_data_length_seeds_and_machine():
+    words = conditions([run("bn"), run("bn", 1)], 20)
+    assert words.startswith("CIFAR-10 (50,000 train and 10,000 test images); network c10; 20 epochs; batch 64; 2 seeds")
+    assert "a CPU, 2 threads; torch 2.15.0." in words
+    assert "torch 2.15.0 or 2.14.0" in conditions([run("bn"), run("gn", torch="2.14.0")], 20)

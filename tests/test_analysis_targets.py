@@ -1,0 +1,109 @@
+"""Time to a target accuracy, on epochs written down by hand, and the errors of damaged ones."""
+
+import dataclasses
+import json
+
+import pytest
+
+from normbench.analysis import TARGETS, Hit, first_hit, targets
+from normbench.errors import RunFailedError
+from normbench.runs import RunResult, read_rows
+from normbench.training import EpochRow
+
+
+def rows(*accuracies):
+    return [
+        EpochRow(epoch, 0.1, 1.0, 0.5, None if accuracy is None else 1.0, accuracy, 2.0, 100.0)
+        for epoch, accuracy in enumerate(accuracies, 1)
+    ]
+
+
+def lines(*accuracies):
+    return [json.dumps(dataclasses.asdict(row)) for row in rows(*accuracies)]
+
+
+def run(folder, norm, seed, *accuracies, status="done"):
+    path = folder / f"{norm}-{seed}"
+    path.mkdir()
+    (path / "metrics.jsonl").write_text("\n".join(lines(*accuracies)) + "\n")
+    validation = accuracies[-1] if accuracies and status == "done" else None
+    return RunResult(
+        status=status, norm=norm, seed=seed, dataset="digits", network="c10", parameters=1, epochs=len(accuracies),
+        batch_size=1, lr=0.1, weight_decay=0.0, validation_accuracy=validation, train_images=1, test_images=1,
+        seconds=1.0, device="cpu", torch="2", fingerprint="f", folder=str(path),
+    )  # fmt: skip
+
+
+def test_the_first_epoch_at_the_target_counts_also_if_accuracy_falls_again():
+    epochs = rows(0.5, 0.7, 0.69, 0.76)
+    assert first_hit(epochs, 0.70) == Hit(2, 4.0)
+    assert first_hit(epochs, 0.75) == Hit(4, 8.0)
+    assert first_hit(epochs, 0.80) is None
+
+
+def test_every_norm_with_every_target(tmp_path):
+    results = [
+        run(tmp_path, "bn", 0, 0.71, 0.76, 0.81),
+        run(tmp_path, "bn", 1, 0.60, 0.77, 0.79),
+        run(tmp_path, "gn", 0, 0.10, 0.20, 0.30),
+    ]
+    found = targets(results)
+    assert [(one.norm, one.accuracy) for one in found] == [(norm, at) for norm in ("bn", "gn") for at in TARGETS]
+    at70, at75, at80 = found[:3]
+    assert at70.hits == (Hit(1, 2.0), Hit(2, 4.0))
+    assert (at70.epochs.mean, at70.seconds.mean) == (1.5, 3.0)
+    assert (at75.epochs.mean, at75.epochs.sd) == (2.0, 0.0)
+    assert at80.hits == (Hit(3, 6.0), None)
+    assert (at80.reached, at80.epochs, at80.seconds) == (1, None, None), "no mean of the hits alone"
+    assert [(one.measured, one.reached) for one in found[3:]] == [(True, 0)] * 3
+
+
+def test_without_a_validation_split_nothing_is_measured_and_no_file_is_read(tmp_path):
+    result = run(tmp_path, "bn", 0, None, None).model_copy(update={"folder": str(tmp_path / "gone")})
+    for one in targets([result]):
+        assert (one.measured, one.hits, one.epochs, one.seconds) == (False, (), None, None)
+
+
+def test_a_diverged_run_misses_and_a_failed_one_was_not_measured(tmp_path):
+    results = [
+        run(tmp_path, "bn", 0, 0.9),
+        run(tmp_path, "bn", 1, 0.9, status="diverged"),
+        run(tmp_path, "bn", 2, status="failed"),
+    ]
+    assert targets(results, [0.7])[0].hits == (Hit(1, 2.0), None)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ('{"epoch": 2, "lr"', "Invalid JSON"),
+        ("", "Invalid JSON"),
+        ("[1]", "should be an object"),
+        ('{"epoch": 2}', "lr: Field required"),
+        (lines(None, None)[1].replace("0.5", '"half"'), "train_running_accuracy: Input should be a valid number"),
+        (lines(0.1)[0], "tells of epoch 1, not of epoch 2"),
+    ],
+)
+def test_a_damaged_line_is_an_error_that_names_it(tmp_path, bad, words):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(lines(0.5)[0] + "\n" + bad + "\n")
+    with pytest.raises(RunFailedError, match=r"metrics\.jsonl, line 2: ") as caught:
+        read_rows(path)
+    assert words in caught.value.message
+
+
+def test_missing_epochs_are_errors(tmp_path):
+    short = run(tmp_path, "bn", 0, 0.5, 0.6).model_copy(update={"epochs": 3})
+    with pytest.raises(RunFailedError, match="2 epochs, but the run had 3"):
+        targets([short])
+    lost = short.model_copy(update={"folder": str(tmp_path / "gone")})
+    with pytest.raises(RunFailedError, match="cannot be read"):
+        targets([lost])
+    with pytest.raises(RunFailedError, match="no run folder"):
+        targets([short.model_copy(update={"folder": None})])
+
+
+def test_rows_are_read_back_as_they_were_written(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("\n".join(lines(0.5, None, 0.7)) + "\n")
+    assert read_rows(path) == rows(0.5, None, 0.7)
