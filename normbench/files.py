@@ -14,16 +14,13 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         OSError: The folder is missing or cannot be written.
     """
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    beside = Path(temporary)
-    try:
+    # In a folder of its own, as a temporary file of `tempfile` could be read by its owner only, and stay so.
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        beside = Path(folder) / path.name
         write(beside)
         with beside.open("rb+") as file:
             os.fsync(file.fileno())
         beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def replace_text(path: Path, text: str) -> None:
