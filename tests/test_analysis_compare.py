@@ -45,19 +45,20 @@ def test_two_seeds_or_more_show_paired_differences():
 def test_one_seed_shows_none_but_the_document_has_the_difference():
     comparison = conclude(runs(1), Grid())
     assert "Paired differences" not in printed(comparison)
-    [difference] = comparison_document(comparison, [])["differences"]
+    [difference] = comparison_document(comparison, [], [])["differences"]
     assert difference["test_accuracy"]["mean"] == pytest.approx(0.01)
     assert difference["test_accuracy"]["low95"] is None
 
 
 def test_the_document_is_json_in_fractions():
-    document = json.loads(json.dumps(comparison_document(conclude(runs(3), Grid()), ["a warning"])))
+    document = json.loads(json.dumps(comparison_document(conclude(runs(3), Grid()), ["table.md"], ["a warning"])))
     [difference] = document["differences"]
     assert (difference["norm"], difference["control"], difference["seeds"]) == ("gn", "bn", [0, 1, 2])
     assert difference["test_accuracy"]["mean"] == pytest.approx(0.011)
     assert difference["p_better"] == {"probability": 1.0, "low95": None, "high95": None}
     assert [target["measured"] for target in document["targets"]] == [False] * 6
     assert "not measured" in document["targets"][0]["why_not"]
+    assert document["files"] == ["table.md"]
     assert document["warnings"] == ["a warning"]
 
 

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from normbench.cli.flags import MACHINE_FLAGS, OUTPUT, SCIENCE, Given, flags
-from normbench.errors import SOME_RUNS_FAILED, UsageError, unknown
+from normbench.errors import SOME_RUNS_FAILED, RunFailedError, UsageError, unknown
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from normbench.config import Recipe
-    from normbench.studies.compare import Grid
+    from normbench.studies.compare import Comparison, Grid
 
 ASSIGNMENT = ("bn", "gn", "ln")
 
@@ -22,6 +24,8 @@ def command(given: Given) -> None:
 
     With several values for --lr or --weight-decay every norm is tried with every combination, scored on the
     validation split; the test images stay unread.
+
+    Beside the run folders lie then results.csv, with one line a run, and (not of a search) table.md and table.tex.
     """
     from normbench import engine
     from normbench.config import PARAMETER_BUDGET, load_recipe
@@ -48,15 +52,29 @@ def command(given: Given) -> None:
             return
         results = engine.run_all(plan, listener, listener.on_download)
     comparison = conclude(results, grid, given["control"])
-    for warning in comparison.warnings:
+    files, unwritten = _written(plan.machine.out / given.experiment, comparison, recipe.training.epochs)
+    found = [*comparison.warnings, *unwritten]
+    for warning in found:
         output.warning(warning)
     output.result(
         show.comparison_table(comparison, recipe.training.epochs),
-        show.comparison_document(comparison, [*plan.warnings, *comparison.warnings]),
+        show.comparison_document(comparison, files, [*plan.warnings, *found]),
         quiet=show.comparison_values(comparison),
     )
+    if files:
+        output.note(f"also in {', '.join(files)}")
     if comparison.some_failed:
         raise typer.Exit(SOME_RUNS_FAILED)
+
+
+def _written(folder: "Path", comparison: "Comparison", epochs: int) -> tuple[list[str], list[str]]:
+    """The files that were written, and a warning if they could not be: the result itself is still to be shown."""
+    from normbench.report import write_comparison
+
+    try:
+        return [str(path) for path in write_comparison(folder, comparison, epochs)], []
+    except RunFailedError as error:
+        return [], [error.message]
 
 
 def _chosen(given: Given) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def _way(target: Target) -> str:
     return f"{target.epochs.mean:.1f} epochs, {target.seconds.mean:.1f} s"
 
 
-def comparison_document(comparison: Comparison, warnings: Sequence[str]) -> dict[str, object]:
+def comparison_document(comparison: Comparison, files: Sequence[str], warnings: Sequence[str]) -> dict[str, object]:
     """What `compare --json` prints; accuracies and their differences are fractions."""
     return {
         "command": "compare",
@@ -86,6 +86,7 @@ def comparison_document(comparison: Comparison, warnings: Sequence[str]) -> dict
         "targets": [target_document(target) for target in comparison.targets],
         "found": {norm: {"lr": row.lr, "weight_decay": row.weight_decay} for norm, row in comparison.found.items()},
         "runs": [result.model_dump(mode="json") for result in comparison.results],
+        "files": list(files),
         "warnings": list(warnings),
     }
 

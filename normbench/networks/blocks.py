@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 from normbench.config import NetworkConfig
@@ -23,7 +24,8 @@ class Block(nn.Sequential):
     def __init__(self, conv: nn.Module, channels: int, norm: Norm, config: NetworkConfig) -> None:
         super().__init__()
         self.add_module("conv", conv)
-        self.add_module("norm", norm.make(channels))
+        with torch.random.fork_rng(devices=[]):  # a norm that draws numbers leaves the convolutions' draws alone
+            self.add_module("norm", norm.make(channels))
         if config.dropout:
             self.add_module("drop", nn.Dropout(config.dropout))
         self.add_module("act", ACTIVATIONS[config.activation]())
