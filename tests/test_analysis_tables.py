@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from normbench.errors import UsageError
+from normbench.errors import RunFailedError
 from normbench.report import write_comparison
 from normbench.report.tables import PaperTable, latex, markdown, results_csv
 from normbench.runs import RunResult
@@ -86,8 +86,8 @@ def test_markdown_escapes_what_markdown_reads():
     assert second == "| two lines | 2 |"
 
 
-def test_a_folder_that_cannot_be_written_is_a_usage_error(tmp_path):
-    with pytest.raises(UsageError, match="cannot write the tables"):
+def test_a_folder_that_cannot_be_written_is_named_in_words(tmp_path):
+    with pytest.raises(RunFailedError, match="cannot write .*missing"):
         write_comparison(tmp_path / "missing", conclude(RUNS, Grid()), 1)
 
 
@@ -99,7 +99,7 @@ def test_what_was_there_stays_whole_when_writing_fails(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("normbench.files.os.fsync", full)
-    with pytest.raises(UsageError, match="No space left"):
+    with pytest.raises(RunFailedError, match="No space left"):
         write_comparison(tmp_path, conclude(RUNS[:1], Grid()), 1)
     assert (tmp_path / "results.csv").read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 3
