@@ -79,7 +79,7 @@ def test_a_file_of_the_wrong_md5_is_not_unpickled(tmp_path: Path) -> None:
 def test_offline_without_data_touches_no_network(tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     options = ("--norm", "gn", "--dataset", "cifar10", "--offline", "--out", tmp_path / "runs")
-    refused(normbench("train", *options, **home), DATA_UNAVAILABLE, "--offline forbids", "--dataset digits")
+    refused(normbench("train", *options, **home), DATA_UNAVAILABLE, "nothing may be downloaded", "--dataset digits")
 
 
 def test_no_network_is_said_with_the_address(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_training_lowers_the_loss(digits):
 
 def test_a_huge_learning_rate_without_a_norm_is_reported_as_divergence(digits):
     training = start(run_config("none", lr=1e8), digits)
-    with pytest.raises(DivergedError, match=r"diverged in epoch 1 at learning rate 1e\+08") as error:
+    with pytest.raises(DivergedError, match=r"no longer finite in epoch 1 at learning rate 1e\+08") as error:
         training.epoch(1)
     assert (error.value.epoch, error.value.lr) == (1, 1e8)
     proposed = float(error.value.hint.split("--lr ")[1])

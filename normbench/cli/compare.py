@@ -42,7 +42,13 @@ def command(given: Given) -> None:
     budget = PARAMETER_BUDGET if given["max_params"] is None else given["max_params"]
     configs = comparison_configs(recipe, grid, budget)
     with ConsoleListener(output) as listener:
-        plan = engine.plan(configs, given.machine(), given.experiment, listener.on_download, bool(given["every"]))
+        plan = engine.plan(
+            configs,
+            given.planning_machine(),
+            given.experiment,
+            listener.on_download,
+            leave_out_oversized=bool(given["every"]),
+        )
         _check_control(given["control"], list(plan.parameters), grid)
         listener.expect(plan.configs)
         for warning in plan.warnings:

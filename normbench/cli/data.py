@@ -1,6 +1,9 @@
 """`normbench data`: where CIFAR-10 is, whether it is complete, and fetching it."""
 
+import typer
+
 from normbench.cli.flags import OUTPUT, Given, flags
+from normbench.errors import DATA_UNAVAILABLE
 
 
 @flags("data_dir", "offline", "fetch", *OUTPUT)
@@ -14,4 +17,7 @@ def command(given: Given) -> None:
     if given["fetch"]:
         with ConsoleListener(output) as listener:
             data.fetch(machine, listener.on_download)
-    lists.show_data(output, data.locate(machine))
+    status = data.locate(machine)
+    lists.show_data(output, status)
+    if not status.complete:
+        raise typer.Exit(DATA_UNAVAILABLE)

@@ -172,6 +172,10 @@ class Given:
 
         return MachineConfig.resolve({name: self[name] for name in MACHINE_FLAGS if name in self.values})
 
+    def planning_machine(self) -> "MachineConfig":
+        """The machine settings of a command that knows --dry-run, which downloads nothing."""
+        return self.machine().model_copy(update={"offline": True}) if self["dry_run"] else self.machine()
+
     def output(self) -> "Output":
         """The sink in the mode that was asked for."""
         from normbench.console import Output

@@ -25,7 +25,7 @@ def command(given: Given) -> None:
     extra = {} if given["max_params"] is None else {"max_params": given["max_params"]}
     config = recipe.run(given["norm"], recipe.seed, **extra)
     with ConsoleListener(output) as listener:
-        plan = engine.plan([config], given.machine(), given.experiment, listener.on_download)
+        plan = engine.plan([config], given.planning_machine(), given.experiment, listener.on_download)
         listener.expect(plan.configs)
         for warning in plan.warnings:
             output.warning(warning)
@@ -33,7 +33,7 @@ def command(given: Given) -> None:
             tables.show_plan(output, plan)
             return
         result = engine.run_all(plan, listener, listener.on_download)[0]
-    document = {"command": "train", "run": result.model_dump(mode="json")}
+    document = {"command": "train", "run": result.model_dump(mode="json"), "warnings": list(plan.warnings)}
     accuracy = "" if result.test_accuracy is None else f"{result.test_accuracy:.4f}"
     output.result(tables.run_table(result, config.training.epochs), document, quiet=accuracy)
     if result.status != "done":

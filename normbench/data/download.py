@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from filelock import FileLock
@@ -39,9 +39,12 @@ def check_torchvision() -> None:
     try:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError) as error:
+        try:
+            problem = f"torchvision {version('torchvision')} does not fit torch {version('torch')}: {error}"
+        except PackageNotFoundError:
+            problem = "torchvision is not installed"
         raise DataError(
-            f"torchvision {version('torchvision')} does not fit torch {version('torch')}: {error}",
-            "Install a matching pair in one command: pip install --force-reinstall torch torchvision",
+            problem, "Install a matching pair in one command: pip install --force-reinstall torch torchvision"
         ) from error
 
 
@@ -61,7 +64,7 @@ def fetch(machine: MachineConfig, on_download: OnDownload | None = None, patienc
         return found.folder
     root = machine.data_dir.expanduser() if machine.data_dir is not None else cache()
     if machine.offline:
-        raise DataError(f"CIFAR-10 is not in {root}, and --offline forbids a download", WAYS_OUT)
+        raise DataError(f"CIFAR-10 is not in {root}, and nothing may be downloaded (--offline, or a dry run)", WAYS_OUT)
     check_torchvision()
     from torchvision.datasets import CIFAR10
 
@@ -94,11 +97,13 @@ class _Watch:
         if self.started is None:
             self.started = now, done
         since, had = self.started
-        if self.patience is None or total is None or now - since < self.patience / 20:
+        waited = now - since
+        if self.patience is None or waited < self.patience / 20:
             return
-        left = (now - since) * (total - done) / max(1, done - had)
-        if now - since + left > self.patience:
-            raise DataError(f"its host is slow, {left / 60:.0f} minutes to go; what has come is kept", WAYS_OUT)
+        left = waited * (total - done) / max(1, done - had) if total is not None else 0.0
+        if waited + left > self.patience:
+            to_go = f"{left / 60:.0f} minutes to go" if total is not None else f"{waited / 60:.0f} minutes and no end"
+            raise DataError(f"its host is slow, {to_go}; what has come is kept", WAYS_OUT)
 
 
 def _transfer(address: str, archive: Path, md5: str, watch: _Watch) -> None:

@@ -25,20 +25,21 @@ def execute(config: RunConfig, data: DataSet, folder: RunFolder, listener: Liste
     stopped; `force` starts it again.
 
     Raises:
-        UsageError: The folder cannot be written or is held by another process.
+        UsageError: A setting does not fit the data, the folder cannot be written, or another process holds it.
         RunFailedError: The state in the folder is damaged.
     """
+    randomness.set_deterministic(config.deterministic)
+    network = networks.build(config.network, resolve_norm(config.norm, config.groups), len(data.classes), config.seed)
+    training = Training(config, network, data)
     with held(folder.path):
-        result = _train(config, data, folder, listener, force)
+        result = _train(training, folder, listener, force)
         folder.finish(result)
     listener.run_finished(config, result, already_done=False)
     return result
 
 
-def _train(config: RunConfig, data: DataSet, folder: RunFolder, listener: Listener, force: bool) -> RunResult:
-    randomness.set_deterministic(config.deterministic)
-    network = networks.build(config.network, resolve_norm(config.norm, config.groups), len(data.classes), config.seed)
-    training = Training(config, network, data)
+def _train(training: Training, folder: RunFolder, listener: Listener, force: bool) -> RunResult:
+    config = training.config
     rows = _resume_or_start(training, folder, force)
     listener.run_started(config, folder.path, len(rows) + 1)
     try:
@@ -50,7 +51,7 @@ def _train(config: RunConfig, data: DataSet, folder: RunFolder, listener: Listen
             listener.epoch_done(config, row)
     except DivergedError as error:
         return _result(training, rows, folder, status="diverged", problem=f"{error.message}. {error.hint}")
-    folder.save_model(training.network, _model_metadata(data))
+    folder.save_model(training.network, _model_metadata(training.data))
     return _result(training, rows, folder, status="done", **_scores(training, rows))
 
 

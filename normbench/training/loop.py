@@ -41,7 +41,7 @@ class DivergedError(RunFailedError):
 
     def __init__(self, epoch: int, lr: float) -> None:
         super().__init__(
-            f"diverged in epoch {epoch} at learning rate {lr:g}: the training loss is not finite",
+            f"the training loss is no longer finite in epoch {epoch} at learning rate {lr:g}",
             f"Try a smaller one: --lr {lr / 3:.2g}",
         )
         self.epoch = epoch
