@@ -34,9 +34,12 @@ def test_every_is_the_whole_registry(tmp_path: Path) -> None:
     assert [run["norm"] for run in planned(tmp_path, "--every", "--max-params", 10**6)] == list(NORMS)
 
 
-def test_norms_differ_in_nothing_but_the_norm(tmp_path: Path) -> None:
-    bare = [{key: value for key, value in run.items() if key != "norm"} for run in planned(tmp_path, "--all")]
+def test_norms_differ_in_nothing_but_the_norm_and_what_the_recipe_found_for_each(tmp_path: Path) -> None:
+    same_rate = planned(tmp_path, "--all", "--lr", 0.1)
+    bare = [{key: value for key, value in run.items() if key != "norm"} for run in same_rate]
     assert bare[0] == bare[1] == bare[2]
+    for own, run in zip(planned(tmp_path, "--all"), same_rate, strict=True):
+        assert own | {"training": own["training"] | {"lr": 0.1}} == run
 
 
 def test_every_norm_sees_the_same_seeds(tmp_path: Path) -> None:

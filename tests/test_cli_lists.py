@@ -8,6 +8,7 @@ import pytest
 from cli import Answer, normbench
 
 from normbench.config import PARAMETER_BUDGET
+from normbench.errors import DATA_UNAVAILABLE
 from normbench.norms import NORMS
 
 BATCH_FILES = {*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"}
@@ -97,7 +98,7 @@ def test_recipes_are_listed_by_the_names_that_config_takes() -> None:
 
 def test_data_says_that_nothing_is_there_and_how_to_get_it(tmp_path: Path) -> None:
     answer = normbench("data", "--data-dir", tmp_path)
-    assert answer.code == 0
+    assert answer.code == DATA_UNAVAILABLE
     assert "CIFAR-10 was not found. `normbench data --fetch` downloads it." in answer.words
     assert str(tmp_path) in answer.words
     document = normbench("data", "--data-dir", tmp_path, "--json").document

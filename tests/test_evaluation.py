@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from small import run_config, start, weights
 
 from normbench.data import Split
-from normbench.evaluation import EVALUATION_BATCH, evaluate
+from normbench.evaluation import evaluate
+from normbench.evaluation.score import EVALUATION_BATCH
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def _train(training: Training, folder: RunFolder, listener: Listener, force: boo
 def _model_metadata(data: DataSet) -> dict[str, str]:
     """What the weights need beside them to classify other images: class names, and the pixel statistics."""
     facts = {"classes": data.classes, "mean": data.mean.flatten().tolist(), "std": data.std.flatten().tolist()}
-    return {name: json.dumps(value) for name, value in facts.items()}
+    return {"images": json.dumps(facts)}  # one entry: safetensors writes several in an order that changes
 
 
 def _resume_or_start(training: Training, folder: RunFolder, force: bool) -> list[EpochRow]:

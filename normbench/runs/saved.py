@@ -37,12 +37,12 @@ def load_model(folder: Path, config: RunConfig) -> SavedModel:
         raise RunFailedError(f"{folder} has no weights", "Only runs that are done have them: see `normbench runs`.")
     try:
         with safe_open(path, framework="pt") as file:
-            facts = {name: json.loads(value) for name, value in file.metadata().items()}
+            facts = json.loads(file.metadata()["images"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
         network = networks.build(config.network, resolve_norm(config.norm, config.groups), len(facts["classes"]))
         network.load_state_dict(weights)
         model = SavedModel(network.eval(), *(tuple(facts[name]) for name in ("classes", "mean", "std")))
-    except (SafetensorError, AttributeError, KeyError, ValueError, RuntimeError, OSError) as error:
+    except (SafetensorError, TypeError, KeyError, ValueError, RuntimeError, OSError) as error:
         raise RunFailedError(f"{path} cannot be used: {error}", "Train the run again: --force") from error
     return model
 
