@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ASSIGNMENT = ("bn", "gn", "ln")
 
 
-@flags("all", "norms", "every", "control", "seeds", *SCIENCE, *MACHINE_FLAGS, "dry_run", *OUTPUT)
+@flags("all", "norms", "every", "control", "seeds", *SCIENCE, *MACHINE_FLAGS, "track", "dry_run", *OUTPUT)
 def command(given: Given) -> None:
     """Train several norms on the same network, data, epochs and batches, and print one table.
 
@@ -42,6 +42,7 @@ def command(given: Given) -> None:
     budget = PARAMETER_BUDGET if given["max_params"] is None else given["max_params"]
     configs = comparison_configs(recipe, grid, budget)
     with ConsoleListener(output) as listener:
+        told = given.listener(listener)
         plan = engine.plan(
             configs,
             given.planning_machine(),
@@ -56,7 +57,7 @@ def command(given: Given) -> None:
         if given["dry_run"]:
             show_plan(output, plan)
             return
-        results = engine.run_all(plan, listener, listener.on_download)
+        results = engine.run_all(plan, told, listener.on_download)
     comparison = conclude(results, grid, given["control"])
     files, unwritten = _written(plan.machine.out / given.experiment, comparison, recipe.training.epochs)
     found = [*comparison.warnings, *unwritten]

@@ -18,6 +18,7 @@ from normbench.errors import UsageError
 if TYPE_CHECKING:
     from normbench.config import MachineConfig
     from normbench.console import Output
+    from normbench.runs import Listener
 
 
 def _option(kind: Any, *names: str, text: str, panel: str, metavar: str | None = None) -> Any:
@@ -74,12 +75,17 @@ FLAGS: dict[str, Any] = {
     "data_dir": _option(Path, "--data-dir", text="Folder with CIFAR-10. \\[env: NORMBENCH_DATA_DIR]", panel=DATA),
     "offline": _switch("--offline", text="Never touch the network. \\[env: NORMBENCH_OFFLINE]", panel=DATA),
     "images": _option(Path, "--images", text="Folder of pictures of your own to classify.", panel=DATA),
+    "format": _option(str, "--format", text="onnx", panel=SHOW, metavar="NAME"),
+    "file": _option(Path, "--file", text="Where to write it. \\[default: model.onnx in the run's folder]", panel=SHOW),
     "fetch": _switch("--fetch", text="Download CIFAR-10 into the cache.", panel=DATA),
     "device": _option(
         str, "--device", text="auto, cuda, mps or cpu. \\[env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
     ),
     "out": _option(Path, "--out", text="Folder of run folders. \\[env: NORMBENCH_OUT; default: runs]", panel=MACHINE),
     "force": _switch("--force", text="Redo runs that are done.", panel=MACHINE),
+    "track": _option(
+        str, "--track", text="A live view beside: tensorboard, trackio or wandb.", panel=MACHINE, metavar="NAME"
+    ),
     "yes": _switch("--yes", text="Do it; without it, what would be done is only shown.", panel=MACHINE),
     "dry_run": _switch("--dry-run", text="Show what would be run, and run nothing.", panel=SHOW),
     "json": _switch("--json", text="Print one JSON document on stdout.", panel=SHOW),
@@ -175,6 +181,14 @@ class Given:
     def planning_machine(self) -> "MachineConfig":
         """The machine settings of a command that knows --dry-run, which downloads nothing."""
         return self.machine().model_copy(update={"offline": True}) if self["dry_run"] else self.machine()
+
+    def listener(self, console: "Listener") -> "Listener":
+        """The console, and beside it the tracker that was asked for."""
+        if self["track"] is None:
+            return console
+        from normbench.tracking import Several, make_tracker
+
+        return Several([console, make_tracker(self["track"])])
 
     def output(self) -> "Output":
         """The sink in the mode that was asked for."""

@@ -6,7 +6,7 @@ from normbench.cli.flags import MACHINE_FLAGS, OUTPUT, SCIENCE, Given, flags
 from normbench.errors import RUN_FAILED, UsageError
 
 
-@flags("norm", *SCIENCE, *MACHINE_FLAGS, "dry_run", *OUTPUT)
+@flags("norm", *SCIENCE, *MACHINE_FLAGS, "track", "dry_run", *OUTPUT)
 def command(given: Given) -> None:
     """Train the network with one norm, and print its train and test accuracy.
 
@@ -25,6 +25,7 @@ def command(given: Given) -> None:
     extra = {} if given["max_params"] is None else {"max_params": given["max_params"]}
     config = recipe.run(given["norm"], recipe.seed, **extra)
     with ConsoleListener(output) as listener:
+        told = given.listener(listener)
         plan = engine.plan([config], given.planning_machine(), given.experiment, listener.on_download)
         listener.expect(plan.configs)
         for warning in plan.warnings:
@@ -32,7 +33,7 @@ def command(given: Given) -> None:
         if given["dry_run"]:
             tables.show_plan(output, plan)
             return
-        result = engine.run_all(plan, listener, listener.on_download)[0]
+        result = engine.run_all(plan, told, listener.on_download)[0]
     document = {"command": "train", "run": result.model_dump(mode="json"), "warnings": list(plan.warnings)}
     accuracy = "" if result.test_accuracy is None else f"{result.test_accuracy:.4f}"
     output.result(tables.run_table(result, config.training.epochs), document, quiet=accuracy)

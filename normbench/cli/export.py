@@ -1,0 +1,33 @@
+"""`normbench export`: a run's network as a file for other programs."""
+
+import warnings
+from pathlib import Path
+
+from normbench.cli.flags import OUTPUT, Given, flags
+from normbench.errors import unknown
+
+FORMATS = ("onnx",)
+
+
+@flags("run", "format", "file", "out", *OUTPUT)
+def command(given: Given) -> None:
+    """Write a run's network as ONNX, taking pixel values 0-255, and check it against torch.
+
+    The file lies in the run's folder, or where --file says. Needs: pip install 'normbench[onnx]'
+    """
+    from normbench import runs
+    from normbench.studies.export import export_onnx
+
+    wanted = given["format"] or "onnx"
+    if wanted not in FORMATS:
+        raise unknown("format", wanted, FORMATS)
+    entry = runs.find_run(given["run"], given.machine().out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's, on its own insides
+        exported = export_onnx(entry, given["file"] or entry.path / "model.onnx")
+    path, size = exported.path, Path(exported.path).stat().st_size
+    given.output().result(
+        f"{path}: {size:,} bytes; scores differ from torch's by {exported.difference:.1e} of the largest one.",
+        {"command": "export", "run": entry.name, "file": str(path), "relative_difference": exported.difference},
+        quiet=str(path),
+    )
