@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy  # which loads scipy.stats, slow to import, when a figure first needs it
 
 
 @dataclass(frozen=True)
@@ -29,5 +29,5 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     if len(values) == 1:
         return Estimate(mean, 1)
     sd = float(np.std(values, ddof=1))
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * sd / len(values) ** 0.5
+    half = float(scipy.stats.t.ppf(0.975, len(values) - 1)) * sd / len(values) ** 0.5
     return Estimate(mean, len(values), sd, mean - half, mean + half)

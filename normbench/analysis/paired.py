@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+import scipy  # which loads scipy.stats, slow to import, when a figure first needs it
 
 from normbench.analysis.estimates import Estimate, estimate
 from normbench.analysis.power import more_seeds, scatters
@@ -79,7 +79,7 @@ def _pair(norm: str, control: str, accuracies: dict[str, dict[int, float]]) -> P
     ours = [accuracies[norm][seed] for seed in seeds]
     theirs = [accuracies[control][seed] for seed in seeds]
     difference = estimate(list(map(operator.sub, ours, theirs)))
-    p = float(stats.ttest_rel(ours, theirs).pvalue) if difference and scatters(difference) else None
+    p = float(scipy.stats.ttest_rel(ours, theirs).pvalue) if difference and scatters(difference) else None
     return PairedDifference(norm, control, seeds, difference, outperforming(ours, theirs), p)
 
 
@@ -128,7 +128,7 @@ def outperforming(ours: Sequence[float], theirs: Sequence[float]) -> Outperformi
     probability = float(wins.mean())
     if len(set(wins.tolist())) == 1:
         return Outperforming(probability)
-    interval = stats.bootstrap(
+    interval = scipy.stats.bootstrap(
         (wins,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
     ).confidence_interval
     return Outperforming(probability, float(interval.low), float(interval.high))

@@ -2,7 +2,7 @@
 
 import math
 
-from scipy import stats
+import scipy  # which loads scipy.stats, slow to import, when a figure first needs it
 
 from normbench.analysis.estimates import Estimate
 
@@ -17,16 +17,16 @@ def power(effect: float, n: int, alpha: float = 0.05) -> float:
     Source: Cohen, Statistical Power Analysis for the Behavioral Sciences (1988), chapter 2, exact by the
     noncentral t distribution.
     """
-    critical = stats.t.ppf(1 - alpha / 2, n - 1)
+    critical = scipy.stats.t.ppf(1 - alpha / 2, n - 1)
     shift = abs(effect) * math.sqrt(n)
     # The other tail by its mirror image: SciPy 1.17's nct.cdf(-critical, ..., shift) is NaN for some large shifts.
-    return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.sf(critical, n - 1, -shift))
+    return float(scipy.stats.nct.sf(critical, n - 1, shift) + scipy.stats.nct.sf(critical, n - 1, -shift))
 
 
 def seeds_needed(effect: float, alpha: float = 0.05, wanted: float = 0.8) -> int | None:
     """Smallest number of seeds with at least the `wanted` power; None where a million are not enough."""
     # Near the normal approximation from below; the t-test always needs a little more.
-    normal = (stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(wanted)) / abs(effect) if effect else math.inf
+    normal = (scipy.stats.norm.ppf(1 - alpha / 2) + scipy.stats.norm.ppf(wanted)) / abs(effect) if effect else math.inf
     if not normal**2 < MOST_SEEDS:
         return None
     seeds = max(2, math.floor(normal**2))
