@@ -32,6 +32,11 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def replace_bytes(path: Path, content: bytes) -> None:
+    """`replace` with bytes: what torch and safetensors write themselves fails without an OSError on a full disk."""
+    replace(path, lambda temporary: temporary.write_bytes(content))
+
+
 def replace_text(path: Path, text: str) -> None:
     """`replace` with a text, in UTF-8 with the line ends as they stand in it."""
     replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))

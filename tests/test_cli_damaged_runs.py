@@ -1,13 +1,18 @@
 """Run folders that are damaged or held by another process: said in words, and --force is the way out."""
 
+import io
+import os
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 from cli import refused, run_folders, train
 from filelock import FileLock
 
 from normbench.errors import RUN_FAILED, USAGE
+from normbench.runs.hold import held
 
 
 @pytest.fixture
@@ -55,4 +60,37 @@ def test_a_state_with_code_in_it_is_not_run(folder: Path, tmp_path: Path) -> Non
 def test_a_run_that_another_process_holds_is_left_alone(folder: Path, tmp_path: Path) -> None:
     with FileLock(folder / ".lock"):
         refused(train(tmp_path, "--norm", "gn", "--force"), USAGE, "another process", str(folder), "--out")
+    assert train(tmp_path, "--norm", "gn", "--force").code == 0
+
+
+def test_the_process_that_holds_a_run_is_named(tmp_path: Path) -> None:
+    (folder,) = (Path(run["folder"]) for run in train(tmp_path, "--norm", "gn", "--dry-run", "--json").document["runs"])
+    with held(folder):
+        refused(train(tmp_path, "--norm", "gn"), USAGE, f"process {os.getpid()} on ")
+    assert train(tmp_path, "--norm", "gn").code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size to stand for a full disk")
+def test_a_full_disk_is_said_in_words_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # room for settings, not for weights
+    try:
+        answer = train(tmp_path, "--norm", "gn")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    (folder,) = (path.parent for path in tmp_path.glob("*/*/config.json"))
+    refused(answer, RUN_FAILED, f"cannot write {folder / 'state.pt'}", "run the same command again")
+    assert sorted(path.name for path in folder.glob(".writing-*")) == []
+    assert train(tmp_path, "--norm", "gn").code == 0
+
+
+def test_a_run_whose_settings_were_edited_does_not_go_on_with_others(folder: Path, tmp_path: Path) -> None:
+    state = io.BytesIO()
+    torch.save({"rows": [], "training": {}}, state)
+    interrupted(folder, state.getvalue())
+    path = folder / "config.json"
+    path.write_text(path.read_text().replace('"momentum": 0.9', '"momentum": 0.8'))
+    refused(train(tmp_path, "--norm", "gn"), RUN_FAILED, f"{path} was edited", "--force")
     assert train(tmp_path, "--norm", "gn", "--force").code == 0

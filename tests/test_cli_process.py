@@ -69,14 +69,15 @@ def test_a_reader_that_closes_the_pipe_gets_no_traceback(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to one process")
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_goes_on_by_the_command_it_prints_and_ends_as_if_nothing_had_been(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal_number: signal.Signals
 ) -> None:
     options = ["train", "--norm", "bn", *TINY, "--subset", 512, "--epochs", 4, "--force"]
     process = start(*options, "--out", "stopped here", cwd=tmp_path)
     assert process.stderr is not None
     assert any("epoch 1/4" in line for line in iter(process.stderr.readline, ""))
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal_number)
     code, stdout, stderr = finish(process)
     assert (code, stdout, "Traceback" in stderr) == (130, "", False)
     assert "interrupted; finished epochs are kept" in stderr

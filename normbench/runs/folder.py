@@ -5,6 +5,7 @@ config.json  env.json  metrics.jsonl  state.pt  model.safetensors  result.json
 """
 
 import dataclasses
+import io
 import json
 import pickle
 import re
@@ -14,11 +15,11 @@ from typing import Any, Literal
 
 import torch
 from pydantic import ValidationError
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from normbench.config import RunConfig
 from normbench.errors import RunFailedError
-from normbench.files import in_words, replace, replace_text
+from normbench.files import in_words, replace_bytes, replace_text
 from normbench.runs.result import RunResult
 from normbench.training import EpochRow
 
@@ -78,7 +79,9 @@ class RunFolder:
     def save_state(self, state: dict[str, Any], rows: list[EpochRow]) -> None:
         """Replace the resumable state; it carries the epochs so far, so that both are of one moment."""
         content = {"training": state, "rows": [dataclasses.asdict(row) for row in rows]}
-        replace(self.path / STATE, lambda path: torch.save(content, path))
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        replace_bytes(self.path / STATE, buffer.getvalue())
 
     def load_state(self) -> tuple[dict[str, Any], list[EpochRow]] | None:
         """The last saved state and its epochs, with metrics.jsonl made to hold just these; None if there is none.
@@ -117,7 +120,7 @@ class RunFolder:
     def save_model(self, network: torch.nn.Module, metadata: dict[str, str]) -> None:
         """Write the weights and buffers as safetensors, with what is needed to use them on other images."""
         tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        replace(self.path / MODEL, lambda path: save_file(tensors, path, metadata))
+        replace_bytes(self.path / MODEL, save(tensors, metadata))
 
     def finish(self, result: RunResult) -> None:
         """Write the result, which marks the run as done, and drop the state it no longer needs."""
