@@ -87,7 +87,7 @@ def test_markdown_escapes_what_markdown_reads():
 
 
 def test_a_folder_that_cannot_be_written_is_named_in_words(tmp_path):
-    with pytest.raises(RunFailedError, match="cannot write .*missing"):
+    with pytest.raises(RunFailedError, match=r"cannot write .*missing"):
         write_comparison(tmp_path / "missing", conclude(RUNS, Grid()), 1)
 
 
