@@ -91,6 +91,10 @@ ARGUMENTS: dict[str, Any] = {
         str, typer.Argument(metavar="RUN", help="A run's folder, or its name under --out (a part will do).")
     ]
     for name in ("run", "other")
+} | {
+    "experiment": Annotated[
+        str, typer.Argument(metavar="EXPERIMENT", help="An experiment's folder, or its name under --out.")
+    ]
 }
 
 SCIENCE = (
