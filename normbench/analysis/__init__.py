@@ -2,6 +2,7 @@
 
 from normbench.analysis.conditions import conditions, mixed
 from normbench.analysis.estimates import Estimate, estimate
+from normbench.analysis.leading import Leading, leading
 from normbench.analysis.paired import Outperforming, PairedDifference, holm, outperforming, paired_differences
 from normbench.analysis.rows import Row, best_settings, summarize
 from normbench.analysis.targets import TARGETS, Hit, Target, first_hit, targets
@@ -10,6 +11,7 @@ __all__ = [
     "TARGETS",
     "Estimate",
     "Hit",
+    "Leading",
     "Outperforming",
     "PairedDifference",
     "Row",
@@ -19,6 +21,7 @@ __all__ = [
     "estimate",
     "first_hit",
     "holm",
+    "leading",
     "mixed",
     "outperforming",
     "paired_differences",

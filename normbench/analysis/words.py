@@ -1,6 +1,6 @@
 """Figures in words: what a table's cells say, the same on the terminal and on paper."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from normbench.analysis.estimates import Estimate
 from normbench.analysis.paired import Outperforming, PairedDifference
@@ -10,6 +10,7 @@ NOTHING = "-"
 ROW_COLUMNS = (
     "norm", "train accuracy", "test accuracy", "train loss", "test loss", "parameters", "lr", "decay", "seconds",
 )  # fmt: skip
+SEARCH_COLUMNS = ("norm", "lr", "decay", "validation accuracy", "train accuracy", "seconds", "")
 DIFFERENCE_COLUMNS = ("norm", "difference", "Holm p", "P(better)", "more seeds needed")
 MANY_SEEDS = 1000
 
@@ -50,6 +51,26 @@ def row_cells(row: Row) -> tuple[str, ...]:
         f"{row.lr:g}",
         f"{row.weight_decay:g}",
         figure(row.seconds, 1),
+    )
+
+
+def search_cells(row: Row, chosen: bool) -> tuple[str, ...]:
+    """A norm's and setting's line under `SEARCH_COLUMNS`."""
+    return (
+        row.norm,
+        f"{row.lr:g}",
+        f"{row.weight_decay:g}",
+        percent(row.validation_accuracy),
+        percent(row.train_accuracy),
+        figure(row.seconds, 1),
+        "best on validation" if chosen else "",
+    )
+
+
+def recipe_lines(found: Mapping[str, Row]) -> str:
+    """What a search has found, as a recipe spells it."""
+    return "\n".join(
+        f"[norm.{norm}]\nlr = {row.lr:g}\nweight_decay = {row.weight_decay:g}" for norm, row in found.items()
     )
 
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from normbench.cli.flags import MACHINE_FLAGS, OUTPUT, SCIENCE, Given, flags
+from normbench.cli.flags import OUTPUT, SCIENCE, flags
+from normbench.cli.given import MACHINE_FLAGS, Given
 from normbench.errors import SOME_RUNS_FAILED, RunFailedError, UsageError, unknown
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """`normbench evaluate`: a finished run's test accuracy again, and where it errs."""
 
-from normbench.cli.flags import OUTPUT, Given, flags
+from normbench.cli.flags import OUTPUT, flags
+from normbench.cli.given import Given
 
 
 @flags("run", "images", "out", "data_dir", "offline", "device", *OUTPUT)

@@ -3,7 +3,8 @@
 import warnings
 from pathlib import Path
 
-from normbench.cli.flags import OUTPUT, Given, flags
+from normbench.cli.flags import OUTPUT, flags
+from normbench.cli.given import Given
 from normbench.errors import unknown
 
 FORMATS = ("onnx",)

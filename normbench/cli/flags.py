@@ -5,20 +5,13 @@ A command names the flags it takes with `@flags(...)` and receives a `Given`: wh
 
 import functools
 import inspect
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from normbench.errors import UsageError
-
-if TYPE_CHECKING:
-    from normbench.config import MachineConfig
-    from normbench.console import Output
-    from normbench.runs import Listener
+from normbench.cli.given import Given
 
 
 def _option(kind: Any, *names: str, text: str, panel: str, metavar: str | None = None) -> Any:
@@ -97,104 +90,17 @@ ARGUMENTS: dict[str, Any] = {
         str, typer.Argument(metavar="RUN", help="A run's folder, or its name under --out (a part will do).")
     ]
     for name in ("run", "other")
+} | {
+    "experiment": Annotated[
+        str, typer.Argument(metavar="EXPERIMENT", help="An experiment's folder, or its name under --out.")
+    ]
 }
 
 SCIENCE = (
     "network", "config", "set", "groups", "max_params", "epochs", "batch_size", "lr", "weight_decay", "seed",
     "deterministic", "dataset", "subset", "val_split",
 )  # fmt: skip
-MACHINE_FLAGS = ("data_dir", "offline", "device", "out", "force")
 OUTPUT = ("json", "quiet")
-
-# Where in a recipe the value of a flag goes.
-PLACES: dict[str, tuple[str, ...]] = {
-    "network": ("network", "name"),
-    "groups": ("groups",),
-    "epochs": ("training", "epochs"),
-    "batch_size": ("training", "batch_size"),
-    "lr": ("training", "lr"),
-    "weight_decay": ("training", "weight_decay"),
-    "seed": ("seed",),
-    "seeds": ("seeds",),
-    "deterministic": ("deterministic",),
-    "dataset": ("data", "name"),
-    "subset": ("data", "subset"),
-    "val_split": ("data", "val_split"),
-}
-
-
-@dataclass(frozen=True)
-class Given:
-    """What the user typed: flags by name; a flag that was not typed is not in `values`."""
-
-    values: dict[str, Any]
-    subcommand: str | None = None
-    """In a group of commands: the one that is called, which the group leaves the work to."""
-
-    def __getitem__(self, name: str) -> Any:
-        """The value of a flag, None if it was not given."""
-        return self.values.get(name)
-
-    @property
-    def recipe(self) -> str:
-        """The recipe asked for, or the default one."""
-        return self["config"] or "baseline"
-
-    @property
-    def experiment(self) -> str:
-        """The folder that runs of this recipe share."""
-        return Path(self.recipe).stem
-
-    def overrides(self, *leave_out: str) -> dict[str, Any]:
-        """The science flags as nested settings over a recipe; flags win over `--set`."""
-        settings: dict[str, Any] = {}
-        for text in self["set"] or ():
-            key, value = _assignment(text)
-            _put(settings, key, value)
-        for name, place in PLACES.items():
-            if name in self.values and name not in leave_out:
-                _put(settings, place, self.number(name) if name in {"lr", "weight_decay"} else self[name])
-        return settings
-
-    def numbers(self, name: str) -> tuple[float, ...]:
-        """The numbers of a flag that takes several with commas, each once; empty if it was not given."""
-        try:
-            return tuple(dict.fromkeys(map(float, self[name].split(",")))) if name in self.values else ()
-        except ValueError as error:
-            raise UsageError(f"{_flag(name)} {self[name]}: not a number, nor several with commas") from error
-
-    def number(self, name: str) -> float:
-        """The one number of a flag that only `compare` takes several of."""
-        numbers = self.numbers(name)
-        if len(numbers) != 1:
-            raise UsageError(
-                f"{_flag(name)} takes one value here", f"`normbench compare {_flag(name)} A,B,C` tries several."
-            )
-        return numbers[0]
-
-    def machine(self) -> "MachineConfig":
-        """The machine settings: flags over `NORMBENCH_*` over defaults."""
-        from normbench.config import MachineConfig
-
-        return MachineConfig.resolve({name: self[name] for name in MACHINE_FLAGS if name in self.values})
-
-    def planning_machine(self) -> "MachineConfig":
-        """The machine settings of a command that knows --dry-run, which downloads nothing."""
-        return self.machine().model_copy(update={"offline": True}) if self["dry_run"] else self.machine()
-
-    def listener(self, console: "Listener") -> "Listener":
-        """The console, and beside it the tracker that was asked for."""
-        if self["track"] is None:
-            return console
-        from normbench.tracking import Several, make_tracker
-
-        return Several([console, make_tracker(self["track"])])
-
-    def output(self) -> "Output":
-        """The sink in the mode that was asked for."""
-        from normbench.console import Output
-
-        return Output("json" if self["json"] else "quiet" if self["quiet"] else "human")
 
 
 def flags(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None]]:
@@ -223,28 +129,3 @@ def _parameter(name: str, annotation: Any) -> inspect.Parameter:
 def _was_typed(value: Any) -> bool:
     """Whether a flag's value is the user's: Typer gives None, False or an empty list for the others, but 0 is typed."""
     return value is not None and value is not False and value not in ([], ())
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _put(settings: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
-    *sections, key = place
-    for section in sections:
-        settings = settings.setdefault(section, {})
-        if not isinstance(settings, dict):
-            raise UsageError(f"--set {section}={settings}: {section} is a section; give its keys, as {'.'.join(place)}")
-    settings[key] = value
-
-
-def _assignment(text: str) -> tuple[tuple[str, ...], Any]:
-    """`training.lr=0.1` as place and value; the value is read as TOML reads it, a bare word as text."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UsageError(f"--set {text}: not of the form KEY=VALUE", "For example: --set training.momentum=0.95")
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value
-    return tuple(part.strip() for part in key.split(".")), parsed

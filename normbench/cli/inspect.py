@@ -1,6 +1,7 @@
 """`normbench norms`, `recipes` and `env`: what there is to choose from, and where it would run."""
 
-from normbench.cli.flags import OUTPUT, Given, flags
+from normbench.cli.flags import OUTPUT, flags
+from normbench.cli.given import Given
 
 
 @flags(*OUTPUT)

@@ -2,7 +2,8 @@
 
 import typer
 
-from normbench.cli.flags import OUTPUT, Given, flags
+from normbench.cli.flags import OUTPUT, flags
+from normbench.cli.given import Given
 
 app = typer.Typer()
 

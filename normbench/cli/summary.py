@@ -1,6 +1,7 @@
 """`normbench summary`: layers, parameters, MACs, receptive field and budget, without training."""
 
-from normbench.cli.flags import OUTPUT, Given, flags
+from normbench.cli.flags import OUTPUT, flags
+from normbench.cli.given import Given
 
 
 @flags("norm", "all", "network", "config", "set", "groups", "max_params", *OUTPUT)

@@ -2,7 +2,8 @@
 
 import typer
 
-from normbench.cli.flags import MACHINE_FLAGS, OUTPUT, SCIENCE, Given, flags
+from normbench.cli.flags import OUTPUT, SCIENCE, flags
+from normbench.cli.given import MACHINE_FLAGS, Given
 from normbench.errors import RUN_FAILED, UsageError
 
 

@@ -21,23 +21,11 @@ def comparison_table(comparison: Comparison, epochs: int) -> RenderableType:
 
 
 def _search_table(comparison: Comparison, epochs: int) -> RenderableType:
-    table = plain_table("norm", "lr", "decay", "validation accuracy", "train accuracy", "seconds", "")
+    table = plain_table(*words.SEARCH_COLUMNS)
     for row in comparison.rows:
         chosen = comparison.found.get(row.norm) is row
-        table.add_row(
-            row.norm,
-            f"{row.lr:g}",
-            f"{row.weight_decay:g}",
-            words.percent(row.validation_accuracy),
-            words.percent(row.train_accuracy),
-            words.figure(row.seconds, 1),
-            "best on validation" if chosen else "",
-            style="bold" if chosen else None,
-        )
-    settings = [
-        f"[norm.{norm}]\nlr = {row.lr:g}\nweight_decay = {row.weight_decay:g}" for norm, row in comparison.found.items()
-    ]
-    recipe = [Text("For a recipe:\n" + "\n".join(settings))] if settings else []
+        table.add_row(*words.search_cells(row, chosen), style="bold" if chosen else None)
+    recipe = [Text("For a recipe:\n" + words.recipe_lines(comparison.found))] if comparison.found else []
     return Group(table, *_below(comparison, epochs), *recipe)
 
 

@@ -61,6 +61,27 @@ def resolve_norm(spec: str, groups: int = 4) -> Norm:
     return Norm(info, groups, weight_standardization=name != spec)
 
 
+def norm_info(spec: str) -> NormInfo:
+    """What is known of a norm without importing it; of one of the user's own that is its name.
+
+    Raises:
+        UsageError: It is neither registered nor of the form of the user's own.
+    """
+    name = spec.removesuffix(WEIGHT_STANDARDIZATION)
+    if name in NORMS:
+        return NORMS[name]
+    if ":" not in name:
+        raise unknown("norm", name, NORMS)
+    return replace(
+        NORMS["none"],
+        name=name,
+        title=f"{name.rpartition(':')[2]} (your own)",
+        formula="as your code says",
+        axes="?",
+        when="Your own norm.",
+    )
+
+
 def source_digest(spec: str) -> str | None:
     """SHA-256 (hex) of the file that a norm of the user's own lives in; None for registered norms."""
     name = spec.removesuffix(WEIGHT_STANDARDIZATION)
@@ -79,15 +100,7 @@ def _own(name: str) -> NormInfo:
             f"norm '{name}': nothing called '{attribute}' in {module.__file__ or module.__name__}",
             f"Callables there: {', '.join(sorted(public)) or 'none'}.",
         )
-    return replace(
-        NORMS["none"],
-        name=name,
-        title=f"{attribute} (your own)",
-        formula="as your code says",
-        axes="?",
-        when="Your own norm.",
-        build=_checked(name, factory),
-    )
+    return replace(norm_info(name), build=_checked(name, factory))
 
 
 def _checked(name: str, factory: Callable[[int], object]) -> Callable[[int, int], nn.Module]:

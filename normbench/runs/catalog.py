@@ -69,6 +69,27 @@ def find_run(name: str, out: Path) -> Entry:
     return fitting[0]
 
 
+def find_experiment(name: str, out: Path) -> Path:
+    """The folder of an experiment: a name under `out`, or a path to one.
+
+    Raises:
+        UsageError: There is none of that name, or it is the folder of a single run.
+    """
+    for folder in (out / name, Path(name)):
+        if (folder / CONFIG).is_file():
+            raise UsageError(f"{folder} is one run, not an experiment", f"Its experiment is {folder.resolve().parent}.")
+        if any(folder.glob(f"*/{CONFIG}")):
+            return folder
+    known = {entry.path.parent.name for entry in list_runs(out)}
+    hint = nearest(name, known) if known else f"There are no runs in {out}."
+    raise UsageError(f"no experiment '{name}' under {out}", hint)
+
+
+def list_experiment(folder: Path) -> list[Entry]:
+    """The runs of one experiment, by name."""
+    return [read_entry(path.parent) for path in sorted(folder.glob(f"*/{CONFIG}"))]
+
+
 def usable(entry: Entry) -> RunConfig:
     """The settings of a run whose folder could be read.
 

@@ -1,0 +1,33 @@
+"""`normbench report`: an experiment as one HTML page that needs nothing beside it."""
+
+from normbench.cli.flags import OUTPUT, flags
+from normbench.cli.given import Given
+
+
+@flags("experiment", "control", "out", "data_dir", "device", *OUTPUT)
+def command(given: Given) -> None:
+    """Write EXPERIMENT/report.html: which norm leads, tables, curves, confusions, settings, how to do it again.
+
+    It opens without a network, and its plots lie in EXPERIMENT/plots as SVG and PNG. The saved weights are scored
+    again for the accuracy by class, where the data set is at hand; nothing is downloaded.
+    """
+    from rich.text import Text
+
+    from normbench import runs
+    from normbench.report.html import write_report
+
+    output, machine = given.output(), given.machine()
+    folder = runs.find_experiment(given["experiment"], machine.out)
+    written = write_report(folder, machine, given["control"])
+    for reason in written.left_out:
+        output.note(f"left out: {reason}")
+    document = {
+        "command": "report",
+        "experiment": folder.resolve().name,
+        "report": str(written.report),
+        "plots": [str(path) for path in written.plots],
+        "answer": list(written.answer),
+        "left_out": list(written.left_out),
+    }
+    said = Text("\n".join([*written.answer, f"\n{written.report}"]))
+    output.result(said, document, quiet=str(written.report))

@@ -1,0 +1,135 @@
+"""What a norm averages over, as a picture: the cube of (N, C, H*W) with the cells of one statistic marked."""
+
+import re
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from normbench.norms import NormInfo
+
+CHANNELS, POSITIONS, IMAGES = 8, 5, 4
+EDGE, SLANT = 15, 8
+"""Pixels: the side of a cell, and how far an image lies to the right of and above the one before it."""
+LEFT, TOP = 46, 14
+WIDTH = LEFT + CHANNELS * EDGE + IMAGES * SLANT + 26
+HEIGHT = TOP + IMAGES * SLANT + POSITIONS * EDGE + 24
+
+
+@dataclass(frozen=True)
+class Axes:
+    """How far one statistic reaches along each axis of the cube."""
+
+    images: bool
+    channels: int
+    """How many, of the cube's; the others have statistics of their own."""
+    positions: bool
+
+    def has(self, image: int, channel: int, position: int) -> bool:
+        """Whether a cell goes into the statistic of the cell where the three visible faces meet."""
+        return (self.images or image == 0) and channel >= CHANNELS - self.channels and (self.positions or position == 0)
+
+
+def axes_of(info: NormInfo, groups: int = 4) -> Axes | None:
+    """The axes of a norm as the registry spells them; None where nothing is averaged, or that is not known."""
+    names = [name.strip() for name in info.axes.split(",")]
+    if info.axes in {"-", "?"}:
+        return None
+    return Axes("N" in names, _channels(names, groups), "H" in names and "W" in names)
+
+
+def _channels(names: list[str], groups: int) -> int:
+    if "C" in names:
+        return CHANNELS
+    if "C/groups" in names:
+        return max(1, CHANNELS // groups)
+    window = re.search(r"(\d+) neighbouring C", ",".join(names))
+    return int(window[1]) if window else 1
+
+
+def axes_words(info: NormInfo, groups: int = 4) -> str:
+    """The picture as a sentence."""
+    axes = axes_of(info, groups)
+    if axes is None:
+        return "It averages over nothing." if info.axes == "-" else "Only its own code says what it averages over."
+    each, over = _channel_words(info, axes)
+    for_each = ["" if axes.images else "image", "" if axes.positions else "position", each]
+    taken_over = ["the images of the batch" * axes.images, over, "all positions" * axes.positions]
+    return f"One statistic for each {_and(for_each)}, over {_and(taken_over)}."
+
+
+def _channel_words(info: NormInfo, axes: Axes) -> tuple[str, str]:
+    """For each what of the channels there is a statistic, and over what of them; either may be nothing."""
+    if "neighbouring" in info.axes:
+        return "channel", f"{axes.channels} neighbouring channels"
+    if "groups" in info.axes:
+        return "group of channels", "its channels"
+    return ("", "all channels") if axes.channels == CHANNELS else ("channel", "")
+
+
+def _and(words: list[str]) -> str:
+    *first, last = [word for word in words if word]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def axes_svg(info: NormInfo, groups: int = 4, ident: str = "axes") -> Markup | None:
+    """The picture as a piece of HTML or a file of its own; None where there is nothing to mark.
+
+    Args:
+        info: The norm.
+        groups: Channel groups of GroupNorm.
+        ident: What the ids in it begin with, which differ between the pictures of one page.
+    """
+    axes = axes_of(info, groups)
+    if axes is None:
+        return None
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="axes" role="img" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'width="{WIDTH}" height="{HEIGHT}" aria-labelledby="{ident}-title {ident}-desc">'
+        f'<title id="{ident}-title">{escape(info.name)}: what it averages over</title>'
+        f'<desc id="{ident}-desc">A cube of images (N), channels (C) and positions (H×W), with the cells of one '
+        f"statistic marked. {escape(axes_words(info, groups))}</desc>"
+    )
+    return Markup(head + "".join(_faces(axes)) + _labels() + "</svg>")  # escaped above
+
+
+def _faces(axes: Axes) -> list[str]:
+    """The cells of the three faces that are seen: front (first image), top (first position), side (last channel)."""
+    front = [
+        _cell(axes.has(0, c, p), (c, p, 0), (c + 1, p, 0), (c + 1, p + 1, 0), (c, p + 1, 0))
+        for c in range(CHANNELS)
+        for p in range(POSITIONS)
+    ]
+    top = [
+        _cell(axes.has(n, c, 0), (c, 0, n), (c + 1, 0, n), (c + 1, 0, n + 1), (c, 0, n + 1))
+        for c in range(CHANNELS)
+        for n in range(IMAGES)
+    ]
+    side = [
+        _cell(
+            axes.has(n, CHANNELS - 1, p),
+            *((CHANNELS, p + down, n + back) for down, back in ((0, 0), (0, 1), (1, 1), (1, 0))),
+        )
+        for p in range(POSITIONS)
+        for n in range(IMAGES)
+    ]
+    return front + top + side
+
+
+def _cell(marked: bool, *corners: tuple[int, int, int]) -> str:
+    points = " ".join(f"{LEFT + c * EDGE + n * SLANT},{TOP + (IMAGES - n) * SLANT + p * EDGE}" for c, p, n in corners)
+    fill = "var(--mark, #0072b2)" if marked else "var(--cell, #f1f3f5)"
+    return f'<polygon points="{points}" style="fill: {fill}; stroke: var(--grid, #868e96)"/>'
+
+
+def _labels() -> str:
+    front = TOP + IMAGES * SLANT
+    places = {
+        "H×W": (LEFT - 8, front + POSITIONS * EDGE / 2 + 4, "end"),
+        "C": (LEFT + CHANNELS * EDGE / 2, front + POSITIONS * EDGE + 17, "middle"),
+        "N": (LEFT + CHANNELS * EDGE + IMAGES * SLANT / 2 + 6, front + POSITIONS * EDGE, "start"),
+    }
+    style = "fill: var(--ink, #1b1f24); font: 12px system-ui, sans-serif"
+    return "".join(
+        f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" style="{style}">{text}</text>'
+        for text, (x, y, anchor) in places.items()
+    )

@@ -1,0 +1,123 @@
+"""What every plot shares: its look, and its way into the page, into an SVG file and into a PNG file.
+
+Colours are those of a light page; in the page each becomes a CSS variable, which has another value on a dark one.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, FAINT, PAPER, HEAT = "#1b1f24", "#596068", "#fdfdfe", "#0057a9"
+SERIES = ("#0072b2", "#c24a00", "#00795b", "#a33c7c", "#8a6600", "#4b5563", "#6d4fc2", "#b3261e")
+"""After Okabe and Ito, darkened to a contrast of 4.5 on white; markers and dashes tell apart what colours may not."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
+VARIABLES = {INK: "ink", FAINT: "faint", PAPER: "paper", HEAT: "heat"} | {
+    colour: f"series-{index}" for index, colour in enumerate(SERIES)
+}
+WIDTH = 5.0
+"""Inches: 480 pixels on a page, and still legible when a phone shrinks it."""
+
+STYLE: dict[Any, Any] = {
+    "font.size": 11, "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"],
+    "text.parse_math": False, "text.color": INK,
+    "figure.facecolor": PAPER, "savefig.facecolor": PAPER, "axes.facecolor": PAPER,
+    "axes.edgecolor": FAINT, "axes.labelcolor": INK, "axes.spines.top": False, "axes.spines.right": False,
+    "xtick.color": FAINT, "ytick.color": FAINT, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
+    "axes.grid": True, "grid.color": FAINT, "grid.alpha": 0.25, "grid.linewidth": 0.6, "axes.axisbelow": True,
+    "lines.linewidth": 1.8, "lines.markersize": 5.5, "legend.frameon": False, "legend.fontsize": 10,
+    "svg.fonttype": "none", "svg.hashsalt": "normbench", "figure.constrained_layout.use": True,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot in its three shapes."""
+
+    name: str
+    """Of its files, without ending."""
+    title: str
+    description: str
+    """What there is to see, for those who cannot."""
+    inline: Markup
+    svg: str
+    png: bytes
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw with this look, whatever the user's matplotlibrc says, and leave matplotlib as it was."""
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # of a name; the browser has it
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
+
+
+def blank(height: float) -> tuple[Figure, Axes]:
+    """A figure with one set of axes, so many inches high; inside `drawing()`."""
+    figure = Figure(figsize=(WIDTH, height))
+    return figure, figure.add_subplot()
+
+
+def look(index: int) -> dict[str, Any]:
+    """Colour, marker and dash of a series: no two of the first 24 share all three."""
+    place = index % len(SERIES)
+    return {
+        "color": SERIES[place],
+        "marker": MARKERS[(place + index // len(SERIES)) % len(MARKERS)],
+        "linestyle": DASHES[(place + index // len(SERIES)) % len(DASHES)],
+    }
+
+
+def percents(value: float, _place: int | None = None) -> str:
+    """A tick of an axis of fractions."""
+    return f"{100 * value:.4g} %"
+
+
+def legend(axes: Axes) -> None:
+    """Above the plot, where it hides nothing, with as many entries in a line as find room."""
+    _, labels = axes.get_legend_handles_labels()
+    columns = max(1, min(len(labels), 52 // (max(map(len, labels)) + 8)))
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=2.6)
+
+
+def short(label: str, most: int = 32) -> str:
+    """A label that leaves room for the plot: the end of a long path says most."""
+    return label if len(label) <= most else f"…{label[1 - most :]}"
+
+
+def finish(figure: Figure, name: str, title: str, description: str) -> Plot:
+    """Draw a figure into its three shapes; the same figure gives the same bytes. Inside `drawing()`."""
+    svg, png = io.StringIO(), io.BytesIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(svg, format="svg", metadata=nothing)
+    figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
+    labelled = _labelled(svg.getvalue(), name, title, description)
+    return Plot(name, title, description, _inline(labelled), labelled, png.getvalue())
+
+
+def _labelled(svg: str, name: str, title: str, description: str) -> str:
+    """The drawing with a title and a description that a screen reader reads, and with ids of its own."""
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    label = f'class="plot" role="img" aria-labelledby="{name}-title {name}-desc"'
+    said = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
+    return re.sub(r"<svg ([^>]*)>", lambda found: f"<svg {label} {found[1]}>{said}", svg, count=1)
+
+
+def _inline(svg: str) -> Markup:
+    """The drawing as a piece of HTML, in the colours of the page."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
+    for colour, variable in VARIABLES.items():
+        body = body.replace(colour, f"var(--{variable})")
+    return Markup(body)  # matplotlib escapes the texts, and we the title

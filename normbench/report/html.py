@@ -1,0 +1,71 @@
+"""The report of an experiment: one HTML file that needs nothing beside it, and the plots as files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from normbench import __version__
+from normbench.config import MachineConfig
+from normbench.files import in_words, replace, replace_text
+from normbench.report.canvas import Plot
+from normbench.report.experiment import collect
+from normbench.report.page import Page, page
+
+TEMPLATES = Path(__file__).parent / "templates"
+REPORT, PLOTS = "report.html", "plots"
+OWN = ("differences", "curve-*", "per-class", "confusion-*")
+"""The plots that a report can have, as file names without ending."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written, and what it says first."""
+
+    report: Path
+    plots: tuple[Path, ...]
+    answer: tuple[str, ...]
+    left_out: tuple[str, ...]
+    """Sections and runs that are not in it, with the reason, a sentence each."""
+
+
+def write_report(folder: Path, machine: MachineConfig, control: str | None = None) -> Written:
+    """Write an experiment's report and plots into its folder, over those of an earlier report.
+
+    Raises:
+        UsageError: No run has a result, or none has the control norm.
+        RunFailedError: The folder cannot be written.
+    """
+    content = page(collect(folder, control), machine)
+    plots = _write_plots(folder / PLOTS, content.plots)
+    replace_text(folder / REPORT, render(content))
+    return Written(folder / REPORT, tuple(plots), tuple(content.answer), tuple(content.left_out))
+
+
+def render(content: Page) -> str:
+    """The page as HTML; whatever came from the user is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("report.html.j2").render(page=content, version=__version__)
+
+
+def _write_plots(folder: Path, plots: Sequence[Plot]) -> list[Path]:
+    """Every plot as SVG and PNG; those of an earlier report that this one does not have are removed."""
+    with in_words(folder):
+        folder.mkdir(exist_ok=True)
+    for plot in plots:
+        replace_text(folder / f"{plot.name}.svg", plot.svg)
+        replace(folder / f"{plot.name}.png", partial(_write_bytes, plot.png))
+    written = [folder / f"{plot.name}{ending}" for plot in plots for ending in (".svg", ".png")]
+    for old in (path for name in OWN for ending in ("svg", "png") for path in folder.glob(f"{name}.{ending}")):
+        if old not in written:
+            old.unlink(missing_ok=True)
+    return written
+
+
+def _write_bytes(content: bytes, path: Path) -> None:
+    path.write_bytes(content)

@@ -1,0 +1,115 @@
+"""Which runs of an experiment's folder may stand in one table: those with a result, on equal terms, each seed once."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from normbench.runs import Entry, RunResult, flat
+
+OF_ONE_RUN = {"norm", "seed", "groups", "norm_source", "max_params", "training.lr", "training.weight_decay"}
+"""Settings in which the runs of one comparison may differ."""
+UNFINISHED = {
+    "interrupted": "it is under way, or was interrupted: the command that started it goes on with it",
+    "new": "it has not finished an epoch: it has just begun, or failed",
+}
+
+
+OTHER_VERSION = "it is a copy, or of another version of its norm, of which there are fewer runs"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run with its settings and its result, both read."""
+
+    entry: Entry
+    settings: dict[str, Any]
+    """The config as one level of dotted keys."""
+    result: RunResult
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        return self.entry.path
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """The settings that runs must share to be compared."""
+        return {key: value for key, value in self.settings.items() if key not in OF_ONE_RUN}
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A run that is in the folder and not in the report."""
+
+    run: str
+    reason: str
+
+
+Grouping = Callable[[Finished], Hashable]
+
+
+def select(entries: Sequence[Entry]) -> tuple[list[Finished], list[LeftOut]]:
+    """The runs to report on, and the others with the reason.
+
+    Of several sets of runs on equal terms it is the one that most training went into, sets with test accuracies
+    before searches. A norm of which there are two versions (groups, or the file it is from) stands with the version
+    that has more seeds.
+    """
+    finished = [one for entry in entries if (one := _finished(entry))]
+    left_out = [LeftOut(entry.path.name, _unfinished(entry)) for entry in entries if not _finished(entry)]
+    equal = _largest(finished, lambda run: repr(run.terms))
+    left_out += [LeftOut(run.path.name, _other_terms(run, equal[0])) for run in finished if run not in equal]
+    chosen = [run for runs in _groups(equal, _setting).values() for run in _each_seed_once(_largest(runs, _version))]
+    return chosen, left_out + [LeftOut(run.path.name, OTHER_VERSION) for run in equal if run not in chosen]
+
+
+def _each_seed_once(runs: Sequence[Finished]) -> list[Finished]:
+    return [same[0] for same in _groups(runs, lambda run: run.result.seed).values()]
+
+
+def _finished(entry: Entry) -> Finished | None:
+    if entry.config is None or entry.result is None:
+        return None
+    return Finished(entry, flat(entry.config.model_dump(mode="json")), entry.result)
+
+
+def _unfinished(entry: Entry) -> str:
+    return UNFINISHED.get(entry.state, f"it is damaged: {entry.problem}")
+
+
+def _other_terms(run: Finished, kept: Finished) -> str:
+    """The settings in which a run differs from those in the report."""
+    ours, theirs = run.terms, kept.terms
+    keys = [key for key in dict.fromkeys([*ours, *theirs]) if ours.get(key) != theirs.get(key)]
+    said = ", ".join(f"{key} = {ours.get(key)} instead of {theirs.get(key)}" for key in keys)
+    return f"it is not on equal terms: {said}"
+
+
+def _setting(run: Finished) -> Hashable:
+    return run.result.norm, run.result.lr, run.result.weight_decay
+
+
+def _version(run: Finished) -> Hashable:
+    return run.settings["groups"], run.settings["norm_source"]
+
+
+def _groups(runs: Sequence[Finished], key: Grouping) -> dict[Hashable, list[Finished]]:
+    groups: dict[Hashable, list[Finished]] = {}
+    for run in runs:
+        groups.setdefault(key(run), []).append(run)
+    return groups
+
+
+def _largest(runs: Sequence[Finished], key: Grouping) -> list[Finished]:
+    """The group that most training went into; of equal ones the first, so that the choice depends on nothing else."""
+    return max(_groups(runs, key).values(), key=_weight, default=[])
+
+
+def _weight(runs: Sequence[Finished]) -> tuple[bool, int]:
+    reads_test = bool(runs[0].settings["read_test"])
+    return reads_test and len({_setting(run) for run in runs}) > 1, sum(_images(run) for run in runs)
+
+
+def _images(run: Finished) -> int:
+    return run.result.train_images * run.result.epochs

@@ -1,0 +1,60 @@
+"""The pictures of what a norm averages over, counted against the norm's definition."""
+
+import re
+
+import pytest
+
+from normbench.norms import NORMS, norm_info
+from normbench.report.axes import CHANNELS, IMAGES, POSITIONS, axes_of, axes_svg, axes_words
+
+SHARES = {
+    "bn": (IMAGES, 1, POSITIONS),
+    "gn": (1, CHANNELS // 4, POSITIONS),
+    "ln": (1, CHANNELS, POSITIONS),
+    "in": (1, 1, POSITIONS),
+    "lrn": (1, 5, 1),
+    "ln-chw": (1, CHANNELS, POSITIONS),
+    "ln-c": (1, CHANNELS, 1),
+    "rms": (1, CHANNELS, POSITIONS),
+}
+
+
+def seen(images: int, channels: int, positions: int) -> int:
+    """Marked cells on the three faces: front (first image), top (first position) and side (last channel)."""
+    return channels * positions + channels * images + images * positions
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_as_many_cells_are_marked_as_one_statistic_is_taken_over(name):
+    picture = axes_svg(NORMS[name])
+    if name == "none":
+        assert picture is None
+        return
+    assert len(re.findall(r"fill: var\(--mark", picture)) == seen(*SHARES[name])
+    assert len(re.findall("<polygon", picture)) == seen(IMAGES, CHANNELS, POSITIONS)
+    assert picture.count("role=") == picture.count("<title") == picture.count("<desc") == 1
+
+
+@pytest.mark.parametrize(("groups", "channels"), [(1, 8), (2, 4), (8, 1), (64, 1)])
+def test_the_groups_of_group_norm_share_the_channels(groups, channels):
+    assert axes_of(NORMS["gn"], groups).channels == channels
+
+
+def test_the_words_say_what_the_picture_shows():
+    assert axes_words(NORMS["bn"]) == "One statistic for each channel, over the images of the batch and all positions."
+    assert axes_words(NORMS["ln"]) == "One statistic for each image, over all channels and all positions."
+    assert axes_words(NORMS["ln-c"]) == "One statistic for each image and position, over all channels."
+    assert "group of channels, over its channels and all positions" in axes_words(NORMS["gn"])
+    assert "image, position and channel, over 5 neighbouring channels" in axes_words(NORMS["lrn"])
+    assert axes_words(NORMS["none"]) == "It averages over nothing."
+
+
+def test_a_norm_of_the_users_own_is_named_without_being_imported():
+    info = norm_info("nowhere/x.py:<Mine>+ws")
+    assert (info.title, axes_svg(info)) == ("<Mine> (your own)", None)
+
+
+def test_names_in_the_picture_are_escaped():
+    import dataclasses
+
+    assert "<script" not in axes_svg(dataclasses.replace(NORMS["bn"], name="<script>"))
