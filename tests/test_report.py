@@ -61,7 +61,9 @@ def report(folder: Path, *arguments: object) -> Page:
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("experiment")
-    made = normbench("compare", *ARGUMENTS, "--norms", "bn,gn,ln", "--lr", 0.02, "--seeds", 2, "--epochs", 2, "--out", out)
+    made = normbench(
+        "compare", *ARGUMENTS, "--norms", "bn,gn,ln", "--lr", 0.02, "--seeds", 2, "--epochs", 2, "--out", out
+    )
     assert made.code == 0, made.stderr
     return out / "baseline"
 
