@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from normbench.config import Recipe
+    from normbench.engine import Plan
     from normbench.studies.compare import Comparison, Grid
 
 ASSIGNMENT = ("bn", "gn", "ln")
@@ -31,7 +32,6 @@ def command(given: Given) -> None:
     from normbench import engine
     from normbench.config import PARAMETER_BUDGET, load_recipe
     from normbench.console import ConsoleListener
-    from normbench.console import comparison as show
     from normbench.console.tables import show_plan
     from normbench.studies.compare import Grid, comparison_configs, conclude
 
@@ -59,13 +59,20 @@ def command(given: Given) -> None:
             show_plan(output, plan)
             return
         results = engine.run_all(plan, told, listener.on_download)
-    comparison = conclude(results, grid, given["control"])
-    files, unwritten = _written(plan.machine.out / given.experiment, comparison, recipe.training.epochs)
+    _show(given, plan, conclude(results, grid, given["control"]), recipe.training.epochs)
+
+
+def _show(given: Given, plan: "Plan", comparison: "Comparison", epochs: int) -> None:
+    """Write the files, then print: warnings first, the tables, and where the files are."""
+    from normbench.console import comparison as show
+
+    output = given.output()
+    files, unwritten = _written(plan.machine.out / given.experiment, comparison, epochs)
     found = [*comparison.warnings, *unwritten]
     for warning in found:
         output.warning(warning)
     output.result(
-        show.comparison_table(comparison, recipe.training.epochs),
+        show.comparison_table(comparison, epochs),
         show.comparison_document(comparison, files, [*plan.warnings, *found]),
         quiet=show.comparison_values(comparison),
     )
