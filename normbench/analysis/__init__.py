@@ -2,6 +2,14 @@
 
 from normbench.analysis.conditions import conditions, mixed
 from normbench.analysis.estimates import Estimate, estimate
+from normbench.analysis.finding import (
+    Chart,
+    Finding,
+    FindingTable,
+    Line,
+    read_finding,
+    write_finding,
+)
 from normbench.analysis.leading import Leading, leading
 from normbench.analysis.paired import Outperforming, PairedDifference, holm, outperforming, paired_differences
 from normbench.analysis.rows import Row, best_settings, summarize
@@ -9,9 +17,13 @@ from normbench.analysis.targets import TARGETS, Hit, Target, first_hit, targets
 
 __all__ = [
     "TARGETS",
+    "Chart",
     "Estimate",
+    "Finding",
+    "FindingTable",
     "Hit",
     "Leading",
+    "Line",
     "Outperforming",
     "PairedDifference",
     "Row",
@@ -25,6 +37,8 @@ __all__ = [
     "mixed",
     "outperforming",
     "paired_differences",
+    "read_finding",
     "summarize",
     "targets",
+    "write_finding",
 ]

@@ -53,6 +53,10 @@ class Given:
         """The folder that runs of this recipe share."""
         return Path(self.recipe).stem
 
+    def study_experiment(self, study: str) -> str:
+        """The folder of a study's experiment: its own name, with the recipe's where one was asked for."""
+        return f"{study}-{self.experiment}" if self["config"] else study
+
     def overrides(self, *leave_out: str) -> dict[str, Any]:
         """The science flags as nested settings over a recipe; flags win over `--set`."""
         settings: dict[str, Any] = {}

@@ -87,7 +87,7 @@ def reproduction(experiment: Experiment) -> Reproduction:
     environments = [read_environment(run.path) for _, run in _runs(experiment)]
     commits = _each_once(environments, "git_commit")
     lines = [f"git checkout {commit}" for commit in commits] + ["pip install -c constraints.txt -e ."] * bool(commits)
-    typed = dict.fromkeys(command for found in environments if (command := _command(found.get("argv"))))
+    typed = dict.fromkeys(command for found in environments if (command := command_line(found.get("argv"))))
     outs = dict.fromkeys(out for found in environments for out in _out(found.get("argv")))
     last = shlex.join(["normbench", "report", experiment.name, *outs])
     versions = {
@@ -103,7 +103,7 @@ def _each_once(environments: Sequence[dict[str, Any]], key: str) -> list[str]:
     return list(dict.fromkeys(str(found[key]) for found in environments if found.get(key)))
 
 
-def _command(argv: object) -> str:
+def command_line(argv: object) -> str:
     """A command line as it can be typed again; empty where none was recorded."""
     if not isinstance(argv, list) or not argv:
         return ""

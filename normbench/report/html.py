@@ -8,15 +8,17 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from normbench import __version__
+from normbench.analysis import read_finding
 from normbench.config import MachineConfig
 from normbench.files import in_words, replace, replace_text
 from normbench.report.canvas import Plot
 from normbench.report.experiment import collect
+from normbench.report.finding import finding_page
 from normbench.report.page import Page, page
 
 TEMPLATES = Path(__file__).parent / "templates"
 REPORT, PLOTS = "report.html", "plots"
-OWN = ("differences", "curve-*", "per-class", "confusion-*")
+OWN = ("differences", "curve-*", "per-class", "confusion-*", "chart-*")
 """The plots that a report can have, as file names without ending."""
 
 
@@ -34,11 +36,17 @@ class Written:
 def write_report(folder: Path, machine: MachineConfig, control: str | None = None) -> Written:
     """Write an experiment's report and plots into its folder, over those of an earlier report.
 
+    A study that has left a finding there is reported by it, any other experiment by its runs.
+
     Raises:
         UsageError: No run has a result, or none has the control norm.
-        RunFailedError: The folder cannot be written.
+        RunFailedError: The folder cannot be written, or the finding in it is damaged.
     """
-    content = page(collect(folder, control), machine)
+    finding = read_finding(folder)
+    if finding is None:
+        content = page(collect(folder, control), machine)
+    else:
+        content = finding_page(folder.resolve().name, finding)
     plots = _write_plots(folder / PLOTS, content.plots)
     replace_text(folder / REPORT, render(content))
     return Written(folder / REPORT, tuple(plots), tuple(content.answer), tuple(content.left_out))

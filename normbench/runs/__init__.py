@@ -1,6 +1,7 @@
 """Execute one run and keep what it leaves: its folder, its environment, its result; find and reuse it later."""
 
 from normbench.runs.catalog import (
+    FINDING,
     Entry,
     differences,
     find_experiment,
@@ -21,6 +22,7 @@ from normbench.runs.result import SCHEMA_VERSION, Listener, RunResult
 from normbench.runs.saved import SavedModel, as_channels, load_model
 
 __all__ = [
+    "FINDING",
     "SCHEMA_VERSION",
     "Entry",
     "Listener",

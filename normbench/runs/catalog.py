@@ -17,6 +17,9 @@ from normbench.runs.result import RunResult
 # Not differences between two runs, but between two moments.
 MOMENTARY = ("argv",)
 
+FINDING = "finding.json"
+"""In the folder of an experiment that answers a question of its own: what was found (`normbench.analysis.Finding`)."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -78,9 +81,11 @@ def find_experiment(name: str, out: Path) -> Path:
     for folder in (out / name, Path(name)):
         if (folder / CONFIG).is_file():
             raise UsageError(f"{folder} is one run, not an experiment", f"Its experiment is {folder.resolve().parent}.")
-        if any(folder.glob(f"*/{CONFIG}")):
+        if any(folder.glob(f"*/{CONFIG}")) or (folder / FINDING).is_file():
             return folder
-    known = {entry.path.parent.name for entry in list_runs(out)}
+    known = {entry.path.parent.name for entry in list_runs(out)} | {
+        path.parent.name for path in out.glob(f"*/{FINDING}")
+    }
     hint = nearest(name, known) if known else f"There are no runs in {out}."
     raise UsageError(f"no experiment '{name}' under {out}", hint)
 

@@ -1,0 +1,102 @@
+"""What a study found: sentences, tables and charts as plain data, kept as finding.json in the experiment's folder."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from normbench.config.settings import Frozen
+from normbench.errors import RunFailedError
+from normbench.files import in_words, replace_text
+from normbench.runs import FINDING
+
+
+class Line(Frozen):
+    """One line or one group of bars of a chart; an unmeasured point is None."""
+
+    label: str
+    x: tuple[float, ...]
+    y: tuple[float | None, ...]
+    low: tuple[float | None, ...] | None = None
+    """Ends of a band or of error bars, point by point; None draws none."""
+    high: tuple[float | None, ...] | None = None
+
+
+class Chart(Frozen):
+    """A plot as data: the terminal, the report and the files draw the same one."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    """Of its files, without ending; unique within a finding."""
+    title: str
+    """What there is to see, as a sentence."""
+    x_label: str
+    y_label: str
+    lines: tuple[Line, ...]
+    kind: Literal["lines", "bars"] = "lines"
+    """`bars`: horizontal ones, one for each `ticks`; the x of a line are the places 0, 1, 2, ... of the ticks."""
+    ticks: tuple[str, ...] = ()
+    """Names of the places 0, 1, 2, ... along x; empty where x is a number."""
+    log_x: bool = False
+    log_y: bool = False
+    percent: bool = False
+    """Whether y is a fraction to be shown in percent."""
+    reference: float | None = None
+    """A level that the lines are to be seen against, as chance or a bound."""
+
+
+class FindingTable(Frozen):
+    """A table of words: the first column names the line, the others are figures."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    strong: tuple[int, ...] = ()
+    """Rows that are set apart."""
+    note: str = ""
+
+
+class Finding(Frozen):
+    """The result of one study."""
+
+    study: str
+    """The command, such as `batch-size`."""
+    title: str
+    """The question that it answers."""
+    answer: tuple[str, ...]
+    """What was found, in sentences, the most important first; each follows from the tables."""
+    conditions: str
+    """Data set, images, epochs, seeds, device and versions: what the figures hold for."""
+    tables: tuple[FindingTable, ...]
+    charts: tuple[Chart, ...]
+    warnings: tuple[str, ...] = ()
+    environment: dict[str, Any] = Field(default_factory=dict)
+    """As `runs.environment` gives it, command line included."""
+    values: dict[str, Any] = Field(default_factory=dict)
+    """The figures as numbers, for programs (`--json`); fractions and seconds."""
+
+
+def write_finding(folder: Path, finding: Finding) -> Path:
+    """Write finding.json over that of an earlier try; the folder is made where it is missing.
+
+    Raises:
+        RunFailedError: The folder cannot be written.
+    """
+    with in_words(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    replace_text(folder / FINDING, finding.model_dump_json(indent=2) + "\n")
+    return folder / FINDING
+
+
+def read_finding(folder: Path) -> Finding | None:
+    """The finding of an experiment's folder, None where it has none.
+
+    Raises:
+        RunFailedError: There is one that cannot be read.
+    """
+    path = folder / FINDING
+    if not path.is_file():
+        return None
+    try:
+        return Finding.model_validate_json(path.read_bytes())
+    except (ValidationError, OSError) as error:
+        raise RunFailedError(f"{path} is damaged", "Run the study again: it is written anew.") from error

@@ -1,0 +1,37 @@
+"""What every study shows: the answer, its tables and charts, and what they hold for."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from normbench.analysis import Finding, FindingTable
+from normbench.console.charts import chart_picture
+from normbench.console.tables import plain_table
+
+
+def finding_picture(finding: Finding) -> RenderableType:
+    """A finding for people: tables first, since the answer that follows from them is to stand last on the screen."""
+    tables = [part for table in finding.tables for part in _table(table)]
+    charts = [chart_picture(chart) for chart in finding.charts]
+    return Group(
+        *tables, *charts, Text(), *map(Text, finding.answer), Text(finding.conditions, style="dim")
+    )  # fmt: skip
+
+
+def _table(table: FindingTable) -> list[RenderableType]:
+    drawn = plain_table(*table.columns, title=f"\n{table.title}")
+    for place, row in enumerate(table.rows):
+        drawn.add_row(*row, style="bold" if place in table.strong else None)
+    return [drawn, *([Text(table.note, style="dim")] if table.note else [])]
+
+
+def finding_document(finding: Finding, files: Sequence[str]) -> dict[str, object]:
+    """What a study prints with `--json`: the finding as it is kept, and the files beside it."""
+    content = finding.model_dump(mode="json", exclude={"environment"})
+    return {"command": finding.study, **content, "files": list(files)}
+
+
+def finding_values(finding: Finding) -> str:
+    """What a study prints with `-q`: its first table, cells parted by tabs."""
+    return "\n".join("\t".join(row) for row in finding.tables[0].rows)

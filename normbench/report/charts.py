@@ -1,0 +1,102 @@
+"""A chart of a finding as a plot of the report: the same data that the terminal shows."""
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from normbench.analysis import Chart, Line
+from normbench.report.canvas import FAINT, Plot, blank, drawing, finish, legend, look, percents, short
+
+MOST_TICKS = 12
+
+
+def chart_plot(chart: Chart) -> Plot:
+    """Draw a chart; its description tells the first and the last measured point of every line."""
+    with drawing():
+        if chart.kind == "bars":
+            figure, axes = blank(1.2 + 0.2 * len(chart.ticks) * (len(chart.lines) + 1))
+            _bars(axes, chart)
+        else:
+            figure, axes = blank(3.6)
+            _lines(axes, chart)
+        if len(chart.lines) > 1:
+            legend(axes)
+        return finish(
+            figure, f"chart-{chart.name}", chart.title, f"{'; '.join(_course(chart, line) for line in chart.lines)}."
+        )
+
+
+def _lines(axes: Axes, chart: Chart) -> None:
+    if chart.reference is not None:
+        axes.axhline(chart.reference, color=FAINT, linestyle=(0, (2, 2)), linewidth=1)
+    for index, line in enumerate(chart.lines):
+        axes.plot(line.x, _numbers(line.y), label=short(line.label), **look(index))
+        if line.low and line.high:
+            low, high = _numbers(line.low), _numbers(line.high)
+            axes.fill_between(line.x, low, high, color=look(index)["color"], alpha=0.16, linewidth=0)
+    if chart.log_x:
+        axes.set_xscale("log")
+    _name_places(axes, chart)
+    if chart.log_y:
+        axes.set_yscale("log")
+    if chart.percent:
+        axes.yaxis.set_major_formatter(FuncFormatter(percents))
+    axes.set_xlabel(chart.x_label)
+    axes.set_ylabel(chart.y_label)
+
+
+def _name_places(axes: Axes, chart: Chart) -> None:
+    """Ticks where something was measured, where these are few enough to be read."""
+    xs = sorted({x for line in chart.lines for x in line.x})
+    if chart.ticks:
+        axes.set_xticks(range(len(chart.ticks)), [short(tick, 20) for tick in chart.ticks])
+    elif len(xs) <= MOST_TICKS:
+        axes.set_xticks(xs, [f"{x:g}" for x in xs])
+        axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _bars(axes: Axes, chart: Chart) -> None:
+    """Horizontal bars, those of one place together, the first place on top."""
+    height = 0.8 / len(chart.lines)
+    for index, line in enumerate(chart.lines):
+        places = np.array(line.x) + (index - (len(chart.lines) - 1) / 2) * height
+        values = _numbers(line.y)
+        axes.barh(places, values, height, label=short(line.label), color=look(index)["color"], xerr=_errors(line))
+    if chart.reference is not None:
+        axes.axvline(chart.reference, color=FAINT, linestyle=(0, (2, 2)), linewidth=1.4)
+    axes.set_yticks(range(len(chart.ticks)), [short(tick, 28) for tick in chart.ticks])
+    axes.set_ylim(len(chart.ticks) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
+    if chart.log_y:
+        axes.set_xscale("log")
+    if chart.percent:
+        axes.xaxis.set_major_formatter(FuncFormatter(percents))
+    axes.set_xlabel(chart.y_label)
+
+
+def _errors(line: Line) -> np.ndarray | None:
+    if not (line.low and line.high):
+        return None
+    middle = _numbers(line.y)
+    ends: np.ndarray = np.abs(np.stack([middle - _numbers(line.low), _numbers(line.high) - middle]))
+    return ends
+
+
+def _numbers(values: tuple[float | None, ...]) -> np.ndarray:
+    """With a gap where nothing was measured."""
+    return np.array([math.nan if value is None else value for value in values])
+
+
+def _course(chart: Chart, line: Line) -> str:
+    measured = [(x, y) for x, y in zip(line.x, line.y, strict=True) if y is not None]
+    if not measured:
+        return f"{line.label}: not measured"
+    shown = measured if chart.kind == "bars" else list(dict.fromkeys([measured[0], measured[-1]]))
+    told = (f"{percents(y) if chart.percent else f'{y:.3g}'} at {_name(chart, x)}" for x, y in shown)
+    return f"{line.label}: {', '.join(told)}"
+
+
+def _name(chart: Chart, x: float) -> str:
+    return chart.ticks[round(x)] if chart.ticks else f"{x:g}"
