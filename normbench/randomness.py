@@ -6,9 +6,13 @@ see identical batches, so norms can be compared in pairs.
 
 import hashlib
 import os
+import threading
 from typing import Literal
 
 import torch
+
+GLOBAL = threading.Lock()
+"""Held while torch's global generators are seeded and drawn from: several threads train at once."""
 
 Stream = Literal["init", "order", "augment", "dropout", "subset"]
 

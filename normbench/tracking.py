@@ -54,33 +54,35 @@ class TensorBoardTracker:
         except ImportError as error:
             raise UsageError("--track tensorboard needs tensorboard", "pip install 'normbench[tensorboard]'") from error
         self.make = SummaryWriter
-        self.writer: Any = None
+        self.writers: dict[str, Any] = {}
+        """Of the runs that are under way, by fingerprint."""
 
     def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
         """Open the run's event file; what a resumed run had written after its last state is hidden."""
-        self.writer = self.make(str(folder), purge_step=first_epoch)
+        self.writers[config.fingerprint] = self.make(str(folder), purge_step=first_epoch)
 
     def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
         """Write the epoch's figures, and to the disk at once."""
+        writer = self.writers[config.fingerprint]
         for name, value in figures(row).items():
-            self.writer.add_scalar(name, value, row.epoch)
-        self.writer.flush()
+            writer.add_scalar(name, value, row.epoch)
+        writer.flush()
 
     def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
         """Write train and test accuracy as one last point, and close the file."""
-        if self.writer is None:
+        writer = self.writers.pop(config.fingerprint, None)
+        if writer is None:
             return
         for name, value in outcome(result).items():
-            self.writer.add_scalar(name, value, result.epochs)
-        self.writer.close()
-        self.writer = None
+            writer.add_scalar(name, value, result.epochs)
+        writer.close()
 
     def warning(self, message: str) -> None:
         """Has no place in an event file."""
 
 
 class ThreeCallTracker:
-    """`init`, `log`, `finish`: what wandb and trackio have in common."""
+    """`init`, `log`, `finish`: what wandb and trackio have in common; they know one run at a time."""
 
     def __init__(self, name: str) -> None:
         try:

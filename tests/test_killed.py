@@ -64,7 +64,7 @@ def content(path: Path) -> object:
     if path.name not in {"metrics.jsonl", "result.json"}:
         return path.read_bytes() if path.name == "model.safetensors" else "there"
     documents = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
-    fleeting = {"seconds", "images_per_second", "folder"}
+    fleeting = {"seconds", "images_per_second", "evaluation_seconds", "folder"}
     return [{key: value for key, value in json.loads(one).items() if key not in fleeting} for one in documents]
 
 

@@ -32,8 +32,14 @@ def conditions(results: Sequence[RunResult], epochs: int, searching: bool = Fals
     length = f"{epochs} epoch{'s' if epochs > 1 else ''}"
     return (
         f"{_data_words(first)}; network {first.network}; {length}; batch {first.batch_size}; {named}; "
-        f"{_every(results, 'device')}; torch {_every(results, 'torch')}. {read}{spread}"
+        f"{_every(results, 'device')}{_beside(results)}; torch {_every(results, 'torch')}. {read}{spread}"
     )
+
+
+def _beside(results: Sequence[RunResult]) -> str:
+    """How many runs shared the device, which their seconds depend on."""
+    counts = sorted({result.side_by_side for result in results})
+    return "" if counts == [1] else f", {' or '.join(map(str, counts))} runs side by side"
 
 
 def _data_words(result: RunResult) -> str:

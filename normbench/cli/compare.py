@@ -52,7 +52,7 @@ def command(given: Given) -> None:
             leave_out_oversized=bool(given["every"]),
         )
         _check_control(given["control"], list(plan.parameters), grid)
-        listener.expect(plan.configs)
+        listener.expect(plan)
         for warning in plan.warnings:
             output.warning(warning)
         if given["dry_run"]:

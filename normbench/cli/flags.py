@@ -76,6 +76,15 @@ FLAGS: dict[str, Any] = {
     ),
     "out": _option(Path, "--out", text="Folder of run folders. \\[env: NORMBENCH_OUT; default: runs]", panel=MACHINE),
     "force": _switch("--force", text="Redo runs that are done.", panel=MACHINE),
+    "fleet": _option(
+        int, "--fleet", text="Runs trained at once. \\[default: as many as the device can]", panel=MACHINE, metavar="N"
+    ),
+    "no_capture": _switch(
+        "--no-capture", text="On CUDA: send every step anew instead of repeating a captured one.", panel=MACHINE
+    ),
+    "compile": _switch(
+        "--compile", text="Send networks through torch.compile, which takes its time first.", panel=MACHINE
+    ),
     "track": _option(
         str, "--track", text="A live view beside: tensorboard, trackio or wandb.", panel=MACHINE, metavar="NAME"
     ),

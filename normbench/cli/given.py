@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from normbench.console import Output
     from normbench.runs import Listener
 
-MACHINE_FLAGS = ("data_dir", "offline", "device", "out", "force")
+MACHINE_FLAGS = ("data_dir", "offline", "device", "out", "force", "fleet", "no_capture", "compile")
+
+ONE_AT_A_TIME = ("trackio", "wandb")
+"""Trackers that runs side by side would confuse."""
 
 # Where in a recipe the value of a flag goes.
 PLACES: dict[str, tuple[str, ...]] = {
@@ -88,7 +91,10 @@ class Given:
         """The machine settings: flags over `NORMBENCH_*` over defaults."""
         from normbench.config import MachineConfig
 
-        return MachineConfig.resolve({name: self[name] for name in MACHINE_FLAGS if name in self.values})
+        given = {name: self[name] for name in MACHINE_FLAGS if name in self.values and name != "no_capture"}
+        if self["track"] in ONE_AT_A_TIME and given.setdefault("fleet", 1) > 1:
+            raise UsageError(f"--track {self['track']} follows one run at a time", "Leave --fleet out.")
+        return MachineConfig.resolve(given | ({"capture": False} if self["no_capture"] else {}))
 
     def planning_machine(self) -> "MachineConfig":
         """The machine settings of a command that knows --dry-run, which downloads nothing."""

@@ -28,7 +28,7 @@ def command(given: Given) -> None:
     with ConsoleListener(output) as listener:
         told = given.listener(listener)
         plan = engine.plan([config], given.planning_machine(), given.experiment, listener.on_download)
-        listener.expect(plan.configs)
+        listener.expect(plan)
         for warning in plan.warnings:
             output.warning(warning)
         if given["dry_run"]:

@@ -1,6 +1,5 @@
 """Progress on stderr: bars on a terminal, one line an epoch elsewhere, nothing with `-q`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -16,6 +15,7 @@ from rich.progress import (
 
 from normbench.config import RunConfig
 from normbench.console.output import Output
+from normbench.engine import Plan
 from normbench.runs import RunResult
 from normbench.training import EpochRow
 
@@ -26,7 +26,9 @@ class ConsoleListener:
     def __init__(self, output: Output) -> None:
         self.output = output
         self.live = output.mode != "quiet" and output.stderr.is_terminal
-        self.runs, self.run, self.epochs_left = 0, 0, 0
+        self.runs, self.ended, self.side_by_side = 0, 0, 1
+        self.left: dict[str, int] = {}
+        """Epochs to come, by the fingerprint of the run."""
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -36,7 +38,7 @@ class ConsoleListener:
             transient=True,
             disable=not self.live,
         )
-        self.task: TaskID | None = None
+        self.tasks: dict[str, TaskID] = {}
         self.download: Progress | None = None
 
     def __enter__(self) -> "ConsoleListener":
@@ -50,47 +52,55 @@ class ConsoleListener:
         if self.download is not None:
             self.download.stop()
 
-    def expect(self, configs: Sequence[RunConfig]) -> None:
+    def expect(self, plan: Plan) -> None:
         """Learn which runs there will be, to count them and tell the time left."""
-        self.runs = len(configs)
-        self.epochs_left = sum(config.training.epochs for config in configs)
+        self.runs = len(plan.configs)
+        self.side_by_side = plan.sharing.side_by_side
+        self.left = {config.fingerprint: config.training.epochs for config in plan.configs}
 
     def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
         """Show a new bar, or say where a resumed run goes on."""
-        self.run += 1
-        self.epochs_left -= first_epoch - 1
+        self.left[config.fingerprint] = config.training.epochs - first_epoch + 1
         if first_epoch > 1:
             self.output.note(f"{_name(config)}: resumed after epoch {first_epoch - 1} from {folder}")
         if self.live:
-            if self.task is not None:
-                self.progress.remove_task(self.task)
-            label = f"run {self.run}/{self.runs}  {config.norm} seed {config.seed}"
-            self.task = self.progress.add_task(
-                label, total=config.training.epochs, completed=first_epoch - 1, words="first epoch ..."
+            self._remove(config)  # a fleet that was halved starts its runs again
+            self.tasks[config.fingerprint] = self.progress.add_task(
+                _name(config), total=config.training.epochs, completed=first_epoch - 1, words="first epoch ..."
             )
 
     def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
-        """Move the bar, or print the epoch's line."""
-        self.epochs_left -= 1
-        words = _epoch_words(row) + f"  {_duration(self.epochs_left * row.seconds)} left"
-        if self.live and self.task is not None:
-            self.progress.update(self.task, completed=row.epoch, words=words)
+        """Move the run's bar, or print the epoch's line."""
+        self.left[config.fingerprint] -= 1
+        words = f"{_epoch_words(row)}  {_duration(self._seconds_left(row))} left"
+        if self.live and config.fingerprint in self.tasks:
+            self.progress.update(self.tasks[config.fingerprint], completed=row.epoch, words=words)
         else:
             self.output.note(f"{_name(config)}  epoch {row.epoch}/{config.training.epochs}  {words}")
 
+    def _seconds_left(self, row: EpochRow) -> float:
+        """Of the whole plan, if the epochs to come take as long as this one."""
+        waiting = [epochs for epochs in self.left.values() if epochs]
+        return sum(waiting) * row.seconds / max(1, min(self.side_by_side, len(waiting)))
+
     def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
         """Say how a run ended."""
+        self.ended += 1
+        self.left[config.fingerprint] = 0
+        self._remove(config)
         if already_done:
-            self.run += 1
-            self.epochs_left -= config.training.epochs
             self.output.note(f"{_name(config)}: already done, in {result.folder} (--force redoes it)")
-            if result.status != "done":
-                self.output.warning(f"{_name(config)} {result.status}: {result.problem}")
         elif result.status == "done":
-            self.output.note(f"{_name(config)}: done in {_duration(result.seconds)}, in {result.folder}")
-        else:
-            self.epochs_left -= config.training.epochs - result.epochs
+            self.output.note(f"{_name(config)}: done in {_duration(result.seconds)}, in {result.folder}{self._count()}")
+        if result.status != "done":
             self.output.warning(f"{_name(config)} {result.status}: {result.problem}")
+
+    def _count(self) -> str:
+        return f" ({self.ended} of {self.runs} runs)" if self.runs > 1 else ""
+
+    def _remove(self, config: RunConfig) -> None:
+        if (task := self.tasks.pop(config.fingerprint, None)) is not None:
+            self.progress.remove_task(task)
 
     def warning(self, message: str) -> None:
         """Pass a warning on."""

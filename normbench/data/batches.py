@@ -33,25 +33,49 @@ class Batches:
         self.flip = config.flip and data.flips
         self.padding = config.crop_padding
         self.windows = crop_windows(data.train.images, config.crop_padding)
+        device, shape = data.train.images.device, (len(self), batch_size)
+        # The plan of an epoch keeps its place in memory: a captured step reads the same addresses again and again.
+        self.order = torch.zeros(shape, dtype=torch.int64, device=device)
+        self.corners = torch.zeros((*shape, 2), dtype=torch.int64, device=device)
+        self.mirrored = torch.zeros(shape, dtype=torch.bool, device=device)
+        self.place = torch.zeros(1, dtype=torch.int64, device=device)
 
     def __len__(self) -> int:
         """Steps in an epoch."""
         return len(self.data.train) // self.batch_size
 
-    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images (B, 3, 32, 32) float32 and labels (B,) int64 of one epoch, counted from 1."""
+    def start(self, epoch: int) -> None:
+        """Draw order and augmentation of an epoch, counted from 1, and begin with its first batch."""
         count = len(self) * self.batch_size
-        device = self.data.train.images.device
         order = torch.randperm(len(self.data.train), generator=randomness.generator(self.seed, "order", epoch))[:count]
         chance = randomness.generator(self.seed, "augment", epoch)
         corners = torch.randint(2 * self.padding + 1, (count, 2), generator=chance)
         mirrored = torch.rand(count, generator=chance) < 0.5
-        plan = (part.to(device).split(self.batch_size) for part in (order, corners, mirrored))
-        for index, corner, mirror in zip(*plan, strict=True):
-            images = self.windows[index, :, corner[:, 0], corner[:, 1]]
-            if self.flip:
-                images = torch.where(mirror.view(-1, 1, 1, 1), images.flip(3), images)
-            yield normalize(images, self.data.mean, self.data.std), self.data.train.labels[index]
+        self.order.copy_(order.view_as(self.order))
+        self.corners.copy_(corners.view_as(self.corners))
+        self.mirrored.copy_(mirrored.view_as(self.mirrored))
+        self.place.zero_()
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        """The epoch's next batch: images (B, 3, 32, 32) float32 and labels (B,) int64.
+
+        Which one is next stands on the device, so that a captured step draws another batch every time.
+        """
+        index, corner, mirror = (plan.index_select(0, self.place)[0] for plan in self._plan())
+        self.place += 1
+        images = self.windows[index, :, corner[:, 0], corner[:, 1]]
+        if self.flip:
+            images = torch.where(mirror.view(-1, 1, 1, 1), images.flip(3), images)
+        return normalize(images, self.data.mean, self.data.std), self.data.train.labels[index]
+
+    def _plan(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.order, self.corners, self.mirrored
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield every batch of one epoch."""
+        self.start(epoch)
+        for _ in range(len(self)):
+            yield self.next()
 
 
 def crop_windows(images: Tensor, padding: int) -> Tensor:

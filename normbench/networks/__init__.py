@@ -1,5 +1,12 @@
 """Networks with a pluggable norm: the assignment's `c10`, and `dwnet` and `lnet` of its source material."""
 
-from normbench.networks.build import IMAGE_SHAPE, NETWORKS, build, count_parameters, default_widths
+from normbench.networks.build import (
+    IMAGE_SHAPE,
+    NETWORKS,
+    build,
+    count_parameters,
+    default_widths,
+    draws_random_numbers,
+)
 
-__all__ = ["IMAGE_SHAPE", "NETWORKS", "build", "count_parameters", "default_widths"]
+__all__ = ["IMAGE_SHAPE", "NETWORKS", "build", "count_parameters", "default_widths", "draws_random_numbers"]

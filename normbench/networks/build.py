@@ -1,5 +1,6 @@
 """From a network config and a norm to an initialised network."""
 
+import contextlib
 from collections.abc import Callable
 
 import torch
@@ -48,7 +49,7 @@ def build(config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0) -
             f"{config.name} has {expected} blocks, but {len(config.widths)} widths are given",
             f"Its own are {list(default_widths(config.name))}.",
         )
-    with torch.random.fork_rng(devices=[]):
+    with randomness.GLOBAL, torch.random.fork_rng(devices=[]):
         randomness.seed_global(seed, "init")
         network = NETWORKS[config.name][0](norm, config, classes)
         _initialise(network, config)
@@ -94,6 +95,20 @@ def _try_out(network: nn.Module, norm: Norm) -> None:
     network.train()
     for hook in hooks:
         hook.remove()
+
+
+def draws_random_numbers(network: nn.Module) -> bool:
+    """Whether a training step of the network consumes torch's global random numbers, as dropout does.
+
+    The network is no use afterwards: its statistics have moved.
+    """
+    with randomness.GLOBAL, torch.random.fork_rng(devices=[]):
+        before = torch.get_rng_state()
+        network.train()
+        # A norm that fails here fails in its run, too, which tells of it and does not stop those of other norms.
+        with contextlib.suppress(Exception):
+            network(torch.zeros(2, *IMAGE_SHAPE)).sum().backward()
+        return not torch.equal(before, torch.get_rng_state())
 
 
 def count_parameters(network: nn.Module) -> int:

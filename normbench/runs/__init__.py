@@ -14,7 +14,7 @@ from normbench.runs.catalog import (
     unfinished,
     usable,
 )
-from normbench.runs.execute import execute
+from normbench.runs.execute import Conditions, execute
 from normbench.runs.folder import RunFolder
 from normbench.runs.metrics import read_rows
 from normbench.runs.preflight import check
@@ -24,6 +24,7 @@ from normbench.runs.saved import SavedModel, as_channels, load_model
 __all__ = [
     "FINDING",
     "SCHEMA_VERSION",
+    "Conditions",
     "Entry",
     "Listener",
     "RunFolder",

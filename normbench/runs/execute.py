@@ -1,13 +1,16 @@
-"""Execute one run: resume or start, train epoch by epoch, score once at the end."""
+"""Execute a fleet: resume or start its runs, train them epoch by epoch, score each once at the end."""
 
 import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from normbench import networks, randomness
-from normbench.config import RunConfig
-from normbench.data import DataSet
+from normbench.data import Batches, DataSet
 from normbench.device import describe
 from normbench.evaluation import evaluate
 from normbench.norms import resolve_norm
@@ -15,44 +18,126 @@ from normbench.runs.environment import environment
 from normbench.runs.folder import RunFolder
 from normbench.runs.hold import held
 from normbench.runs.result import Listener, RunResult
-from normbench.training import DivergedError, EpochRow, Training
+from normbench.training import DivergedError, EpochRow, Fleet, Graphs, Training
 
 
-def execute(config: RunConfig, data: DataSet, folder: RunFolder, listener: Listener, force: bool) -> RunResult:
-    """Bring one run to its result, write it down and return it.
+@dataclass(frozen=True)
+class Conditions:
+    """Under what the runs of a fleet are trained, and how they can be stopped."""
 
-    A run that was interrupted goes on after its last finished epoch, with the same numbers as if it had never
-    stopped; `force` starts it again.
+    force: bool = False
+    """Whether runs start again that could go on."""
+    graphs: Graphs | None = None
+    """What captures their steps, if anything does."""
+    compiled: bool = False
+    """Whether networks go through torch.compile."""
+    side_by_side: int = 1
+    """How many runs the device trains at once."""
+    interrupted: Callable[[], None] = lambda: None
+    """Asked before each step; what it raises ends the training."""
+
+
+@dataclass
+class _Member:
+    """A run of the fleet while it is trained."""
+
+    training: Training
+    folder: RunFolder
+    rows: list[EpochRow] = field(default_factory=list)
+    capture_seconds: float = 0.0
+    result: RunResult | None = None
+
+    @property
+    def next_epoch(self) -> int | None:
+        """None once it has trained them all, or diverged."""
+        epoch = len(self.rows) + 1
+        return epoch if self.result is None and epoch <= self.training.config.training.epochs else None
+
+
+def execute(folders: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions) -> list[RunResult]:
+    """Bring runs to their results together, write these down and return them in the same order.
+
+    The runs have equal epochs, batch size and data settings. One that was interrupted goes on after its last finished
+    epoch, with the same numbers as if it had never stopped.
 
     Raises:
-        UsageError: A setting does not fit the data, the folder cannot be written, or another process holds it.
-        RunFailedError: The state in the folder is damaged.
+        UsageError: A setting does not fit the data, a folder cannot be written, or another process holds it.
+        RunFailedError: The state in a folder is damaged.
     """
-    randomness.set_deterministic(config.deterministic)
-    network = networks.build(config.network, resolve_norm(config.norm, config.groups), len(data.classes), config.seed)
-    training = Training(config, network, data)
-    with held(folder.path):
-        result = _train(training, folder, listener, force)
-        folder.finish(result)
-    listener.run_finished(config, result, already_done=False)
-    return result
+    randomness.set_deterministic(folders[0].config.deterministic)
+    members = [
+        _Member(training, folder)
+        for training, folder in zip(_trainings(folders, data, conditions), folders, strict=True)
+    ]
+    with ExitStack() as stack:
+        for member in members:
+            stack.enter_context(held(member.folder.path))
+        for member in members:
+            member.rows = _resume_or_start(member, conditions.force)
+            if conditions.compiled:
+                member.training.network.compile()
+            listener.run_started(member.training.config, member.folder.path, len(member.rows) + 1)
+        _train(members, listener, conditions)
+        return [_conclude(member, listener, conditions) for member in members]
 
 
-def _train(training: Training, folder: RunFolder, listener: Listener, force: bool) -> RunResult:
-    config = training.config
-    rows = _resume_or_start(training, folder, force)
-    listener.run_started(config, folder.path, len(rows) + 1)
-    try:
-        for epoch in range(len(rows) + 1, config.training.epochs + 1):
-            row = training.epoch(epoch)
-            rows.append(row)
-            folder.append(row)
-            folder.save_state(training.state(), rows)
-            listener.epoch_done(config, row)
-    except DivergedError as error:
-        return _result(training, rows, folder, status="diverged", problem=f"{error.message}. {error.hint}")
-    folder.save_model(training.network, _model_metadata(training.data))
-    return _result(training, rows, folder, status="done", **_scores(training, rows))
+def _trainings(folders: Sequence[RunFolder], data: DataSet, conditions: Conditions) -> list[Training]:
+    """One for each run; those with equal seeds share their batches."""
+    capturable = True if conditions.graphs else None  # None: as the device would have it
+    batches: dict[tuple[int, str], Batches] = {}
+    trainings = []
+    for config in (folder.config for folder in folders):
+        norm = resolve_norm(config.norm, config.groups)
+        network = networks.build(config.network, norm, len(data.classes), config.seed)
+        key = config.seed, config.data.model_dump_json()
+        trainings.append(Training(config, network, data, batches.get(key), capturable))
+        batches[key] = trainings[-1].batches
+    return trainings
+
+
+def _train(members: Sequence[_Member], listener: Listener, conditions: Conditions) -> None:
+    """Train until no member has an epoch left; members that were interrupted earlier catch up first."""
+    together: list[_Member] = []
+    while waiting := [member for member in members if member.next_epoch]:
+        epoch = min(member.next_epoch or 0 for member in waiting)
+        turn = [member for member in waiting if member.next_epoch == epoch]
+        if turn != together:  # a captured step is that of certain members
+            together = turn
+            fleet = Fleet([member.training for member in together], conditions.graphs, conditions.interrupted)
+        outcomes = fleet.epoch(epoch)
+        for member, outcome in zip(together, outcomes, strict=True):
+            member.capture_seconds = fleet.capture_seconds
+            _keep(member, outcome, listener, conditions)
+
+
+def _keep(member: _Member, outcome: EpochRow | DivergedError, listener: Listener, conditions: Conditions) -> None:
+    if isinstance(outcome, DivergedError):
+        problem = f"{outcome.message}. {outcome.hint}"
+        _finish(member, _result(member, conditions, status="diverged", problem=problem), listener)
+        return
+    member.rows.append(outcome)
+    member.folder.append(outcome)
+    member.folder.save_state(member.training.state(), member.rows)
+    listener.epoch_done(member.training.config, outcome)
+
+
+def _conclude(member: _Member, listener: Listener, conditions: Conditions) -> RunResult:
+    """The result of a member that has trained all its epochs, unless it has one already."""
+    if member.result is None:
+        training = member.training
+        member.folder.save_model(training.network, _model_metadata(training.data))
+        started = time.perf_counter()
+        scores = _scores(training, member.rows)
+        seconds = time.perf_counter() - started
+        _finish(member, _result(member, conditions, status="done", evaluation_seconds=seconds, **scores), listener)
+    assert member.result is not None, "it was just set"
+    return member.result
+
+
+def _finish(member: _Member, result: RunResult, listener: Listener) -> None:
+    member.result = result
+    member.folder.finish(result)
+    listener.run_finished(member.training.config, result, already_done=False)
 
 
 def _model_metadata(data: DataSet) -> dict[str, str]:
@@ -61,13 +146,13 @@ def _model_metadata(data: DataSet) -> dict[str, str]:
     return {"images": json.dumps(facts)}  # one entry: safetensors writes several in an order that changes
 
 
-def _resume_or_start(training: Training, folder: RunFolder, force: bool) -> list[EpochRow]:
-    saved = None if force else folder.load_state()
+def _resume_or_start(member: _Member, force: bool) -> list[EpochRow]:
+    saved = None if force else member.folder.load_state()
     if saved is None:
-        folder.start(environment(training.device))
+        member.folder.start(environment(member.training.device))
         return []
     state, rows = saved
-    training.load_state(state)
+    member.training.load_state(state)
     return rows
 
 
@@ -88,7 +173,8 @@ def _scores(training: Training, rows: list[EpochRow]) -> dict[str, float | None]
     return scores
 
 
-def _result(training: Training, rows: list[EpochRow], folder: RunFolder, **outcome: Any) -> RunResult:
+def _result(member: _Member, conditions: Conditions, **outcome: Any) -> RunResult:
+    training, rows = member.training, member.rows
     config, data = training.config, training.data
     seconds = sum(row.seconds for row in rows)
     images = len(training.batches) * config.training.batch_size * len(rows)
@@ -106,9 +192,11 @@ def _result(training: Training, rows: list[EpochRow], folder: RunFolder, **outco
         test_images=len(data.test),
         seconds=seconds,
         images_per_second=images / seconds if seconds else None,
+        side_by_side=conditions.side_by_side,
+        capture_seconds=member.capture_seconds or None,
         device=describe(training.device),
         torch=torch.__version__,
         fingerprint=config.fingerprint,
-        folder=str(folder.path),
+        folder=str(member.folder.path),
         **outcome,
     )

@@ -42,6 +42,12 @@ class RunResult(BaseModel):
     test_images: int
     seconds: float
     images_per_second: float | None = None
+    side_by_side: int = 1
+    """Runs that the device trained at once: the seconds are those of all of them together."""
+    capture_seconds: float | None = None
+    """Of `seconds`: what recording the step took; None where it was not captured."""
+    evaluation_seconds: float | None = None
+    """Not in `seconds`: scoring the train and test images at the end."""
     device: str
     torch: str
     problem: str | None = None

@@ -1,7 +1,8 @@
-"""The loop. One `Training` is one run: network, optimizer, schedule and batches; `epoch()` trains one epoch."""
+"""The loop. One `Training` is one run: network, optimizer, schedule and batches; `train_epoch` trains one epoch."""
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from normbench.data import Batches, DataSet
 from normbench.device import autocast, synchronize
 from normbench.errors import RunFailedError
 from normbench.evaluation import evaluate
-from normbench.training.optimizer import make_optimizer, make_schedule
+from normbench.training.optimizer import load_optimizer, make_optimizer, make_schedule
 
 
 @dataclass(frozen=True)
@@ -49,41 +50,67 @@ class DivergedError(RunFailedError):
 
 
 class Training:
-    """The training of one network with one norm and one seed on one device."""
+    """The training of one network with one norm and one seed on one device.
 
-    def __init__(self, config: RunConfig, network: nn.Module, data: DataSet) -> None:
+    Args:
+        config: Every setting.
+        network: As it was built; it is moved to the device of the data.
+        data: The images, on the device.
+        batches: Those of another run with this seed, data and batch size, to draw them once for both.
+        capturable: Whether its step may be captured in a graph; by default on CUDA.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        network: nn.Module,
+        data: DataSet,
+        batches: Batches | None = None,
+        capturable: bool | None = None,
+    ) -> None:
         self.config = config
         self.data = data
         self.device = data.train.images.device
         # channels_last: half as fast again as the default on CPUs, and what tensor cores want on CUDA.
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.batches = Batches(data, config.data, config.seed, config.training.batch_size)
-        self.optimizer = make_optimizer(self.network, config.training)
+        self.batches = batches or Batches(data, config.data, config.seed, config.training.batch_size)
+        capturable = self.device.type == "cuda" if capturable is None else capturable
+        self.optimizer = make_optimizer(self.network, config.training, capturable)
         self.schedule, self.schedule_steps = make_schedule(self.optimizer, config.training, len(self.batches))
         self.totals = torch.zeros(2, device=self.device)
 
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        lr = self.optimizer.param_groups[0]["lr"]
+        # Of a tensor: the digits that float32 has, so that 0.05 is not told as 0.05000000075.
+        return float(f"{lr.item():.7g}") if isinstance(lr, Tensor) else lr
+
     def epoch(self, epoch: int) -> EpochRow:
-        """Train one epoch, counted from 1, and score the validation split where there is one.
+        """Train one epoch, counted from 1, alone and without a capture.
 
         Raises:
             DivergedError: The sum of the epoch's losses is not finite.
         """
-        started = time.perf_counter()
-        lr = self.optimizer.param_groups[0]["lr"]
-        randomness.seed_global(self.config.seed, "dropout", epoch)
+
+        def advance() -> None:
+            self.step(*self.batches.next())
+            self.after_step()
+
+        (outcome,) = train_epoch([self], epoch, advance)
+        if isinstance(outcome, DivergedError):
+            raise outcome
+        return outcome
+
+    def begin(self, epoch: int) -> None:
+        """Make ready for an epoch."""
+        with randomness.GLOBAL:
+            randomness.seed_global(self.config.seed, "dropout", epoch)
         self.network.train()
         self.totals.zero_()
-        for images, labels in self.batches.epoch(epoch):
-            self.step(images, labels)
-        if not self.schedule_steps:
-            self.schedule.step()
-        loss, correct = self.totals.tolist()  # the one transfer of the epoch; it also waits for the device
-        if not math.isfinite(loss):
-            raise DivergedError(epoch, lr)
-        return self._row(epoch, lr, loss, correct, time.perf_counter() - started)
 
     def step(self, images: Tensor, labels: Tensor) -> None:
-        """One SGD step on images (B, C, H, W) float and labels (B,) int64, both on the device."""
+        """One SGD step on images (B, C, H, W) float and labels (B,) int64: work of the device alone."""
         training = self.config.training
         with autocast(self.device, training.precision):
             scores = self.network(images).float()
@@ -92,15 +119,19 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         (loss + penalty).backward()
         self.optimizer.step()
-        if self.schedule_steps:
-            self.schedule.step()
         self.totals += torch.stack([loss.detach(), (scores.argmax(1) == labels).sum().float()])
 
-    def _l1(self) -> Tensor:
-        absolute = torch.stack([p.abs().sum() for p in self.network.parameters()])
-        return self.config.training.l1 * absolute.sum()
+    def after_step(self) -> None:
+        """What the host does between two steps."""
+        if self.schedule_steps:
+            self.schedule.step()
 
-    def _row(self, epoch: int, lr: float, loss: float, correct: float, seconds: float) -> EpochRow:
+    def finish(self, epoch: int, lr: float, loss: float, correct: float, seconds: float) -> "EpochRow | DivergedError":
+        """End an epoch whose totals have been read, and score the validation split where there is one."""
+        if not self.schedule_steps:
+            self.schedule.step()
+        if not math.isfinite(loss):
+            return DivergedError(epoch, lr)
         images = len(self.batches) * self.config.training.batch_size
         validation = self.data.validation
         score = validation and evaluate(self.network, validation, self.data, self.config.training.precision)
@@ -116,6 +147,10 @@ class Training:
             images_per_second=images / seconds,
         )
 
+    def _l1(self) -> Tensor:
+        absolute = torch.stack([p.abs().sum() for p in self.network.parameters()])
+        return self.config.training.l1 * absolute.sum()
+
     def state(self) -> dict[str, Any]:
         """What a run needs besides its config to go on after the last finished epoch."""
         return {
@@ -125,7 +160,34 @@ class Training:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `state()` gave."""
+        """Go on from what `state()` gave, on this device or another."""
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+
+
+def train_epoch(
+    trainings: Sequence[Training], epoch: int, advance: Callable[[], None]
+) -> "list[EpochRow | DivergedError]":
+    """Train one epoch of runs that advance together, and score each; the order of the runs is kept.
+
+    Args:
+        trainings: Runs with equally many steps in an epoch.
+        epoch: Counted from 1.
+        advance: Takes one step of every run.
+    """
+    started = time.perf_counter()
+    rates = [training.lr for training in trainings]
+    for batches in dict.fromkeys(training.batches for training in trainings):
+        batches.start(epoch)
+    for training in trainings:
+        training.begin(epoch)
+    for _ in range(len(trainings[0].batches)):
+        advance()
+    # The one transfer of the epoch; it also waits for the device.
+    totals = torch.stack([training.totals for training in trainings]).tolist()
+    seconds = time.perf_counter() - started
+    return [
+        training.finish(epoch, lr, loss, correct, seconds)
+        for training, lr, (loss, correct) in zip(trainings, rates, totals, strict=True)
+    ]

@@ -1,17 +1,28 @@
 """SGD and its learning-rate schedule."""
 
-from torch import nn
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
 
 from normbench.config import TrainingConfig
 
 
-def make_optimizer(network: nn.Module, config: TrainingConfig) -> SGD:
-    """SGD over every parameter alike: no norm gets a treatment of its own."""
+def make_optimizer(network: nn.Module, config: TrainingConfig, capturable: bool = False) -> SGD:
+    """SGD over every parameter alike: no norm gets a treatment of its own.
+
+    Args:
+        network: Whose parameters are trained.
+        config: Learning rate, momentum and weight decay.
+        capturable: Whether a captured step is to run it: then it is one kernel, and the learning rate a tensor that
+            this kernel reads, since a captured number would never change again.
+    """
     return SGD(
         network.parameters(),
-        lr=config.lr,
+        lr=torch.tensor(config.lr, device=next(network.parameters()).device) if capturable else config.lr,
+        fused=True if capturable else None,
         momentum=config.momentum,
         nesterov=config.nesterov and config.momentum > 0,  # torch refuses Nesterov without momentum
         weight_decay=config.weight_decay,
@@ -40,3 +51,14 @@ def make_schedule(optimizer: SGD, config: TrainingConfig, steps: int) -> tuple[L
                 total_steps=steps * config.epochs,
                 cycle_momentum=False,  # the config's momentum stands
             ), True
+
+
+def load_optimizer(optimizer: SGD, state: dict[str, Any]) -> None:
+    """Take over momentum and learning rate from a saved state; how the update is computed stays this device's."""
+    (group,) = optimizer.param_groups
+    lr, fused = group["lr"], group["fused"]
+    optimizer.load_state_dict(state)
+    (group,) = optimizer.param_groups
+    saved = float(group["lr"])
+    # The tensor must stay the one that a captured step reads.
+    group |= {"lr": lr.fill_(saved) if isinstance(lr, Tensor) else saved, "fused": fused}

@@ -1,0 +1,90 @@
+"""A plan: runs that passed every check before the first one starts, and how many of them train at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from normbench import anatomy
+from normbench import data as datasets
+from normbench.config import MachineConfig, RunConfig
+from normbench.device import resolve_device
+from normbench.engine.fleets import Sharing, sharing
+from normbench.errors import OverBudgetError
+from normbench.networks import build, count_parameters, draws_random_numbers
+from normbench.norms import resolve_norm, source_digest
+from normbench.runs import RunFolder, check
+
+OnDownload = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs that passed every check, on one data set and one device."""
+
+    configs: tuple[RunConfig, ...]
+    folders: tuple[RunFolder, ...]
+    machine: MachineConfig
+    device: torch.device
+    parameters: dict[str, int]
+    """Trainable parameters of the network, by norm."""
+    warnings: tuple[str, ...]
+    sharing: Sharing
+    """How its runs share the device."""
+
+
+def plan(
+    configs: Sequence[RunConfig],
+    machine: MachineConfig,
+    experiment: str,
+    on_download: OnDownload | None = None,
+    leave_out_oversized: bool = False,
+) -> Plan:
+    """Check every run before the first one starts, so that a bad setting costs no training time.
+
+    All configs share their data settings. The data set `auto` is settled here; this may download it.
+    With `leave_out_oversized` a norm that breaks the parameter budget is left out, with a warning.
+
+    Raises:
+        UsageError: A norm, network or device that cannot be, or a network over its parameter budget.
+        DataError: The data set is asked for by name, and is not to be had.
+    """
+    device = resolve_device(machine.device)
+    warnings = {warning: None for config in configs for warning in check(config)}
+    parameters = {}
+    for config in {c.norm: c for c in configs}.values():
+        try:
+            parameters[config.norm] = within_budget(config)
+        except OverBudgetError as error:
+            if not leave_out_oversized:
+                raise
+            warnings[f"left out: {error.message}"] = None
+    choice = datasets.settle(configs[0].data, machine, on_download)
+    if choice.reason:
+        warnings[choice.reason] = None
+    settled = tuple(
+        config.model_copy(update={"data": choice.config, "norm_source": source_digest(config.norm)})
+        for config in configs
+        if config.norm in parameters
+    )
+    folders = tuple(RunFolder(machine.out, experiment, config) for config in settled)
+    random = any(_draws(config) for config in {config.norm: config for config in settled}.values())
+    how = sharing(device, machine, len(settled), random)
+    return Plan(settled, folders, machine, device, parameters, tuple(warnings), how)
+
+
+def _draws(config: RunConfig) -> bool:
+    return draws_random_numbers(build(config.network, resolve_norm(config.norm, config.groups)))
+
+
+def within_budget(config: RunConfig) -> int:
+    """Trainable parameters of a run's network.
+
+    Raises:
+        OverBudgetError: They are not fewer than the budget; says by how much, why, and how to allow it.
+    """
+    network = build(config.network, resolve_norm(config.norm, config.groups))
+    parameters = count_parameters(network)
+    if parameters >= config.max_params:
+        raise anatomy.budget_error(anatomy.anatomy(config))
+    return parameters

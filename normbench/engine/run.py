@@ -1,0 +1,166 @@
+"""Run a plan: what is done is shown, the rest trained; a run that fails stops only itself."""
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
+
+import torch
+
+from normbench import data as datasets
+from normbench.data import DataSet
+from normbench.device import describe
+from normbench.engine.fleets import fitting, fleets
+from normbench.engine.planning import OnDownload, Plan
+from normbench.engine.threads import OneAtATime, Threads, threads_each
+from normbench.errors import NormbenchError, UsageError
+from normbench.runs import Conditions, Listener, RunFolder, RunResult, execute
+from normbench.training import graphs_of
+
+Outcomes = Generator[tuple[RunFolder, RunResult | Exception], None, None]
+"""Runs with their results, or with what they failed with, in the order in which they end."""
+
+
+def run_all(plan: Plan, listener: Listener, on_download: OnDownload | None = None) -> list[RunResult]:
+    """Execute every run of a plan; in a plan of several, one that fails does not stop the others.
+
+    Returns:
+        The results in the order of the plan.
+
+    Raises:
+        DataError: The data set is missing, damaged or cannot be fetched.
+        UsageError: A setting does not fit the data, or the output folder cannot be written.
+        Exception: Whatever the only run of the plan failed with.
+    """
+    found: dict[RunFolder, RunResult | Exception] = {}
+    for folder in plan.folders:
+        result = None if plan.machine.force else _result(folder)
+        if isinstance(result, RunResult):
+            listener.run_finished(folder.config, result, already_done=True)
+        if result is not None:
+            found[folder] = result
+    waiting = [folder for folder in plan.folders if folder not in found]
+    failed = any(isinstance(result, Exception) for result in found.values())
+    data = datasets.load(plan.configs[0].data, plan.machine, plan.device, on_download) if waiting or failed else None
+    if data is not None:
+        with closing(_train(plan, waiting, data, listener)) as outcomes:  # left early, it stops its threads
+            for folder, outcome in outcomes:
+                _stop_if_hopeless(plan, outcome, found)
+                found[folder] = outcome
+    return [_row(folder, found[folder], data, plan, listener) for folder in plan.folders]
+
+
+def _result(folder: RunFolder) -> RunResult | Exception | None:
+    try:
+        return folder.result()
+    except NormbenchError as error:
+        return error
+
+
+def _stop_if_hopeless(
+    plan: Plan, outcome: RunResult | Exception, found: dict[RunFolder, RunResult | Exception]
+) -> None:
+    """A setting that the first run to end cannot be trained with is one of all."""
+    first = not any(isinstance(result, RunResult) for result in found.values())
+    if isinstance(outcome, Exception) and (len(plan.configs) == 1 or (isinstance(outcome, UsageError) and first)):
+        raise outcome
+
+
+def _train(plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Listener) -> Outcomes:
+    """Train runs as the plan shares the device; gives each with its result, or with what it failed with."""
+    if plan.device.type == "cuda":
+        yield from _as_fleets(plan, waiting, data, listener)
+    else:
+        yield from _on_threads(plan, waiting, data, listener)
+
+
+def _on_threads(plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Listener) -> Outcomes:
+    conditions = _conditions(plan)
+    if plan.sharing.side_by_side == 1:
+        for folder in waiting:
+            yield from _fleet([folder], data, listener, conditions)
+        return
+    told = OneAtATime(listener)
+
+    def work(folder: RunFolder) -> RunResult:
+        (result,) = execute([folder], data, told, replace(conditions, interrupted=threads.interrupted))
+        return result
+
+    threads = Threads(work, plan.sharing.side_by_side)
+    with threads_each(plan.sharing.threads):
+        yield from threads.do(waiting)
+
+
+def _as_fleets(plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Listener) -> Outcomes:
+    size = plan.sharing.side_by_side
+    if size > 1 and plan.machine.fleet is None and waiting:
+        size = min(size, fitting(waiting[0].config, data, plan.device))
+    for fleet in fleets(waiting, size):
+        yield from _fleet(fleet, data, listener, _conditions(plan))
+
+
+def _conditions(plan: Plan) -> Conditions:
+    return Conditions(
+        force=plan.machine.force,
+        graphs=graphs_of(plan.device) if plan.machine.capture else None,
+        compiled=plan.machine.compile,
+        side_by_side=plan.sharing.side_by_side,
+    )
+
+
+def _fleet(folders: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions) -> Outcomes:
+    """Train a fleet; if it fails, its halves go on, each run from its last epoch: until the one that fails is alone."""
+    how = replace(conditions, side_by_side=max(len(folders), 1))
+    try:
+        results = execute(folders, data, listener, how)
+    except Exception as error:  # noqa: BLE001  # told in the row of its run, once that is alone
+        if len(folders) == 1:
+            yield folders[0], error
+            return
+        if isinstance(error, torch.OutOfMemoryError):
+            listener.warning(f"{len(folders)} runs at once need more memory than the device has: going on with half")
+    else:
+        yield from zip(folders, results, strict=True)
+        return
+    torch.cuda.empty_cache()  # outside of the handler, whose traceback keeps the tensors of the failed fleet alive
+    middle = len(folders) // 2
+    for half in (folders[:middle], folders[middle:]):
+        done = {folder: result for folder in half if isinstance(result := _result(folder), RunResult)}
+        yield from done.items()
+        if left := [folder for folder in half if folder not in done]:
+            yield from _fleet(left, data, listener, replace(conditions, force=False))
+
+
+def _row(
+    folder: RunFolder, outcome: RunResult | Exception, data: DataSet | None, plan: Plan, listener: Listener
+) -> RunResult:
+    if isinstance(outcome, RunResult):
+        return outcome
+    assert data is not None, "it is loaded where a run fails"
+    result = _failed(folder, data, plan, outcome)
+    listener.run_finished(folder.config, result, already_done=False)
+    return result
+
+
+def _failed(folder: RunFolder, data: DataSet, plan: Plan, error: Exception) -> RunResult:
+    """The row of a run that could not be finished; it is not written down, so the next try does it again."""
+    config = folder.config
+    return RunResult(
+        status="failed",
+        norm=config.norm,
+        seed=config.seed,
+        dataset=data.name,
+        network=config.network.name,
+        parameters=plan.parameters[config.norm],
+        epochs=0,
+        batch_size=config.training.batch_size,
+        lr=config.training.lr,
+        weight_decay=config.training.weight_decay,
+        train_images=len(data.train),
+        test_images=len(data.test),
+        seconds=0.0,
+        device=describe(plan.device),
+        torch=torch.__version__,
+        problem=f"{type(error).__name__}: {error}",
+        fingerprint=config.fingerprint,
+        folder=str(folder.path),
+    )
