@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from cli import TINY, normbench, run_folders, without_settings
 
+from normbench.engine.threads import PATIENCE
+
 COMMAND = [sys.executable, "-m", "normbench"]
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -99,8 +101,29 @@ def test_an_interrupted_run_goes_on_by_the_command_it_prints_and_ends_as_if_noth
     assert (folder / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to one process")
+def test_ctrl_c_stops_runs_side_by_side_at_once_and_the_printed_command_goes_on_with_them(tmp_path: Path) -> None:
+    options = ["compare", "--norms", "bn,gn", *TINY, "--epochs", 20, "--fleet", 2, "--out", "here"]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = start(*options, cwd=tmp_path)
+    signal.signal(signal.SIGINT, before)
+    assert process.stderr is not None
+    assert any("gn seed 0  epoch 2/20" in line for line in iter(process.stderr.readline, ""))
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    code, stdout, stderr = finish(process)
+    assert time.monotonic() - began < PATIENCE
+    assert (code, stdout) == (130, "")
+    assert stderr.splitlines()[-2:] == [
+        "error: interrupted; finished epochs are kept",
+        f"hint: Go on with: normbench {shlex.join(map(str, options))}",
+    ]
+    resumed = normbench(*options, "--out", tmp_path / "here")
+    assert (resumed.code, resumed.stderr.count("resumed after epoch")) == (0, 2)
+
+
 def without_times(path: Path) -> list[dict[str, object]]:
     """The documents of a file, without what differs from try to try: times and the folder."""
     lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
-    apart = {"seconds", "images_per_second", "folder"}
+    apart = {"seconds", "images_per_second", "evaluation_seconds", "folder"}
     return [{key: value for key, value in json.loads(line).items() if key not in apart} for line in lines]

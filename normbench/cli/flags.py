@@ -82,9 +82,6 @@ FLAGS: dict[str, Any] = {
     "no_capture": _switch(
         "--no-capture", text="On CUDA: send every step anew instead of repeating a captured one.", panel=MACHINE
     ),
-    "compile": _switch(
-        "--compile", text="Send networks through torch.compile, which takes its time first.", panel=MACHINE
-    ),
     "track": _option(
         str, "--track", text="A live view beside: tensorboard, trackio or wandb.", panel=MACHINE, metavar="NAME"
     ),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from normbench.console import Output
     from normbench.runs import Listener
 
-MACHINE_FLAGS = ("data_dir", "offline", "device", "out", "force", "fleet", "no_capture", "compile")
+MACHINE_FLAGS = ("data_dir", "offline", "device", "out", "force", "fleet", "no_capture")
 
 ONE_AT_A_TIME = ("trackio", "wandb")
 """Trackers that runs side by side would confuse."""

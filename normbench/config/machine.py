@@ -26,8 +26,6 @@ class MachineConfig(Frozen):
     """Runs trained at once; None decides by the device."""
     capture: bool = True
     """Whether CUDA repeats a captured step; without it every step is sent anew."""
-    compile: bool = False
-    """Whether networks go through torch.compile, which takes its time before the first step."""
 
     @classmethod
     def resolve(cls, given: dict[str, object]) -> "MachineConfig":

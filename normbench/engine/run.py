@@ -37,6 +37,7 @@ def run_all(plan: Plan, listener: Listener, on_download: OnDownload | None = Non
         if isinstance(result, RunResult):
             listener.run_finished(folder.config, result, already_done=True)
         if result is not None:
+            _stop_if_hopeless(plan, result, found)
             found[folder] = result
     waiting = [folder for folder in plan.folders if folder not in found]
     failed = any(isinstance(result, Exception) for result in found.values())
@@ -102,7 +103,6 @@ def _conditions(plan: Plan) -> Conditions:
     return Conditions(
         force=plan.machine.force,
         graphs=graphs_of(plan.device) if plan.machine.capture else None,
-        compiled=plan.machine.compile,
         side_by_side=plan.sharing.side_by_side,
     )
 

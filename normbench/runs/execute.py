@@ -29,8 +29,6 @@ class Conditions:
     """Whether runs start again that could go on."""
     graphs: Graphs | None = None
     """What captures their steps, if anything does."""
-    compiled: bool = False
-    """Whether networks go through torch.compile."""
     side_by_side: int = 1
     """How many runs the device trains at once."""
     interrupted: Callable[[], None] = lambda: None
@@ -74,8 +72,6 @@ def execute(folders: Sequence[RunFolder], data: DataSet, listener: Listener, con
             stack.enter_context(held(member.folder.path))
         for member in members:
             member.rows = _resume_or_start(member, conditions.force)
-            if conditions.compiled:
-                member.training.network.compile()
             listener.run_started(member.training.config, member.folder.path, len(member.rows) + 1)
         _train(members, listener, conditions)
         return [_conclude(member, listener, conditions) for member in members]
