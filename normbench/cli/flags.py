@@ -33,6 +33,13 @@ FLAGS: dict[str, Any] = {
         panel=WHAT,
         metavar="NORM",
     ),
+    "reference": _option(
+        str, "--reference", text="What a norm of your own should compute: file.py:function of float64 arrays.",
+        panel=WHAT, metavar="FUNCTION",
+    ),
+    "cases": _option(
+        int, "--cases", text="Ordinary random inputs; hard ones come on top. \\[default: 12]", panel=WHAT
+    ),
     "norms": _option(str, "--norms", text="Norms to compare, with commas: bn,gn,ln.", panel=WHAT, metavar="A,B,C"),
     "all": _switch("--all", text="The norms of the assignment: bn, gn and ln.", panel=WHAT),
     "every": _switch("--every", text="Every registered norm.", panel=WHAT),
