@@ -14,7 +14,7 @@ SHAPE = (3, 4, 3, 2)
 
 
 def subject(name: str, groups: int = 2) -> Definition:
-    return {"+ws": standardized_convolution(), "dropout": dropout(0.3)}.get(name) or definition(name, groups)
+    return {"+ws": standardized_convolution(5), "dropout": dropout(0.3)}.get(name) or definition(name, groups)
 
 
 def parameters(name: str, chance: np.random.Generator, shape: tuple[int, ...] = SHAPE) -> dict[str, np.ndarray]:
@@ -46,6 +46,7 @@ def test_backward_is_the_slope_of_forward(name, training):
     x, p = 3 * chance.normal(size=SHAPE) + 1, parameters(name, chance)
     dy = chance.normal(size=norm.forward(x, p, training).shape)
     found = norm.backward(dy, x, p, training)
+    assert norm.parameters(SHAPE) == {key: value.shape for key, value in p.items() if key != "mask"}
     for _ in range(5):
         along = chance.normal(size=SHAPE)
         expected = slope(lambda at: (dy * norm.forward(at, p, training)).sum(), x, along)

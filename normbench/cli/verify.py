@@ -36,8 +36,8 @@ def command(given: Given) -> None:
         raise typer.Exit(RUN_FAILED)
 
 
-def _verified(given: Given, seed: int, cases: int) -> "list[Verified]":
-    from normbench.studies.verify import subjects, verify_own, verify_registered
+def _verified(given: Given, seed: int, count: int) -> "list[Verified]":
+    from normbench.studies.verify import draw_cases, subjects, verify_own, verify_registered
 
     norm, reference = given["norm"], given["reference"]
     if reference is not None and (norm is None or ":" not in norm):
@@ -47,8 +47,9 @@ def _verified(given: Given, seed: int, cases: int) -> "list[Verified]":
     for name in chosen:
         if name not in known and ":" not in name:
             raise unknown("norm", name, known)
+    cases = draw_cases(seed, count)
     return [
-        verify_registered(known[name], seed, cases) if name in known else verify_own(name, reference, seed, cases)
+        verify_registered(known[name], cases) if name in known else verify_own(name, reference, cases)
         for name in chosen
     ]
 

@@ -16,6 +16,7 @@ from normbench.reference.averages import Array, Axes, over_images
 
 Parameters = Mapping[str, Array]
 Shape = tuple[int, ...]
+RUNNING = ("running_mean", "running_var")
 Forward = Callable[[Array, Parameters, bool], Array]
 """(x, parameters, training) to y, with x of shape (N, C, H, W)."""
 
@@ -40,6 +41,8 @@ class Definition:
     backward: Backward
     forward_magnitudes: Forward
     backward_magnitudes: Backward
+    parameters: Callable[[Shape], dict[str, Shape]]
+    """Shapes of the parameters and running statistics by name, for inputs of a shape."""
     summed: Callable[[Shape], int]
     """Values in the longest sum of forward and backward, for inputs of a shape."""
     refuses: Callable[[Shape, bool], bool] = lambda _shape, _training: False
@@ -66,7 +69,7 @@ def definition(name: str, groups: int = 4, *, one_pass: bool = False) -> Definit
         "ln": partial(_group_norm, 1, one_pass),
         "in": partial(_over_axes, norms.IMAGE, lambda shape, _training: prod(shape[2:]) == 1),
         "lrn": _local_response_norm,
-        "ln-chw": partial(_over_axes, norms.SAMPLE),
+        "ln-chw": partial(_over_axes, norms.SAMPLE, of_positions=True),
         "ln-c": partial(_over_axes, norms.POSITION),
         "rms": _rms_norm,
         "none": _identity,
@@ -76,7 +79,12 @@ def definition(name: str, groups: int = 4, *, one_pass: bool = False) -> Definit
     return known[name]()
 
 
-def _over_axes(axes: Axes, refuses: Callable[[Shape, bool], bool] = lambda _shape, _training: False) -> Definition:
+def _over_axes(
+    axes: Axes,
+    refuses: Callable[[Shape, bool], bool] = lambda _shape, _training: False,
+    *,
+    of_positions: bool = False,
+) -> Definition:
     def backward_magnitudes(dy: Array, x: Array, parameters: Parameters, _training: bool) -> Gradients:
         terms, gamma = magnitudes.standardized(x, axes), parameters["weight"]
         g = np.abs(dy * over_images(gamma))
@@ -87,6 +95,7 @@ def _over_axes(axes: Axes, refuses: Callable[[Shape, bool], bool] = lambda _shap
         backward=lambda dy, x, p, _training: _affine(norms.normalize_backward(dy, x, p["weight"], axes)),
         forward_magnitudes=lambda x, p, _training: _scaled(magnitudes.standardized(x, axes).magnitude, p),
         backward_magnitudes=backward_magnitudes,
+        parameters=lambda shape: dict.fromkeys(("weight", "bias"), shape[1:] if of_positions else shape[1:2]),
         summed=lambda shape: max(prod(shape[axis] for axis in axes), _shared(shape)),
         refuses=refuses,
     )
@@ -103,6 +112,7 @@ def _group_norm(groups: int, one_pass: bool) -> Definition:
         backward=lambda dy, x, p, _training: _affine(norms.group_norm_backward(dy, x, p["weight"], groups)),
         forward_magnitudes=lambda x, p, _training: _scaled(magnitudes.grouped(x, groups, one_pass)[1], p),
         backward_magnitudes=backward_magnitudes,
+        parameters=lambda shape: dict.fromkeys(("weight", "bias"), shape[1:2]),
         summed=lambda shape: max(prod(shape[1:]) // groups, _shared(shape)),
         refuses=lambda shape, _training: prod(shape) == groups,  # more images of single pixels torch takes: y is β
     )
@@ -137,6 +147,7 @@ def _batch_norm() -> Definition:
         backward,
         forward_magnitudes,
         backward_magnitudes,
+        parameters=lambda shape: train.parameters(shape) | dict.fromkeys(RUNNING, shape[1:2]),
         summed=train.summed,
         refuses=lambda shape, training: training and _shared(shape) == 1,
         buffers=lambda x, p: _running(norms.running_statistics(x, p["running_mean"], p["running_var"])),
@@ -161,6 +172,7 @@ def _rms_norm() -> Definition:
             np.abs(over_images(p["weight"])) * magnitudes.root_mean_squared(x).magnitude
         ),
         backward_magnitudes=backward_magnitudes,
+        parameters=lambda shape: {"weight": shape[1:2]},
         summed=lambda shape: max(prod(shape[1:]), _shared(shape)),
     )
 
@@ -171,6 +183,7 @@ def _local_response_norm() -> Definition:
         backward=lambda dy, x, _p, _training: Gradients(norms.local_response_norm_backward(dy, x), {}),
         forward_magnitudes=lambda x, _p, _training: np.abs(norms.local_response_norm(x)),
         backward_magnitudes=lambda dy, x, _p, _training: Gradients(magnitudes.local_response_backward(dy, x), {}),
+        parameters=lambda _shape: {},
         summed=lambda _shape: 5,
     )
 
@@ -181,12 +194,13 @@ def _identity() -> Definition:
         backward=lambda dy, _x, _p, _training: Gradients(dy, {}),
         forward_magnitudes=lambda x, _p, _training: np.abs(x),
         backward_magnitudes=lambda dy, _x, _p, _training: Gradients(np.abs(dy), {}),
+        parameters=lambda _shape: {},
         summed=lambda _shape: 1,
     )
 
 
-def standardized_convolution() -> Definition:
-    """The 3x3 convolution of `+ws`; `weight` is the weight before it is standardized."""
+def standardized_convolution(outputs: int) -> Definition:
+    """The 3x3 convolution of `+ws` to so many channels; `weight` is the weight before it is standardized."""
 
     def backward(dy: Array, x: Array, p: Parameters, _training: bool) -> Gradients:
         dx, dw_hat = around.convolve_backward(dy, x, around.standardize_weight(p["weight"]))
@@ -201,7 +215,8 @@ def standardized_convolution() -> Definition:
         backward=backward,
         forward_magnitudes=lambda x, p, _training: magnitudes.standardized_convolution(x, p["weight"]),
         backward_magnitudes=backward_magnitudes,
-        summed=lambda shape: max(9 * shape[1], _shared(shape)),
+        parameters=lambda shape: {"weight": (outputs, shape[1], 3, 3)},
+        summed=lambda shape: max(9 * max(shape[1], outputs), _shared(shape)),
     )
 
 
@@ -219,6 +234,7 @@ def dropout(probability: float) -> Definition:
         backward,
         forward_magnitudes=lambda x, p, training: np.abs(forward(x, p, training)),
         backward_magnitudes=lambda dy, x, p, training: Gradients(np.abs(backward(dy, x, p, training).x), {}),
+        parameters=lambda _shape: {},
         summed=lambda _shape: 1,
     )
 
@@ -233,7 +249,7 @@ def _scaled(magnitude: Array, p: Parameters) -> Array:
 
 
 def _running(found: tuple[Array, Array]) -> Parameters:
-    return dict(zip(("running_mean", "running_var"), found, strict=True))
+    return dict(zip(RUNNING, found, strict=True))
 
 
 def _shared(shape: Shape) -> int:

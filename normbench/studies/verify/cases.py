@@ -1,6 +1,5 @@
 """The inputs that norms are verified on: seeded random shapes, and values that are hard on a norm."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,20 +44,26 @@ class Case:
         return np.random.default_rng((*self.seed, stream))
 
 
-def draw_cases(seed: int, count: int) -> Iterator[Case]:
+def draw_cases(seed: int, count: int) -> list[Case]:
     """So many ordinary cases, then the hard ones; the same for every norm."""
     plan: list[tuple[str, float, float]] = [("ordinary", 1.0, 0.0)] * count
     plan += [("constant", 0.0, value) for value in CONSTANTS]
     plan += [("huge", factor, 0.0) for factor in HUGE] + [("tiny", factor, 0.0) for factor in TINY]
-    plan += [("offset", 1.0, OFFSET), ("offset", 1.0, -OFFSET)] + [("one value", 1.0, 0.0)] * len(ONE_VALUE)
-    for index, (kind, factor, offset) in enumerate(plan):
-        chance = np.random.default_rng((seed, index, 0))
-        shape = ONE_VALUE[index - len(plan)] if kind == "one value" else _shape(chance)
-        groups = int(chance.choice([g for g in (1, 2, 4) if shape[1] % g == 0]))
-        if kind == "one value":
-            groups = shape[1]
-        values = (factor * _values(chance, shape, centred=kind == "offset") + offset for _ in range(STEPS))
-        yield Case(kind, groups, tuple(float32(x) for x in values), (seed, index))
+    plan += [("offset", 1.0, OFFSET), ("offset", 1.0, -OFFSET)]
+    ordinary = [_drawn((seed, index), *line) for index, line in enumerate(plan)]
+    single = [_drawn((seed, len(plan) + index), "one value", 1.0, 0.0, shape) for index, shape in enumerate(ONE_VALUE)]
+    return ordinary + single
+
+
+def _drawn(
+    seed: tuple[int, int], kind: str, factor: float, offset: float, shape: tuple[int, ...] | None = None
+) -> Case:
+    """Values times a factor and plus an offset; of a given shape every channel is a group."""
+    chance = np.random.default_rng((*seed, 0))
+    n, c, h, w = shape or _shape(chance)
+    groups = c if shape else int(chance.choice([g for g in (1, 2, 4) if c % g == 0]))
+    values = (factor * _values(chance, (n, c, h, w), centred=kind == "offset") + offset for _ in range(STEPS))
+    return Case(kind, groups, tuple(float32(x) for x in values), seed)
 
 
 def _shape(chance: np.random.Generator) -> tuple[int, ...]:

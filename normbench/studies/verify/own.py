@@ -1,6 +1,6 @@
 """A norm of the author's own against a float64 function that says what it should compute."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,7 +10,7 @@ from torch import nn
 from normbench.errors import UsageError
 from normbench.norms import imported, resolve_norm
 from normbench.reference import Array, Parameters
-from normbench.studies.verify.cases import Case, draw_cases
+from normbench.studies.verify.cases import Case
 from normbench.studies.verify.modules import DTYPES, LAYOUTS, Answer, Setting, forward_backward, prepared, state
 from normbench.studies.verify.slope import slope
 from normbench.studies.verify.verdict import (
@@ -33,7 +33,7 @@ CONTRACT = (
 DIRECTIONS = 3
 
 
-def verify_own(norm: str, reference: str | None, seed: int, count: int) -> Verified:
+def verify_own(norm: str, reference: str | None, cases: Sequence[Case]) -> Verified:
     """Compare the module of `norm` with the function `reference`, both spelt file.py:name.
 
     Forward is compared as it stands. Gradients have no formula here: the module in float64 is compared with finite
@@ -49,7 +49,7 @@ def verify_own(norm: str, reference: str | None, seed: int, count: int) -> Verif
         )
     own = _Own(norm, imported(reference, "reference"), reference)
     checks: list[Check] = []
-    refused, cases = 0, list(draw_cases(seed, count))
+    refused = 0
     for case in cases:
         settings = [Setting(case, precision, layout) for precision in DTYPES for layout in LAYOUTS]
         found = [own.checks(setting, training) for setting in settings for training in (True, False)]
@@ -152,14 +152,17 @@ class _Trial:
         return self._loss(self.x, {**self.parameters, name: value})
 
     def _terms(self, y: Array) -> float:
-        """What forward's errors are measured by: y, and how far it moves if each input moves by one rounding.
+        """What forward's errors are measured by: y, and how far the rounding of its inputs may move it.
 
-        No formula is known here to sum up the terms of, but where terms cancel the result moves: by as much as the
-        rounding of the inputs alone does to it, in units of that rounding.
+        No formula is known here to sum up the terms of, but where terms cancel the result moves. x and each parameter
+        are moved on their own, so that what one does to the result does not make up for what another does.
         """
         case, precision = self.setting.case, self.setting.precision
-        parameters = {name: one_rounding(value, case, precision) for name, value in self.parameters.items()}
-        return moves(y, self._reference(one_rounding(self.x, case, precision), parameters), precision)
+        others = [self._reference(one_rounding(self.x, case, precision), self.parameters)]
+        for name, value in self.parameters.items():
+            others.append(self._reference(self.x, {**self.parameters, name: one_rounding(value, case, precision)}))
+        moved = np.sum([np.abs(other - y) for other in others], axis=0)
+        return float(np.abs(y).max()) + float(moved.max()) / ROUNDING[precision]
 
     def _slope(
         self, quantity: Quantity, gradients: tuple[Array, Array], at: Array, loss: Callable[[Array], float]

@@ -1,6 +1,6 @@
 """Registered norms, weight standardization and dropout against the float64 definitions, step by step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import nn
 from normbench.norms import NORMS, resolve_norm
 from normbench.norms.layers import StandardizedConv2d
 from normbench.reference import Array, Definition, Parameters, definition, dropout, standardized_convolution
-from normbench.studies.verify.cases import Case, draw_cases
+from normbench.studies.verify.cases import Case
 from normbench.studies.verify.modules import (
     DTYPES,
     LAYOUTS,
@@ -43,7 +43,7 @@ class Subject:
 def subjects() -> list[Subject]:
     """Every registered norm, the convolution of `+ws`, and dropout."""
     around = [
-        Subject("+ws", _convolution, lambda _case, _layout: standardized_convolution()),
+        Subject("+ws", _convolution, lambda _case, _layout: standardized_convolution(KERNELS)),
         Subject("dropout", lambda _case: nn.Dropout(DROPOUT), lambda _case, _layout: dropout(DROPOUT)),
     ]
     return [*(_registered(name) for name in NORMS), *around]
@@ -63,17 +63,17 @@ def _convolution(case: Case) -> nn.Module:
     return StandardizedConv2d(case.shape[1], KERNELS, 3, padding=1, bias=False)
 
 
-def verify_registered(subject: Subject, seed: int, count: int) -> Verified:
+def verify_registered(subject: Subject, cases: Sequence[Case]) -> Verified:
     """Compare forward, gradients and running statistics on every case, in both precisions, layouts and modes."""
     checks: list[Check] = []
     problems: list[str] = []
-    refused, cases = 0, list(draw_cases(seed, count))
+    refused = 0
     for case in cases:
         trials = [_Trial(subject, Setting(case, precision, layout)).run() for precision in DTYPES for layout in LAYOUTS]
         checks += [check for trial in trials for check in trial.checks]
         problems += [problem for trial in trials for problem in trial.problems]
         refused += any(trial.refused for trial in trials)
-    return Verified(subject.name, len(cases), refused, tuple(checks), tuple(problems))
+    return Verified(subject.name, len(cases), refused, tuple(checks), tuple(dict.fromkeys(problems)))
 
 
 class _Trial:
@@ -88,19 +88,31 @@ class _Trial:
         self.refused = False
 
     def run(self) -> "_Trial":
-        """Step by step; running statistics are carried along in float64, from where the module's began."""
-        buffers: Parameters = running(self.module)
-        terms = buffers
-        words = self.setting.words(training=True)
-        steps = self.case.steps if self.definition.buffers else self.case.steps[:1]
-        for number, x in enumerate(steps, start=1):
-            if self._step(x, training=True) and self.definition.buffers and self.definition.buffers_magnitudes:
-                buffers = self.definition.buffers(x, buffers)
-                terms = self.definition.buffers_magnitudes(x, terms)
-                for name, found in running(self.module).items():
-                    self._check("buffers", words, found, buffers[name], terms[name], steps=number)
+        """Step by step: the training steps, then evaluation on the last input."""
+        found = {name: value.shape for name, value in state(self.module).items()}
+        expected = self.definition.parameters(self.case.shape)
+        if found != expected:
+            self.problems.append(f"its parameters and buffers are {found}, the definition's are {expected}")
+            return self
+        self._train()
         self._step(self.case.steps[-1], training=False)
         return self
+
+    def _train(self) -> None:
+        """Running statistics are carried along in float64, from where the module's began."""
+        after, magnitudes = self.definition.buffers, self.definition.buffers_magnitudes
+        if after is None or magnitudes is None:
+            self._step(self.case.steps[0], training=True)
+            return
+        buffers: Parameters = running(self.module)
+        terms = buffers
+        for number, x in enumerate(self.case.steps, start=1):
+            if not self._step(x, training=True):
+                return
+            buffers, terms = after(x, buffers), magnitudes(x, terms)
+            for name, found in running(self.module).items():
+                words = self.setting.words(training=True)
+                self._check("buffers", words, found, buffers[name], terms[name], steps=number)
 
     def _step(self, x: Array, training: bool) -> bool:
         """Forward and backward, compared; False where the module raised."""
@@ -117,10 +129,7 @@ class _Trial:
         if must_raise:
             self.problems.append(f"{words}: took single values, which it must refuse")
             return False
-        try:
-            self._compare(answer, x, parameters, training)
-        except KeyError as error:
-            self.problems.append(f"{words}: the definition has a parameter {error}, which is missing")
+        self._compare(answer, x, parameters, training)
         return True
 
     def _compare(self, answer: Answer, x: Array, parameters: Parameters, training: bool) -> None:

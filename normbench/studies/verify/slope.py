@@ -27,7 +27,7 @@ def slope(loss: Callable[[Array], float], at: Array, along: Array, noise: float)
 
     Central differences, extrapolated from two steps so that their error falls with the fourth power of the step
     (Richardson 1911). Too large a step truncates and too small a one rounds: of all steps that one counts whose answer
-    differs least from the next one's, and its error is taken as that difference and the rounding of the values that
+    differs least from the next two, and its error is taken as that difference and the rounding of the values that
     are subtracted.
 
     Args:
@@ -41,5 +41,6 @@ def slope(loss: Callable[[Array], float], at: Array, along: Array, noise: float)
     differences = [(loss(at + step * along) - loss(at - step * along)) / (2 * step) for step in steps]
     better = [(4 * near - far) / 3 for far, near in pairwise(differences)]
     apart = [abs(one - two) for one, two in pairwise(better)]
-    best = int(np.argmin(apart))
-    return Slope(better[best], SAFETY * (apart[best] + noise / steps[best + 1]))
+    thrice = [max(pair) for pair in pairwise(apart)]  # two alone may agree by chance, where the slope turns
+    best = int(np.argmin(thrice))
+    return Slope(better[best], SAFETY * (thrice[best] + noise / steps[best + 1]))
