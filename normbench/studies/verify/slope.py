@@ -27,8 +27,8 @@ def slope(loss: Callable[[Array], float], at: Array, along: Array, noise: float)
 
     Central differences, extrapolated from two steps so that their error falls with the fourth power of the step
     (Richardson 1911). Too large a step truncates and too small a one rounds: of all steps that one counts whose answer
-    differs least from the next two, and its error is taken as that difference and the rounding of the values that
-    are subtracted.
+    differs by the least share from the next two, and its error is taken as that difference and the rounding of the
+    values that are subtracted.
 
     Args:
         loss: From an array like `at` to a number.
@@ -40,7 +40,15 @@ def slope(loss: Callable[[Array], float], at: Array, along: Array, noise: float)
     steps = [largest * 0.5**index for index in range(STEPS)]
     differences = [(loss(at + step * along) - loss(at - step * along)) / (2 * step) for step in steps]
     better = [(4 * near - far) / 3 for far, near in pairwise(differences)]
-    apart = [abs(one - two) for one, two in pairwise(better)]
-    thrice = [max(pair) for pair in pairwise(apart)]  # two alone may agree by chance, where the slope turns
-    best = int(np.argmin(thrice))
-    return Slope(better[best], SAFETY * (thrice[best] + noise / steps[best + 1]))
+    apart = [
+        max(abs(one - two), abs(two - three)) for one, two, three in zip(better, better[1:], better[2:], strict=False)
+    ]
+    best = int(np.argmin([_share(off, value) for off, value in zip(apart, better, strict=False)]))
+    return Slope(better[best], SAFETY * (apart[best] + noise / steps[best + 1]))
+
+
+def _share(off: float, value: float) -> float:
+    """A difference as a share of the slope: where a step is far too large, both are small."""
+    if off == 0:
+        return 0.0
+    return off / abs(value) if value else np.inf
