@@ -80,6 +80,8 @@ def norm_info(spec: str) -> NormInfo:
         formula="as your code says",
         axes="?",
         when="Your own norm.",
+        avoid="",
+        mistakes=(),
     )
 
 
