@@ -14,8 +14,8 @@ from normbench.studies.verify.registered import DROPOUT, ONE_PASS
 from normbench.studies.verify.verdict import QUANTITIES, ROUNDING, Check, Precision, Verified, badness, worst
 
 COLUMNS = ("norm", "precision", "forward", "input grad.", "param. grads", "buffers", "bounds", "used", "verdict")
-MOST_FAILURES = 4
-"""Of each norm, in the table of failures."""
+MOST_PROBLEMS = 4
+"""Of each norm, in warnings and in the table of failures."""
 
 
 def finding(verified: Sequence[Verified], seed: int, cases: int) -> Finding:
@@ -34,7 +34,7 @@ def finding(verified: Sequence[Verified], seed: int, cases: int) -> Finding:
         ),
         tables=tuple(tables),
         charts=(_chart(verified),),
-        warnings=tuple(f"{one.name}: {text}" for one in failed for text in (*one.problems[:MOST_FAILURES], *one.notes)),
+        warnings=tuple(f"{one.name}: {text}" for one in failed for text in (*one.problems[:MOST_PROBLEMS], *one.notes)),
         environment=environment(device),
         values={"passed": not failed, "norms": [_values(one) for one in verified]},
     )
@@ -110,7 +110,7 @@ def _verdicts(verified: Sequence[Verified]) -> FindingTable:
 
 def _row(one: Verified, precision: Precision) -> tuple[str, ...]:
     checks = one.of(precision)
-    largest, bounds = worst(checks), sorted(check.bound for check in checks)
+    largest, bounds = worst(checks), sorted(check.bound for check in checks if check.bound)
     errors = [_most([check.error for check in one.of(precision, quantity)]) for quantity in QUANTITIES]
     return (
         one.name,
@@ -133,15 +133,15 @@ def _passed(one: Verified, precision: Precision) -> bool:
 def _failures(failed: Sequence[Verified]) -> FindingTable:
     rows: list[tuple[str, ...]] = []
     for one in failed:
-        out = sorted((check for check in one.checks if not check.passed), key=badness, reverse=True)
-        for check in out[:MOST_FAILURES]:
+        found = [worst(one.of(precision, quantity)) for precision in ROUNDING for quantity in QUANTITIES]
+        for check in (check for check in found if check and not check.passed):
             rows.append((one.name, check.quantity, check.where, f"{check.error:.1e}", f"{check.bound:.1e}"))
-        rows += [(one.name, "raises", problem, "-", "-") for problem in one.problems[:MOST_FAILURES]]
+        rows += [(one.name, "raises or differs", problem, "-", "-") for problem in one.problems[:MOST_PROBLEMS]]
     return FindingTable(
         title="Out of bounds",
         columns=("norm", "what", "input", "error", "bound"),
         rows=tuple(rows),
-        note=f"The worst {MOST_FAILURES} of each norm.",
+        note="The worst of each precision.",
     )
 
 
