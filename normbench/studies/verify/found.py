@@ -11,25 +11,30 @@ from normbench.device import describe
 from normbench.runs.environment import environment
 from normbench.studies.verify.cases import KINDS
 from normbench.studies.verify.registered import DROPOUT, ONE_PASS
-from normbench.studies.verify.verdict import QUANTITIES, ROUNDING, Check, Precision, Verified, badness, worst
+from normbench.studies.verify.verdict import QUANTITIES, ROUNDING, Check, Precision, Quantity, Verified, badness, worst
 
-COLUMNS = ("norm", "precision", "forward", "input grad.", "param. grads", "buffers", "bounds", "used", "verdict")
+SHORT: dict[Quantity, str] = {
+    "forward": "forward", "input gradient": "dx", "parameter gradients": "dp", "buffers": "buffers",
+}  # fmt: skip
+"""So that the tables fit 80 columns."""
+COLUMNS = ("norm", "bit", *SHORT.values(), "bound", "used", "")
 MOST_PROBLEMS = 4
-"""Of each norm, in warnings and in the table of failures."""
+"""Of each norm, in warnings."""
 
 
 def finding(verified: Sequence[Verified], seed: int, cases: int) -> Finding:
     """The finding of a verification; `cases` are the ordinary ones."""
     device = torch.device("cpu")
     failed = [one for one in verified if not one.passed]
-    tables = [_verdicts(verified), *([_failures(failed)] if failed else []), _hard_inputs(verified)]
+    failures = _failures(failed)
+    tables = [_verdicts(verified), *([failures] if failures.rows else []), _hard_inputs(verified)]
     return Finding(
         study="verify",
         title="Is every norm what its definition says?",
         answer=(*_answer(verified, failed), *_refused(verified), *_one_pass(verified), *_undecided(verified)),
         conditions=(
-            f"Seed {seed}; {cases} ordinary inputs and {verified[0].cases - cases} hard ones for each norm; forward "
-            "and backward, train and eval mode, contiguous and channels last; "
+            f"Seed {seed}; for each norm {cases} ordinary and {verified[0].cases - cases} hard inputs; forward and "
+            "backward, train and eval mode, contiguous and channels last; "
             f"{describe(device)}; torch {torch.__version__}."
         ),
         tables=tuple(tables),
@@ -44,7 +49,7 @@ def _answer(verified: Sequence[Verified], failed: Sequence[Verified]) -> list[st
     checks = [(check, one.name) for one in verified for check in one.checks]
     names = ", ".join(one.name for one in failed)
     if failed:
-        return [f"Not what the definition says: {names}. The table of failures shows where."]
+        return [f"Not what the definition says: {names}."]
     largest, name = max(checks, key=lambda pair: badness(pair[0]))
     subjects = f"All {len(verified)} are what their definitions say" if len(verified) > 1 else f"{name} is as defined"
     return [
@@ -70,8 +75,8 @@ def _one_pass(verified: Sequence[Verified]) -> list[str]:
             continue
         there, here = (max(check.relative for check in checks) for checks in by_layout)
         sentences.append(
-            f"{one.name} where the mean is 1,000 standard deviations: in float32 its output is off by {there:.1e} of "
-            f"its largest value in channels last, and by {here:.1e} contiguous. In channels last torch takes the "
+            f"Where the mean is 1,000 standard deviations, the float32 output of {one.name} is off by {there:.1e} of "
+            f"its largest value in channels last, and by {here:.1e} contiguous: in channels last torch takes the "
             "variance as E[x²] - E[x]², and the bound allows for that."
         )
     return sentences
@@ -99,31 +104,35 @@ def _verdicts(verified: Sequence[Verified]) -> FindingTable:
         rows=tuple(_row(*line) for line in lines),
         strong=tuple(place for place, (one, precision) in enumerate(lines) if not _passed(one, precision)),
         note=(
-            "Errors are relative to the magnitude of the terms that a result is made of, value by value. A bound is "
-            "(3 m + 20) u, with m the values in the longest sum and u the rounding of the precision: what rounding in "
-            "the worst case explains; finite differences, of norms of your own, add their own uncertainty. Used: the "
-            "largest error as a share of its bound. "
+            "Largest errors of y, dL/dx, dL/dp of each parameter p, and running statistics, each relative to the "
+            "magnitude of the terms that it is made of, value by value. A bound is (3 m + 20) u, with m the values in "
+            "the longest sum and u the rounding of the precision: what rounding explains in the worst case; finite "
+            "differences, of norms of your own, add their uncertainty. Used: the largest share of its bound that an "
+            "error takes, and that bound. "
             f"+ws: 3x3 convolution with standardized weights; dropout: p = {DROPOUT}."
         ),
     )
 
 
 def _row(one: Verified, precision: Precision) -> tuple[str, ...]:
-    checks = one.of(precision)
-    largest, bounds = worst(checks), sorted(check.bound for check in checks if check.bound)
-    errors = [_most([check.error for check in one.of(precision, quantity)]) for quantity in QUANTITIES]
+    largest = worst(one.of(precision))
     return (
-        one.name,
-        precision,
-        *errors,
-        f"{bounds[0]:.0e} to {bounds[-1]:.0e}" if bounds else "-",
+        label(one.name),
+        precision.removeprefix("float"),
+        *(_most([check.error for check in one.of(precision, quantity)]) for quantity in QUANTITIES),
+        f"{largest.bound:.0e}" if largest else "-",
         _percent(largest.share) if largest else "-",
         "ok" if _passed(one, precision) else "FAILS",
     )
 
 
+def label(name: str) -> str:
+    """A norm's name as tables have room for: of one of the user's own that of its factory."""
+    return name.rpartition(":")[2]
+
+
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share < 10 else f"{share:.1e} times"
+    return f"{100 * share:.2g} %" if share < 10 else f"{share:.0e}×"
 
 
 def _passed(one: Verified, precision: Precision) -> bool:
@@ -135,13 +144,14 @@ def _failures(failed: Sequence[Verified]) -> FindingTable:
     for one in failed:
         found = [worst(one.of(precision, quantity)) for precision in ROUNDING for quantity in QUANTITIES]
         for check in (check for check in found if check and not check.passed):
-            rows.append((one.name, check.quantity, check.where, f"{check.error:.1e}", f"{check.bound:.1e}"))
-        rows += [(one.name, "raises or differs", problem, "-", "-") for problem in one.problems[:MOST_PROBLEMS]]
+            rows.append(
+                (label(one.name), SHORT[check.quantity], check.where, f"{check.error:.1e}", f"{check.bound:.1e}")
+            )
     return FindingTable(
         title="Out of bounds",
         columns=("norm", "what", "input", "error", "bound"),
         rows=tuple(rows),
-        note="The worst of each precision.",
+        note="The worst of each precision. NHWC: channels last.",
     )
 
 
@@ -151,15 +161,15 @@ def _hard_inputs(verified: Sequence[Verified]) -> FindingTable:
     for one in verified:
         checks = one.of("float32", "forward")
         apart = (one.name, "channels last") in ONE_PASS
-        lines.append((one.name, [check for check in checks if not apart or check.layout == "contiguous"]))
+        lines.append((label(one.name), [check for check in checks if not apart or check.layout == "contiguous"]))
         if apart:
-            lines.append((f"{one.name}, channels last", [check for check in checks if check.layout == "channels last"]))
+            lines.append((f"{one.name}, NHWC", [check for check in checks if check.layout == "channels last"]))
     return FindingTable(
         title="What float32 makes of each kind of input",
         columns=("norm", *KINDS),
         rows=tuple((label, *(_largest(checks, kind) for kind in KINDS)) for label, checks in lines),
         note=(
-            "Largest error of the output, relative to its largest value. "
+            "Largest error of the output, relative to its largest value; NHWC: channels last. "
             f"{'; '.join(f'{kind}: {words}' for kind, words in KINDS.items())}."
         ),
     )
@@ -187,7 +197,7 @@ def _chart(verified: Sequence[Verified]) -> Chart:
         x_label="norm",
         y_label="error / bound",
         kind="bars",
-        ticks=tuple(one.name for one in verified),
+        ticks=tuple(label(one.name) for one in verified),
         lines=tuple(
             Line(label=precision, x=places, y=tuple(share(one, precision) for one in verified))
             for precision in ROUNDING

@@ -35,7 +35,8 @@ class Setting:
     def words(self, training: bool) -> str:
         """What a message calls it."""
         shape = "x".join(map(str, self.case.shape))
-        return f"{self.case.kind} {shape}, {self.precision}, {self.layout}, {'train' if training else 'eval'}"
+        nhwc = ", NHWC" * (self.layout != "contiguous")
+        return f"{self.case.kind} {shape}, {self.precision}{nhwc}, {'train' if training else 'eval'}"
 
     def check(self, words: str, quantity: Quantity, errors: Errors, bound: float) -> Check:
         """What a comparison in this setting says."""

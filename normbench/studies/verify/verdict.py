@@ -26,7 +26,7 @@ class Check:
     """Of the case."""
     layout: str
     where: str
-    """Shape, precision, memory layout and mode, in words."""
+    """Kind, shape, precision, memory layout and mode, in words."""
     quantity: Quantity
     error: float
     """The largest, relative to the magnitude of the terms that the result is made of."""
