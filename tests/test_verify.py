@@ -307,6 +307,10 @@ class Single(Centred):
     def forward(self, x):
         return super().forward(x.float()).to(x)
 
+class Overflowing(Centred):
+    def forward(self, x):
+        return super().forward(x) * float("inf") * 0
+
 class Fails(Centred):
     def forward(self, x):
         raise RuntimeError("not today")
@@ -363,10 +367,11 @@ def test_a_norm_that_computes_in_float32_inside_is_told_so(file):
     assert "it seems to cast to float32 inside" in found.notes[0]
 
 
-def test_the_command_takes_a_norm_of_ones_own_and_its_reference(file):
-    answer = verify(file.parent, "--norm", f"{file}:Unbiased", "--reference", f"{file}:centred", "-q")
+def test_the_command_takes_a_norm_of_ones_own_and_a_nan_fails_it(file):
+    answer = verify(file.parent, "--norm", f"{file}:Overflowing", "--reference", f"{file}:centred", "-q")
     assert answer.code == 1
-    assert answer.stdout.count("FAILS") == 2
+    lines = [line.split("\t") for line in answer.stdout.splitlines()]
+    assert [(line[0], line[2], line[-2], line[-1]) for line in lines] == [("Overflowing", "nan", "nan", "FAILS")] * 2
 
 
 def test_a_norm_of_ones_own_needs_a_reference(file):

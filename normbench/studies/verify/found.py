@@ -132,6 +132,8 @@ def label(name: str) -> str:
 
 
 def _percent(share: float) -> str:
+    if np.isnan(share):
+        return "nan"
     return f"{100 * share:.2g} %" if share < 10 else f"{share:.0e}×"
 
 
