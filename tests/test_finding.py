@@ -8,6 +8,7 @@ from normbench.config import MachineConfig
 from normbench.console.charts import chart_picture
 from normbench.console.finding import finding_document, finding_picture, finding_values
 from normbench.errors import RunFailedError, UsageError
+from normbench.report.charts import chart_plot
 from normbench.report.html import write_report
 from normbench.runs import FINDING, find_experiment
 
@@ -97,3 +98,10 @@ def test_the_answer_stands_last_and_quiet_gives_the_table(tmp_path):
     assert text.index("By norm") < text.index("Accuracy by batch size") < text.index("bn falls")
     assert finding_values(FOUND) == "bn\t20 %\t40 %"
     assert finding_document(FOUND, ["a"])["values"] == {"bn": 0.2}
+
+
+def test_a_logarithmic_axis_of_the_report_has_numbers_for_ticks():
+    values = BARS.lines[0].model_copy(update={"y": (1e-3, 1e3)})
+    plot = chart_plot(BARS.model_copy(update={"lines": (values,), "log_y": True}))
+    assert "mathdefault" not in plot.svg
+    assert ">0.001<" in plot.svg

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from normbench.norms import NORMS, norm_info
-from normbench.report.axes import CHANNELS, IMAGES, POSITIONS, axes_of, axes_svg, axes_words
+from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, axes_of, axes_words
+from normbench.report.axes import axes_svg
 
 SHARES = {
     "bn": (IMAGES, 1, POSITIONS),

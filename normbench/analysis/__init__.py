@@ -12,6 +12,7 @@ from normbench.analysis.finding import (
 )
 from normbench.analysis.leading import Leading, leading
 from normbench.analysis.paired import Outperforming, PairedDifference, holm, outperforming, paired_differences
+from normbench.analysis.record import Recorded, record
 from normbench.analysis.rows import Row, best_settings, summarize
 from normbench.analysis.targets import TARGETS, Hit, Target, first_hit, targets
 
@@ -26,6 +27,7 @@ __all__ = [
     "Line",
     "Outperforming",
     "PairedDifference",
+    "Recorded",
     "Row",
     "Target",
     "best_settings",
@@ -38,6 +40,7 @@ __all__ = [
     "outperforming",
     "paired_differences",
     "read_finding",
+    "record",
     "summarize",
     "targets",
     "write_finding",

@@ -33,6 +33,13 @@ FLAGS: dict[str, Any] = {
         panel=WHAT,
         metavar="NORM",
     ),
+    "reference": _option(
+        str, "--reference", text="What a norm of your own should compute: file.py:function of float64 arrays.",
+        panel=WHAT, metavar="FUNCTION",
+    ),
+    "cases": _option(
+        int, "--cases", text="Ordinary random inputs; hard ones come on top. \\[default: 12]", panel=WHAT
+    ),
     "norms": _option(str, "--norms", text="Norms to compare, with commas: bn,gn,ln.", panel=WHAT, metavar="A,B,C"),
     "all": _switch("--all", text="The norms of the assignment: bn, gn and ln.", panel=WHAT),
     "every": _switch("--every", text="Every registered norm.", panel=WHAT),
@@ -70,6 +77,7 @@ FLAGS: dict[str, Any] = {
     "images": _option(Path, "--images", text="Folder of pictures of your own to classify.", panel=DATA),
     "format": _option(str, "--format", text="onnx", panel=SHOW, metavar="NAME"),
     "file": _option(Path, "--file", text="Where to write it. \\[default: model.onnx in the run's folder]", panel=SHOW),
+    "svg": _option(Path, "--svg", text="Write the picture of what it averages over to this file.", panel=SHOW),
     "fetch": _switch("--fetch", text="Download CIFAR-10 into the cache.", panel=DATA),
     "device": _option(
         str, "--device", text="auto, cuda, mps or cpu. \\[env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
@@ -97,10 +105,16 @@ ARGUMENTS: dict[str, Any] = {
     ]
     for name in ("run", "other")
 } | {
+    "norm_name": Annotated[
+        str | None, typer.Argument(metavar="NORM", help="A registered norm, or file.py:factory; +ws goes with it.")
+    ],
     "experiment": Annotated[
         str, typer.Argument(metavar="EXPERIMENT", help="An experiment's folder, or its name under --out.")
-    ]
+    ],
 }
+
+OPTIONAL = ("norm_name",)
+"""Arguments that may be left out."""
 
 SCIENCE = (
     "network", "config", "set", "groups", "max_params", "epochs", "batch_size", "lr", "weight_decay", "seed",
@@ -127,8 +141,8 @@ def flags(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None
 
 
 def _parameter(name: str, annotation: Any) -> inspect.Parameter:
-    """A parameter for Typer to read; arguments and the context are required, flags are not."""
-    default = None if name in FLAGS else inspect.Parameter.empty
+    """A parameter for Typer to read; the context and most arguments are required, flags are not."""
+    default = None if name in FLAGS or name in OPTIONAL else inspect.Parameter.empty
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 

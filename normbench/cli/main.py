@@ -8,7 +8,7 @@ from types import FrameType
 
 import typer
 
-from normbench.cli import compare, data, evaluate, export, inspect, report, runs, summary, train
+from normbench.cli import compare, data, evaluate, export, inspect, report, runs, summary, train, verify
 from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("compare")(compare.command)
 app.command("summary")(summary.command)
 app.command("evaluate")(evaluate.command)
 app.command("report")(report.command)
+app.command("verify")(verify.command)
 app.command("export")(export.command)
 app.add_typer(runs.app, name="runs")
 app.command("norms")(inspect.norms)

@@ -28,6 +28,7 @@ def show_norms(output: Output) -> None:
         lines = [f"  y = {info.formula}", f"  over {info.axes}; {batch}; {modes}", f"  {info.when}"]
         parts += [heading, Text("\n".join(lines) + "\n")]
     parts.append(Text("Add +ws to any name for weight standardization (arXiv:1903.10520): --norm gn+ws"))
+    parts.append(Text("A page on one, with a picture and what was measured: normbench norms gn"))
     parts.append(Text("Your own: --norm file.py:factory or --norm package.module:factory, called with the channels"))
     fields = [field.name for field in dataclasses.fields(next(iter(NORMS.values()))) if field.name != "build"]
     documents = [{name: getattr(info, name) for name in fields} for info in NORMS.values()]

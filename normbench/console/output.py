@@ -29,7 +29,8 @@ class Output:
         if self.mode == "json":
             self.document(document)
         elif self.mode == "quiet":
-            self.stdout.print(quiet, markup=False, soft_wrap=True)
+            self.stdout.file.write(quiet + "\n")  # as it is: rich would make spaces of the tabs
+            self.stdout.file.flush()
         else:
             for part in human if isinstance(human, list) else [human]:
                 self.stdout.print(part)

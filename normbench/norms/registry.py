@@ -23,6 +23,10 @@ class NormInfo:
     """Whether an image's output depends on the other images of its batch while training."""
     train_eval_differ: bool
     when: str
+    avoid: str
+    """When another norm is the better choice, and who says so."""
+    mistakes: tuple[str, ...]
+    """What goes wrong with it in practice, a sentence each."""
     paper: str
     build: Callable[[int, int], "nn.Module"]
     """(channels, groups) -> module; only GroupNorm reads the groups."""
@@ -93,12 +97,24 @@ _ENTRIES = (
         "bn", "Batch Normalization", "(x - mean_NHW) / sqrt(var_NHW + eps) * gamma_c + beta_c", "N, H, W",
         batch_statistics=True, train_eval_differ=True,
         when="Vision with batches of 16 or more per device; folds into the convolution for inference.",
+        avoid="With few images in a batch: its error grows as batches shrink (arXiv:1803.08494).",
+        mistakes=(
+            "Leaving the network in train mode to evaluate it: an image then depends on the others of its batch.",
+            "A bias in the convolution before it: the mean takes it out again (arXiv:1502.03167, section 3.2).",
+            "One value a channel while training, as of one image of 1x1 pixels: torch raises.",
+        ),
         paper="arXiv:1502.03167", build=_batch_norm,
     ),
     NormInfo(
         "gn", "Group Normalization", "(x - mean_gHW) / sqrt(var_gHW + eps) * gamma_c + beta_c",
         "C/groups, H, W", batch_statistics=False, train_eval_differ=False,
         when="Vision with small batches (detection, video), or where train and eval must agree.",
+        avoid="With 32 images a device: on ImageNet BatchNorm was 0.5 points ahead there (arXiv:1803.08494, table 1).",
+        mistakes=(
+            "BatchNorm's learning rate: 0.08 cost gn 7 points against 0.04, in short runs (docs/learning-rates.md).",
+            "Groups that do not divide the channels: refused, with those that do.",
+            "A mean far above the standard deviation, in channels last on a CPU: see `normbench verify --norm gn`.",
+        ),
         paper="arXiv:1803.08494", build=_group_norm,
     ),
     NormInfo(
@@ -106,18 +122,28 @@ _ENTRIES = (
         "(x - mean_CHW) / sqrt(var_CHW + eps) * gamma_c + beta_c", "C, H, W",
         batch_statistics=False, train_eval_differ=False,
         when="Sequences and transformers; in convolutional networks when each sample must stand alone.",
+        avoid="In convolutional networks: its own paper found BatchNorm ahead there (arXiv:1607.06450, section 6.7).",
+        mistakes=(
+            "BatchNorm's learning rate: 0.08 cost ln 10 points against 0.02, in short runs (docs/learning-rates.md).",
+            "Taking it for ln-c, with statistics per position, or ln-chw, with parameters per position.",
+            "A mean far above the standard deviation, in channels last on a CPU: see `normbench verify --norm ln`.",
+        ),
         paper="arXiv:1607.06450", build=_layer_norm,
     ),
     NormInfo(
         "in", "Instance Normalization", "(x - mean_HW) / sqrt(var_HW + eps) * gamma_c + beta_c", "H, W",
         batch_statistics=False, train_eval_differ=False,
         when="Style transfer and image generation, where each image's contrast is to be removed.",
+        avoid="For classification: 28.4 % error on ImageNet where BatchNorm had 23.6 % (arXiv:1803.08494, table 1).",
+        mistakes=("Maps of 1x1 pixels: there is nothing to standardize, and torch raises.",),
         paper="arXiv:1607.08022", build=_instance_norm,
     ),
     NormInfo(
         "lrn", "Local Response Normalization", "x / (1 + 1e-4 / 5 * sum_5(x^2))^0.75", "5 neighbouring C",
         batch_statistics=False, train_eval_differ=False,
         when="To reproduce AlexNet; no learned parameters, and hardly a norm at this size.",
+        avoid="In deep networks: VGG found no gain in accuracy, and a cost in memory and time (arXiv:1409.1556).",
+        mistakes=("torch's constants on values around 1: the output is within 0.01 % of the input.",),
         paper="Krizhevsky et al., NeurIPS 2012", build=_local_response_norm,
     ),
     NormInfo(
@@ -125,6 +151,8 @@ _ENTRIES = (
         "(x - mean_CHW) / sqrt(var_CHW + eps) * gamma_chw + beta_chw", "C, H, W",
         batch_statistics=False, train_eval_differ=False,
         when="To see what 2*C*H*W affine parameters a layer cost; fixes the image size.",
+        avoid="Where parameters count: 196,608 affine ones in c10 (`normbench summary --norm ln-chw`).",
+        mistakes=("Images of another size than those it was trained on: its parameters do not fit.",),
         paper="arXiv:1607.06450", build=_layer_norm_chw,
     ),
     NormInfo(
@@ -132,17 +160,25 @@ _ENTRIES = (
         "C",
         batch_statistics=False, train_eval_differ=False,
         when="ConvNeXt-like networks; statistics per position, so the receptive field stays local.",
+        avoid="In place of BatchNorm in a plain ResNet: ConvNeXt calls it suboptimal (arXiv:2201.03545, section 2.6).",
+        mistakes=("nn.LayerNorm(C) on (N, C, H, W): that is over W: it raises, or where W = C it averages rows.",),
         paper="arXiv:2201.03545", build=_layer_norm_c,
     ),
     NormInfo(
         "rms", "Root Mean Square Normalization", "x / sqrt(mean_CHW(x^2) + eps) * gamma_c", "C, H, W",
         batch_statistics=False, train_eval_differ=False,
         when="Where LayerNorm is used and its re-centring is thought needless, as in language models.",
+        avoid="Where a shift of the inputs must not matter: it leaves the mean in (arXiv:1910.07467, table 1).",
+        mistakes=("nn.RMSNorm(C) on (N, C, H, W): that is over W: it raises, or where W = C it averages rows.",),
         paper="arXiv:1910.07467", build=_rms_norm,
     ),
     NormInfo(
         "none", "No normalization", "x", "-", batch_statistics=False, train_eval_differ=False,
-        when="The control: what the other norms are worth.", paper="-", build=_identity,
+        when="The control: what the other norms are worth.",
+        avoid="With a normalized network's learning rate: five times its own made Inception overflow "
+        "(arXiv:1502.03167, section 4.2.2).",
+        mistakes=(),
+        paper="-", build=_identity,
     ),
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from torch import nn
 
@@ -79,6 +80,8 @@ def norm_info(spec: str) -> NormInfo:
         formula="as your code says",
         axes="?",
         when="Your own norm.",
+        avoid="",
+        mistakes=(),
     )
 
 
@@ -92,15 +95,24 @@ def source_digest(spec: str) -> str | None:
 
 
 def _own(name: str) -> NormInfo:
-    module, attribute = _module(name)
-    factory = getattr(module, attribute, None)
-    if factory is None:
+    return replace(norm_info(name), build=_checked(name, imported(name)))
+
+
+def imported(name: str, kind: str = "norm") -> Any:
+    """What `file.py:attribute` or `package.module:attribute` names; `kind` is what it is called in errors.
+
+    Raises:
+        UsageError: It cannot be imported, or there is nothing of that name.
+    """
+    module, attribute = _module(name, kind)
+    found = getattr(module, attribute, None)
+    if found is None:
         public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise UsageError(
-            f"norm '{name}': nothing called '{attribute}' in {module.__file__ or module.__name__}",
+            f"{kind} '{name}': nothing called '{attribute}' in {module.__file__ or module.__name__}",
             f"Callables there: {', '.join(sorted(public)) or 'none'}.",
         )
-    return replace(norm_info(name), build=_checked(name, factory))
+    return found
 
 
 def _checked(name: str, factory: Callable[[int], object]) -> Callable[[int, int], nn.Module]:
@@ -123,28 +135,29 @@ def _checked(name: str, factory: Callable[[int], object]) -> Callable[[int, int]
     return build
 
 
-def _module(name: str) -> tuple[ModuleType, str]:
+def _module(name: str, kind: str = "norm") -> tuple[ModuleType, str]:
     """Import the module part of `module:attribute`; a part that ends in .py is a file."""
     source, _, attribute = name.rpartition(":")
+    what = "factory" if kind == "norm" else "function"
     if not source or not attribute:
-        raise UsageError(f"norm '{name}' is not of the form file.py:factory or package.module:factory")
+        raise UsageError(f"{kind} '{name}' is not of the form file.py:{what} or package.module:{what}")
     try:
-        return (_from_file(source) if source.endswith(".py") else importlib.import_module(source)), attribute
+        return (_from_file(source, kind) if source.endswith(".py") else importlib.import_module(source)), attribute
     except UsageError:
         raise
     except Exception as error:
         raise UsageError(
-            f"norm '{name}': cannot import {source}: {type(error).__name__}: {error}",
+            f"{kind} '{name}': cannot import {source}: {type(error).__name__}: {error}",
             "Run `python " + source + "` to see the failure on its own."
             if source.endswith(".py")
             else "Is the package installed in this environment?",
         ) from error
 
 
-def _from_file(source: str) -> ModuleType:
+def _from_file(source: str, kind: str) -> ModuleType:
     path = Path(source).expanduser().resolve()
     if not path.is_file():
-        raise UsageError(f"norm file {path} does not exist", "Give the path to a .py file, as in norms/my.py:MyNorm.")
+        raise UsageError(f"{kind} file {path} does not exist", "Give the path to a .py file, as in norms/my.py:MyNorm.")
     name = f"normbench_norm_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]

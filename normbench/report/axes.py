@@ -1,74 +1,17 @@
 """What a norm averages over, as a picture: the cube of (N, C, H*W) with the cells of one statistic marked."""
 
 import re
-from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
 from normbench.norms import NormInfo
+from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes, axes_of, axes_words
 
-CHANNELS, POSITIONS, IMAGES = 8, 5, 4
 EDGE, SLANT = 15, 8
 """Pixels: the side of a cell, and how far an image lies to the right of and above the one before it."""
 LEFT, TOP = 46, 14
 WIDTH = LEFT + CHANNELS * EDGE + IMAGES * SLANT + 26
 HEIGHT = TOP + IMAGES * SLANT + POSITIONS * EDGE + 24
-
-
-@dataclass(frozen=True)
-class Axes:
-    """How far one statistic reaches along each axis of the cube."""
-
-    images: bool
-    channels: int
-    """How many, of the cube's; the others have statistics of their own."""
-    positions: bool
-
-    def has(self, image: int, channel: int, position: int) -> bool:
-        """Whether a cell goes into the statistic of the cell where the three visible faces meet."""
-        return (self.images or image == 0) and channel >= CHANNELS - self.channels and (self.positions or position == 0)
-
-
-def axes_of(info: NormInfo, groups: int = 4) -> Axes | None:
-    """The axes of a norm as the registry spells them; None where nothing is averaged, or that is not known."""
-    names = [name.strip() for name in info.axes.split(",")]
-    if info.axes in {"-", "?"}:
-        return None
-    return Axes("N" in names, _channels(names, groups), "H" in names and "W" in names)
-
-
-def _channels(names: list[str], groups: int) -> int:
-    if "C" in names:
-        return CHANNELS
-    if "C/groups" in names:
-        return max(1, CHANNELS // groups)
-    window = re.search(r"(\d+) neighbouring C", ",".join(names))
-    return int(window[1]) if window else 1
-
-
-def axes_words(info: NormInfo, groups: int = 4) -> str:
-    """The picture as a sentence."""
-    axes = axes_of(info, groups)
-    if axes is None:
-        return "It averages over nothing." if info.axes == "-" else "Only its own code says what it averages over."
-    each, over = _channel_words(info, axes)
-    for_each = ["" if axes.images else "image", "" if axes.positions else "position", each]
-    taken_over = ["the images of the batch" * axes.images, over, "all positions" * axes.positions]
-    return f"One statistic for each {_and(for_each)}, over {_and(taken_over)}."
-
-
-def _channel_words(info: NormInfo, axes: Axes) -> tuple[str, str]:
-    """For each what of the channels there is a statistic, and over what of them; either may be nothing."""
-    if "neighbouring" in info.axes:
-        return "channel", f"{axes.channels} neighbouring channels"
-    if "groups" in info.axes:
-        return "group of channels", "its channels"
-    return ("", "all channels") if axes.channels == CHANNELS else ("channel", "")
-
-
-def _and(words: list[str]) -> str:
-    *first, last = [word for word in words if word]
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def axes_svg(info: NormInfo, groups: int = 4, ident: str = "axes") -> Markup | None:
@@ -90,6 +33,12 @@ def axes_svg(info: NormInfo, groups: int = 4, ident: str = "axes") -> Markup | N
         f"statistic marked. {escape(axes_words(info, groups))}</desc>"
     )
     return Markup(head + "".join(_faces(axes)) + _labels() + "</svg>")  # escaped above
+
+
+def axes_file(info: NormInfo, groups: int = 4) -> str | None:
+    """The picture as an SVG file, for programs that know no CSS variables; None where there is nothing to mark."""
+    picture = axes_svg(info, groups)
+    return None if picture is None else re.sub(r"var\(--[a-z]+, (#[0-9a-f]{6})\)", r"\1", picture) + "\n"
 
 
 def _faces(axes: Axes) -> list[str]:

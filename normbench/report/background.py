@@ -2,7 +2,8 @@
 
 from normbench.analysis import words
 from normbench.norms import norm_info
-from normbench.report.axes import axes_svg, axes_words
+from normbench.norms.axes import axes_words
+from normbench.report.axes import axes_svg
 from normbench.report.blocks import Block, Code, Fold, Grid, Norm, Section, Text
 from normbench.report.experiment import Experiment, Series
 from normbench.report.facts import Facts, environment, reproduction, settings
@@ -26,6 +27,7 @@ def _norm(series: Series) -> Norm:
         formula=f"y = {info.formula}",
         axes=_axes(info.axes, groups) + axes_words(info, groups) + standardized,
         when=info.when,
+        avoid=info.avoid,
         paper=info.paper,
         picture=axes_svg(info, groups, f"axes-{series.index + 1}"),
     )

@@ -58,6 +58,8 @@ class Norm:
     axes: str
     """What it averages over, in words."""
     when: str
+    avoid: str
+    """Empty where nothing is known."""
     paper: str
     picture: Markup | None
     kind: str = "norm"

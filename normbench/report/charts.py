@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.axis import Axis
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from normbench.analysis import Chart, Line
 from normbench.report.canvas import FAINT, Plot, blank, drawing, finish, legend, look, percents, short
@@ -38,13 +39,22 @@ def _lines(axes: Axes, chart: Chart) -> None:
             axes.fill_between(line.x, low, high, color=look(index)["color"], alpha=0.16, linewidth=0)
     if chart.log_x:
         axes.set_xscale("log")
+        _mark_powers(axes.xaxis)
     _name_places(axes, chart)
     if chart.log_y:
         axes.set_yscale("log")
+        _mark_powers(axes.yaxis)
     if chart.percent:
         axes.yaxis.set_major_formatter(FuncFormatter(percents))
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
+
+
+def _mark_powers(axis: Axis) -> None:
+    """Ticks at some powers of ten, as plain numbers: matplotlib's own are formulas, which are not drawn as such."""
+    axis.set_major_locator(LogLocator(numticks=6))
+    axis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def _name_places(axes: Axes, chart: Chart) -> None:
@@ -71,6 +81,7 @@ def _bars(axes: Axes, chart: Chart) -> None:
     axes.grid(axis="y", visible=False)
     if chart.log_y:
         axes.set_xscale("log")
+        _mark_powers(axes.xaxis)
     if chart.percent:
         axes.xaxis.set_major_formatter(FuncFormatter(percents))
     axes.set_xlabel(chart.y_label)

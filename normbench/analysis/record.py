@@ -1,0 +1,39 @@
+"""What has been measured of one norm so far, experiment by experiment."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from normbench.analysis.conditions import conditions
+from normbench.analysis.rows import Row, summarize
+from normbench.config import RunConfig
+from normbench.runs import Entry, RunResult, flat
+
+OF_ONE_RUN = ("seed", "max_params")
+"""Settings that runs may differ in and still be averaged."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A norm's runs in one experiment, which differ in nothing but the seed."""
+
+    experiment: str
+    row: Row
+    conditions: str
+
+
+def record(entries: Iterable[Entry], norm: str) -> list[Recorded]:
+    """The test accuracies of a norm, in the order of the experiments; searches, which read none, are left out."""
+    groups: dict[tuple[str, str], list[RunResult]] = {}
+    for entry in entries:
+        result, config = entry.result, entry.config
+        if result and config and result.norm == norm and result.test_accuracy is not None:
+            groups.setdefault((entry.path.parent.name, _terms(config, result)), []).append(result)
+    return [
+        Recorded(experiment, summarize(results)[0], conditions(results, results[0].epochs))
+        for (experiment, _), results in groups.items()
+    ]
+
+
+def _terms(config: RunConfig, result: RunResult) -> str:
+    settings = flat(config.model_dump(mode="json"))
+    return repr([{key: settings[key] for key in settings if key not in OF_ONE_RUN}, result.device, result.torch])

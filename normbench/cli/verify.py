@@ -1,0 +1,60 @@
+"""`normbench verify`: every norm against its definition in float64."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from normbench.cli.flags import OUTPUT, flags
+from normbench.cli.given import Given
+from normbench.errors import RUN_FAILED, UsageError, unknown
+
+if TYPE_CHECKING:
+    from normbench.studies.verify import Verified
+
+CASES = 12
+STANDARDIZED = "+ws"
+
+
+@flags("norm", "reference", "seed", "cases", "out", *OUTPUT)
+def command(given: Given) -> None:
+    """Check every norm, weight standardization and dropout against float64 definitions: forward, gradients, buffers.
+
+    On seeded random inputs and on hard ones (constant, huge, tiny, offset, single values), in float32 and float64,
+    within bounds derived from the number of roundings. Exit code 1 if an error is out of bounds.
+
+    A norm of your own is checked against a NumPy function of yours: --norm file.py:factory --reference file.py:function
+    """
+    from normbench.cli.study import conclude
+    from normbench.studies.verify import finding
+
+    seed, cases = given["seed"] or 0, CASES if given["cases"] is None else given["cases"]
+    if seed < 0 or cases < 1:
+        raise UsageError("--seed is at least 0 and --cases at least 1")
+    found = finding(_verified(given, seed, cases), seed, cases)
+    conclude(given, found)
+    if not found.values["passed"]:
+        raise typer.Exit(RUN_FAILED)
+
+
+def _verified(given: Given, seed: int, count: int) -> "list[Verified]":
+    from normbench.studies.verify import draw_cases, subjects, verify_own, verify_registered
+
+    norm, reference = given["norm"], given["reference"]
+    if reference is not None and (norm is None or ":" not in norm):
+        raise UsageError("--reference goes with a norm of your own", "Name it too: --norm file.py:factory")
+    known = {subject.name: subject for subject in subjects()}
+    chosen = list(known) if norm is None else _parts(norm)
+    for name in chosen:
+        if name not in known and ":" not in name:
+            raise unknown("norm", name, known)
+    cases = draw_cases(seed, count)
+    return [
+        verify_registered(known[name], cases) if name in known else verify_own(name, reference, cases)
+        for name in chosen
+    ]
+
+
+def _parts(norm: str) -> list[str]:
+    """A norm and what goes with it: `gn+ws` is `gn` and `+ws`."""
+    name = norm.removesuffix(STANDARDIZED)
+    return [part for part in (name, STANDARDIZED * (name != norm)) if part]

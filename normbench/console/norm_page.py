@@ -1,0 +1,121 @@
+"""What `normbench norms NAME` shows: one norm, with a picture of what it averages over and what has been measured."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from normbench.analysis import Recorded
+from normbench.analysis.words import percent
+from normbench.console.comparison import row_document
+from normbench.console.output import Output
+from normbench.console.tables import plain_table
+from normbench.norms import NormInfo
+from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes, axes_of, axes_words
+
+MARKED, OTHER = ("██", "bold blue"), ("··", "dim")
+"""Cells of one statistic, and the others: told apart by shape as well as by colour."""
+STANDARDIZED = " with weight standardization"
+WS_FORMULA = "w = (v - mean) / sqrt(var + eps) of each kernel v, in every convolution before it"
+WS_PAPER = "arXiv:1903.10520"
+
+
+@dataclass(frozen=True)
+class NormPage:
+    """What is known of a norm."""
+
+    name: str
+    """As the user typed it."""
+    info: NormInfo
+    groups: int
+    recorded: Sequence[Recorded]
+    out: str
+    """Where the runs were looked for."""
+
+    @property
+    def standardized(self) -> bool:
+        """Whether the convolutions before it have standardized weights."""
+        return self.name.endswith("+ws")
+
+
+def show_norm(output: Output, page: NormPage) -> None:
+    """The page of a norm: formula, axes as words and as a picture, advice, paper, figures."""
+    info, batch = page.info, "depends on the batch" if page.info.batch_statistics else "each image alone"
+    modes = "train and eval differ" if info.train_eval_differ else "train and eval agree"
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (page.name, "bold cyan"), f"  {info.title}{' with weight standardization' * page.standardized}\n"
+        ),
+        _facts(page, "" if info.axes == "?" else f"{batch}; {modes}"),
+    ]
+    if axes := axes_of(info, page.groups):
+        parts += [Text("\nOne statistic, in a batch of images:\n"), cube(axes)]
+    output.result([*parts, *_figures(page)], document(page), quiet=f"y = {info.formula}")
+
+
+def _facts(page: NormPage, nature: str) -> Text:
+    info = page.info
+    formulas = [f"y = {info.formula}"] + [WS_FORMULA] * page.standardized
+    papers = [info.paper] * (info.paper != "-") + [WS_PAPER] * page.standardized
+    lines = {
+        "formula": formulas,
+        "over": [axes_words(info, page.groups), *([f"{nature[:1].upper()}{nature[1:]}."] if nature else [])],
+        "use": [info.when],
+        "avoid": [info.avoid] if info.avoid else [],
+        "mistakes": list(info.mistakes),
+        "paper": papers,
+    }
+    text = Text()
+    for name, values in lines.items():
+        for place, value in enumerate(values):
+            text.append(f"{'' if place else name:<10}", "dim").append(f"{value}\n")
+    text.right_crop(1)
+    return text
+
+
+def cube(axes: Axes) -> Text:
+    """Every image as a grid of channels (across) and positions (down), the cells of one statistic marked."""
+    text = Text()
+    heads = ["".ljust(7), *(f"image {image + 1}".ljust(2 * CHANNELS + 3) for image in range(IMAGES))]
+    text.append("".join(heads).rstrip() + "\n", "dim")
+    for position in range(POSITIONS):
+        text.append(("H×W" if position == POSITIONS // 2 else "").rjust(4).ljust(7), "dim")
+        for image in range(IMAGES):
+            for channel in range(CHANNELS):
+                # Counted from the last channel, as the drawing in three dimensions is seen from there.
+                text.append(*(MARKED if axes.has(image, channel, position) else OTHER))
+            text.append("   " if image < IMAGES - 1 else "\n")
+    text.append(f"{'':7}{f'C, {CHANNELS} channels':<{2 * CHANNELS + 3}}", "dim")
+    text.append(*MARKED).append(" in the statistic   ", "dim").append(*OTHER).append(" not", "dim")
+    return text
+
+
+def _figures(page: NormPage) -> list[RenderableType]:
+    """What was measured, or how to measure it."""
+    if not page.recorded:
+        norms = f"bn,{page.name}" if page.name != "bn" else "bn,gn"
+        return [Text(f"\nNot measured under {page.out} yet: normbench compare --norms {norms} --seeds 3")]
+    table = plain_table("experiment", "test accuracy", "train accuracy", "seeds", "lr", "decay", title="\nMeasured")
+    for one in page.recorded:
+        row = one.row
+        seeds = str(row.test_accuracy.n) if row.test_accuracy else "0"
+        table.add_row(
+            one.experiment, percent(row.test_accuracy), percent(row.train_accuracy), seeds, f"{row.lr:g}",
+            f"{row.weight_decay:g}",
+        )  # fmt: skip
+    notes = [f"{one.experiment}: {one.conditions}" for one in page.recorded]
+    return [table, Text("\n".join(dict.fromkeys(notes)), style="dim")]
+
+
+def document(page: NormPage) -> dict[str, object]:
+    """What `norms NAME --json` prints; accuracies are fractions."""
+    fields = {
+        field.name: getattr(page.info, field.name) for field in dataclasses.fields(page.info) if field.name != "build"
+    }
+    measured = [
+        {"experiment": one.experiment, **row_document(one.row), "conditions": one.conditions} for one in page.recorded
+    ]
+    extra = {"weight_standardization": page.standardized, "averages": axes_words(page.info, page.groups)}
+    return {"command": "norms", "norm": fields | {"name": page.name} | extra, "measured": measured}

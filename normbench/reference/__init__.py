@@ -1,0 +1,16 @@
+"""The oracle: every norm's float64 definition in NumPy, forward and backward, readable as the formulas of the papers.
+
+`norms` and `averages` are the text book; `definitions` gives it one shape, so that it can be checked against modules.
+"""
+
+from normbench.reference.averages import Array
+from normbench.reference.definitions import (
+    Definition,
+    Gradients,
+    Parameters,
+    definition,
+    dropout,
+    standardized_convolution,
+)
+
+__all__ = ["Array", "Definition", "Gradients", "Parameters", "definition", "dropout", "standardized_convolution"]

@@ -1,0 +1,257 @@
+"""Every norm's definition in one shape, by the name it has in the registry, so that modules can be held against it.
+
+Parameters and running statistics go by the names that torch's modules give them: `weight` is γ, `bias` is β.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+
+import numpy as np
+
+from normbench.errors import unknown
+from normbench.reference import around, magnitudes, norms
+from normbench.reference.averages import Array, Axes, over_images
+
+Parameters = Mapping[str, Array]
+Shape = tuple[int, ...]
+RUNNING = ("running_mean", "running_var")
+Forward = Callable[[Array, Parameters, bool], Array]
+"""(x, parameters, training) to y, with x of shape (N, C, H, W)."""
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """dL/dx, and the gradient of every parameter by its name."""
+
+    x: Array
+    parameters: Parameters
+
+
+Backward = Callable[[Array, Array, Parameters, bool], Gradients]
+"""(dL/dy, x, parameters, training) to the gradients."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A norm in float64, and the magnitudes that rounding errors of a program for it are measured by."""
+
+    forward: Forward
+    backward: Backward
+    forward_magnitudes: Forward
+    backward_magnitudes: Backward
+    parameters: Callable[[Shape], dict[str, Shape]]
+    """Shapes of the parameters and running statistics by name, for inputs of a shape."""
+    summed: Callable[[Shape], int]
+    """Values in the longest sum of forward and backward, for inputs of a shape."""
+    refuses: Callable[[Shape, bool], bool] = lambda _shape, _training: False
+    """(shape, training): whether torch's module must raise, since each value would be its own mean."""
+    buffers: Callable[[Array, Parameters], Parameters] | None = None
+    """(x, running statistics before) to those after a training step; None where the norm has none."""
+    buffers_magnitudes: Callable[[Array, Parameters], Parameters] | None = None
+
+
+def definition(name: str, groups: int = 4, *, one_pass: bool = False) -> Definition:
+    """The definition of a registered norm.
+
+    Args:
+        name: Of the registry, without `+ws`.
+        groups: Channel groups of GroupNorm.
+        one_pass: Whether the program to be checked takes GroupNorm's variance as E[x²] - E[x]² (see `magnitudes`).
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    known: dict[str, Callable[[], Definition]] = {
+        "bn": _batch_norm,
+        "gn": partial(_group_norm, groups, one_pass),
+        "ln": partial(_group_norm, 1, one_pass),
+        "in": partial(_over_axes, norms.IMAGE, lambda shape, _training: prod(shape[2:]) == 1),
+        "lrn": _local_response_norm,
+        "ln-chw": partial(_over_axes, norms.SAMPLE, of_positions=True),
+        "ln-c": partial(_over_axes, norms.POSITION),
+        "rms": _rms_norm,
+        "none": _identity,
+    }
+    if name not in known:
+        raise unknown("definition", name, known)
+    return known[name]()
+
+
+def _over_axes(
+    axes: Axes,
+    refuses: Callable[[Shape, bool], bool] = lambda _shape, _training: False,
+    *,
+    of_positions: bool = False,
+) -> Definition:
+    def backward_magnitudes(dy: Array, x: Array, parameters: Parameters, _training: bool) -> Gradients:
+        terms, gamma = magnitudes.standardized(x, axes), parameters["weight"]
+        g = np.abs(dy * over_images(gamma))
+        return Gradients(terms.backward(g), magnitudes.parameters(dy, terms.magnitude, gamma))
+
+    return Definition(
+        forward=lambda x, p, _training: norms.normalize(x, p["weight"], p["bias"], axes),
+        backward=lambda dy, x, p, _training: _affine(norms.normalize_backward(dy, x, p["weight"], axes)),
+        forward_magnitudes=lambda x, p, _training: _scaled(magnitudes.standardized(x, axes).magnitude, p),
+        backward_magnitudes=backward_magnitudes,
+        parameters=lambda shape: dict.fromkeys(("weight", "bias"), shape[1:] if of_positions else shape[1:2]),
+        summed=lambda shape: max(prod(shape[axis] for axis in axes), _shared(shape)),
+        refuses=refuses,
+    )
+
+
+def _group_norm(groups: int, one_pass: bool) -> Definition:
+    def backward_magnitudes(dy: Array, x: Array, parameters: Parameters, _training: bool) -> Gradients:
+        (terms, magnitude), gamma = magnitudes.grouped(x, groups, one_pass), parameters["weight"]
+        g = norms.in_groups(np.abs(dy * over_images(gamma)), groups)
+        return Gradients(terms.backward(g).reshape(x.shape), magnitudes.parameters(dy, magnitude, gamma))
+
+    return Definition(
+        forward=lambda x, p, _training: norms.group_norm(x, p["weight"], p["bias"], groups),
+        backward=lambda dy, x, p, _training: _affine(norms.group_norm_backward(dy, x, p["weight"], groups)),
+        forward_magnitudes=lambda x, p, _training: _scaled(magnitudes.grouped(x, groups, one_pass)[1], p),
+        backward_magnitudes=backward_magnitudes,
+        parameters=lambda shape: dict.fromkeys(("weight", "bias"), shape[1:2]),
+        summed=lambda shape: max(prod(shape[1:]) // groups, _shared(shape)),
+        refuses=lambda shape, _training: prod(shape) == groups,  # more images of single pixels torch takes: y is β
+    )
+
+
+def _batch_norm() -> Definition:
+    train = _over_axes(norms.BATCH)
+
+    def forward(x: Array, p: Parameters, training: bool) -> Array:
+        if training:
+            return train.forward(x, p, training)
+        return norms.batch_norm_eval(x, p["weight"], p["bias"], p["running_mean"], p["running_var"])
+
+    def backward(dy: Array, x: Array, p: Parameters, training: bool) -> Gradients:
+        if training:
+            return train.backward(dy, x, p, training)
+        return _affine(norms.batch_norm_eval_backward(dy, x, p["weight"], p["running_mean"], p["running_var"]))
+
+    def forward_magnitudes(x: Array, p: Parameters, training: bool) -> Array:
+        return train.forward_magnitudes(x, p, training) if training else _scaled(reach(x, p), p)
+
+    def backward_magnitudes(dy: Array, x: Array, p: Parameters, training: bool) -> Gradients:
+        if training:
+            return train.backward_magnitudes(dy, x, p, training)
+        return Gradients(np.abs(backward(dy, x, p, training).x), magnitudes.parameters(dy, reach(x, p), p["weight"]))
+
+    def reach(x: Array, p: Parameters) -> Array:
+        return magnitudes.reach_of_running(x, p["running_mean"], p["running_var"])
+
+    return Definition(
+        forward,
+        backward,
+        forward_magnitudes,
+        backward_magnitudes,
+        parameters=lambda shape: train.parameters(shape) | dict.fromkeys(RUNNING, shape[1:2]),
+        summed=train.summed,
+        refuses=lambda shape, training: training and _shared(shape) == 1,
+        buffers=lambda x, p: _running(norms.running_statistics(x, p["running_mean"], p["running_var"])),
+        buffers_magnitudes=lambda x, p: _running(magnitudes.running(x, p["running_mean"], p["running_var"])),
+    )
+
+
+def _rms_norm() -> Definition:
+    def backward(dy: Array, x: Array, p: Parameters, _training: bool) -> Gradients:
+        dx, dgamma = norms.rms_norm_backward(dy, x, p["weight"])
+        return Gradients(dx, {"weight": dgamma})
+
+    def backward_magnitudes(dy: Array, x: Array, p: Parameters, _training: bool) -> Gradients:
+        terms, gamma = magnitudes.root_mean_squared(x), p["weight"]
+        dgamma = magnitudes.parameters(dy, terms.magnitude, gamma)["weight"]
+        return Gradients(terms.backward(np.abs(dy * over_images(gamma))), {"weight": dgamma})
+
+    return Definition(
+        forward=lambda x, p, _training: norms.rms_norm(x, p["weight"]),
+        backward=backward,
+        forward_magnitudes=lambda x, p, _training: (
+            np.abs(over_images(p["weight"])) * magnitudes.root_mean_squared(x).magnitude
+        ),
+        backward_magnitudes=backward_magnitudes,
+        parameters=lambda shape: {"weight": shape[1:2]},
+        summed=lambda shape: max(prod(shape[1:]), _shared(shape)),
+    )
+
+
+def _local_response_norm() -> Definition:
+    return Definition(
+        forward=lambda x, _p, _training: norms.local_response_norm(x),
+        backward=lambda dy, x, _p, _training: Gradients(norms.local_response_norm_backward(dy, x), {}),
+        forward_magnitudes=lambda x, _p, _training: np.abs(norms.local_response_norm(x)),
+        backward_magnitudes=lambda dy, x, _p, _training: Gradients(magnitudes.local_response_backward(dy, x), {}),
+        parameters=lambda _shape: {},
+        summed=lambda _shape: 5,
+    )
+
+
+def _identity() -> Definition:
+    return Definition(
+        forward=lambda x, _p, _training: x,
+        backward=lambda dy, _x, _p, _training: Gradients(dy, {}),
+        forward_magnitudes=lambda x, _p, _training: np.abs(x),
+        backward_magnitudes=lambda dy, _x, _p, _training: Gradients(np.abs(dy), {}),
+        parameters=lambda _shape: {},
+        summed=lambda _shape: 1,
+    )
+
+
+def standardized_convolution(outputs: int) -> Definition:
+    """The 3x3 convolution of `+ws` to so many channels; `weight` is the weight before it is standardized."""
+
+    def backward(dy: Array, x: Array, p: Parameters, _training: bool) -> Gradients:
+        dx, dw_hat = around.convolve_backward(dy, x, around.standardize_weight(p["weight"]))
+        return Gradients(dx, {"weight": around.standardize_weight_backward(dw_hat, p["weight"])})
+
+    def backward_magnitudes(dy: Array, x: Array, p: Parameters, _training: bool) -> Gradients:
+        dx, dweight = magnitudes.standardized_convolution_backward(dy, x, p["weight"])
+        return Gradients(dx, {"weight": dweight})
+
+    return Definition(
+        forward=lambda x, p, _training: around.convolve(x, around.standardize_weight(p["weight"])),
+        backward=backward,
+        forward_magnitudes=lambda x, p, _training: magnitudes.standardized_convolution(x, p["weight"]),
+        backward_magnitudes=backward_magnitudes,
+        parameters=lambda shape: {"weight": (outputs, shape[1], 3, 3)},
+        summed=lambda shape: max(9 * max(shape[1], outputs), _shared(shape)),
+    )
+
+
+def dropout(probability: float) -> Definition:
+    """Dropout; its `mask` is among the parameters."""
+
+    def forward(x: Array, p: Parameters, training: bool) -> Array:
+        return around.dropout(x, p["mask"], probability) if training else x
+
+    def backward(dy: Array, _x: Array, p: Parameters, training: bool) -> Gradients:
+        return Gradients(around.dropout_backward(dy, p["mask"], probability) if training else dy, {})
+
+    return Definition(
+        forward,
+        backward,
+        forward_magnitudes=lambda x, p, training: np.abs(forward(x, p, training)),
+        backward_magnitudes=lambda dy, x, p, training: Gradients(np.abs(backward(dy, x, p, training).x), {}),
+        parameters=lambda _shape: {},
+        summed=lambda _shape: 1,
+    )
+
+
+def _affine(found: tuple[Array, Array, Array]) -> Gradients:
+    dx, dgamma, dbeta = found
+    return Gradients(dx, {"weight": dgamma, "bias": dbeta})
+
+
+def _scaled(magnitude: Array, p: Parameters) -> Array:
+    return magnitudes.scaled(magnitude, p["weight"], p["bias"])
+
+
+def _running(found: tuple[Array, Array]) -> Parameters:
+    return dict(zip(RUNNING, found, strict=True))
+
+
+def _shared(shape: Shape) -> int:
+    """N · H · W: the values that share one γ and one β."""
+    return prod(shape) // shape[1]

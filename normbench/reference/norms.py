@@ -1,0 +1,116 @@
+"""The norms as their papers define them, on float64 arrays (N, C, H, W); γ and β are (C,) unless said otherwise.
+
+A backward function returns dL/dx, dL/dγ and dL/dβ (as far as there are such) for the dL/dy it is given.
+"""
+
+import numpy as np
+
+from normbench.reference.averages import (
+    EPS,
+    Array,
+    Axes,
+    over_images,
+    root_mean_square,
+    scale_and_shift,
+    scale_and_shift_backward,
+    standardize,
+    standardize_backward,
+)
+
+BATCH: Axes = (0, 2, 3)
+SAMPLE: Axes = (1, 2, 3)
+IMAGE: Axes = (2, 3)
+POSITION: Axes = (1,)
+
+
+def normalize(x: Array, gamma: Array, beta: Array, axes: Axes, eps: float = EPS) -> Array:
+    """Normalize over the axes: y = γ (x - μ) / √(σ² + eps) + β.
+
+    Over (N, H, W) this is BatchNorm while it trains (arXiv:1502.03167), over (C, H, W) LayerNorm (arXiv:1607.06450; γ
+    and β may be (C, H, W)), over (H, W) InstanceNorm (arXiv:1607.08022), over C the LayerNorm of ConvNeXt
+    (arXiv:2201.03545).
+    """
+    return scale_and_shift(standardize(x, axes, eps), gamma, beta)
+
+
+def normalize_backward(dy: Array, x: Array, gamma: Array, axes: Axes, eps: float = EPS) -> tuple[Array, Array, Array]:
+    """Back through the scale and the shift, then through the standardization."""
+    dx_hat, dgamma, dbeta = scale_and_shift_backward(dy, standardize(x, axes, eps), gamma)
+    return standardize_backward(dx_hat, x, axes, eps), dgamma, dbeta
+
+
+def batch_norm_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, *, eps: float = EPS) -> Array:
+    """An affine map of each channel: y = γ (x - running mean) / √(running variance + eps) + β."""
+    return scale_and_shift((x - over_images(mean)) / np.sqrt(over_images(var) + eps), gamma, beta)
+
+
+def batch_norm_eval_backward(
+    dy: Array, x: Array, gamma: Array, mean: Array, var: Array, *, eps: float = EPS
+) -> tuple[Array, Array, Array]:
+    """dL/dx = γ dL/dy / √(running variance + eps): the running statistics do not depend on x."""
+    deviation = np.sqrt(over_images(var) + eps)
+    dx_hat, dgamma, dbeta = scale_and_shift_backward(dy, (x - over_images(mean)) / deviation, gamma)
+    return dx_hat / deviation, dgamma, dbeta
+
+
+def running_statistics(x: Array, mean: Array, var: Array, momentum: float = 0.1) -> tuple[Array, Array]:
+    """After a batch: r ← (1 - momentum) r + momentum s, with s its mean and its *unbiased* variance, a channel each."""
+    return (
+        (1 - momentum) * mean + momentum * x.mean(BATCH),
+        (1 - momentum) * var + momentum * x.var(BATCH, ddof=1),
+    )
+
+
+def in_groups(x: Array, groups: int) -> Array:
+    """(N, C, H, W) as (N, groups, C / groups · H · W): neighbouring channels share a group."""
+    return x.reshape(len(x), groups, -1)
+
+
+def group_norm(x: Array, gamma: Array, beta: Array, groups: int, eps: float = EPS) -> Array:
+    """Normalize over (C / groups, H, W): y = γ (x - μ) / √(σ² + eps) + β (arXiv:1803.08494)."""
+    return scale_and_shift(standardize(in_groups(x, groups), (2,), eps).reshape(x.shape), gamma, beta)
+
+
+def group_norm_backward(dy: Array, x: Array, gamma: Array, groups: int, eps: float = EPS) -> tuple[Array, Array, Array]:
+    """γ is a channel's and the statistics are a group's: back through the one, then through the other."""
+    x_hat = standardize(in_groups(x, groups), (2,), eps).reshape(x.shape)
+    dx_hat, dgamma, dbeta = scale_and_shift_backward(dy, x_hat, gamma)
+    dx = standardize_backward(in_groups(dx_hat, groups), in_groups(x, groups), (2,), eps)
+    return dx.reshape(x.shape), dgamma, dbeta
+
+
+def rms_norm(x: Array, gamma: Array, eps: float = EPS) -> Array:
+    """Divide by the root mean square over (C, H, W): y = γ x / r, r = √(mean(x²) + eps) (arXiv:1910.07467)."""
+    return over_images(gamma) * x / root_mean_square(x, SAMPLE, eps)
+
+
+def rms_norm_backward(dy: Array, x: Array, gamma: Array, eps: float = EPS) -> tuple[Array, Array]:
+    """dL/dx = (g - x̂ mean(g x̂)) / r with g = γ dL/dy and x̂ = x / r: as LayerNorm's, without the centring."""
+    rms = root_mean_square(x, SAMPLE, eps)
+    x_hat, g = x / rms, over_images(gamma) * dy
+    return (g - x_hat * (g * x_hat).mean(SAMPLE, keepdims=True)) / rms, (dy * x_hat).sum(BATCH)
+
+
+def neighbours(values: Array, size: int = 5) -> Array:
+    """The sum over each channel's `size` (odd) neighbours, itself included; beyond the edge there is 0."""
+    reach = size // 2
+    padded = np.pad(values, ((0, 0), (reach, reach), (0, 0), (0, 0)))
+    total: Array = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1).sum(-1)
+    return total
+
+
+def local_response_norm(x: Array, *, size: int = 5, alpha: float = 1e-4, power: float = 0.75, k: float = 1.0) -> Array:
+    """Divide by the neighbours: y_c = x_c / d_c^power, d_c = k + alpha/size Σ x_j² over the channels j around c.
+
+    Krizhevsky et al., NeurIPS 2012; constants and the division by size are torch's.
+    """
+    return x / (k + alpha / size * neighbours(x**2, size)) ** power
+
+
+def local_response_norm_backward(
+    dy: Array, x: Array, *, size: int = 5, alpha: float = 1e-4, power: float = 0.75, k: float = 1.0
+) -> Array:
+    """Back to x: dL/dx_j = dL/dy_j / d_j^power - 2 alpha power / size x_j Σ dL/dy_c x_c / d_c^(power + 1)."""
+    d = k + alpha / size * neighbours(x**2, size)
+    through_d = neighbours(dy * x / d ** (power + 1), size)
+    return dy / d**power - 2 * alpha * power / size * x * through_d
