@@ -53,6 +53,21 @@ def show_plan(output: Output, plan: Plan) -> None:
         {"folder": str(folder.path), "state": folder.state, "config": config.model_dump(mode="json")}
         for config, folder in zip(plan.configs, plan.folders, strict=True)
     ]
-    document = {"dry_run": True, "device": str(plan.device), "runs": runs, "warnings": list(plan.warnings)}
+    document = {
+        "dry_run": True,
+        "device": str(plan.device),
+        "side_by_side": plan.sharing.side_by_side,
+        "runs": runs,
+        "warnings": list(plan.warnings),
+    }
     folders = "\n".join(str(folder.path) for folder in plan.folders)
-    output.result([table, "[dim]Nothing was run.[/]"], document, quiet=folders)
+    output.result([table, f"[dim]Nothing was run.{_at_once(plan)}[/]"], document, quiet=folders)
+
+
+def _at_once(plan: Plan) -> str:
+    """How the runs would share the device; nothing of runs that take turns."""
+    sharing = plan.sharing
+    if sharing.side_by_side == 1:
+        return ""
+    each = f", each with {sharing.threads} thread{'s' if sharing.threads > 1 else ''}" if sharing.threads else ""
+    return f" It would train {sharing.side_by_side} runs at once{each}."
