@@ -1,11 +1,14 @@
 # Two commands on a fresh machine with Python 3.11 or newer:
 #   make compare   set up .venv, then compare BatchNorm, GroupNorm and LayerNorm (a few minutes)
 #   make test      set up .venv, then run the tests
+# And one that takes a quarter of an hour on an idle machine:
+#   make bench     set up .venv with Lightning and timm, then time normbench against them (BENCH=--quick: two minutes)
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.ready-bench
 
-.PHONY: compare test check setup clean
+.PHONY: compare test check bench setup clean
 
 compare: setup
 	$(VENV)/bin/normbench compare --config quick
@@ -19,6 +22,9 @@ check: setup
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+bench: $(BENCH_READY)
+	$(VENV)/bin/python benchmarks/run.py $(BENCH)
+
 setup: $(READY)
 
 # torch and torchvision must be builds that match: one pip command takes both, at the versions that were tested.
@@ -26,6 +32,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[dev]'
 	touch $(READY)
+
+$(BENCH_READY): $(READY)
+	$(VENV)/bin/pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[bench]'
+	touch $(BENCH_READY)
 
 clean:
 	rm -rf $(VENV) build dist

@@ -28,6 +28,8 @@ class Bench:
     repeats: int
     images: int
     curve_images: int
+    counts: tuple[int, ...]
+    """Runs, and norms, of the fleets of the curves."""
     threads: int
     workers: tuple[int, ...] | None
     """Worker processes that the DataLoaders may choose from; None for the usual few."""
@@ -84,6 +86,7 @@ class Bench:
             "epochs": self.epochs,
             "repeats": self.repeats,
             "curve_images": self.curve_images,
+            "counts": list(self.counts),
             "threads": self.threads,
             "run": self.contender_job(fleet=False).config.model_dump(mode="json"),
         }

@@ -13,7 +13,6 @@ from normbench.config import RunConfig
 from normbench.data import DataSet
 
 BATCH_SIZES = (32, 64, 128, 256, 512)
-RUNS = (1, 2, 3, 4, 6)
 NORMS = ("bn", "gn", "ln", "in", "ln-c", "rms")
 """The first of them are a fleet of so many norms; all fit the parameter budget."""
 
@@ -30,22 +29,21 @@ def batch_sizes(bench: Bench, data: DataSet, loop_setup: Setup, tell: Tell) -> I
 
 def run_counts(bench: Bench, data: DataSet, tell: Tell) -> Iterator[Point]:
     """Images per second of all runs of a fleet of one norm, by its number of seeds."""
-    for count in RUNS:
+    for count in bench.counts:
         tell(f"{count} runs of {bench.norm}")
-        yield _fleet_point(bench.norm, count, bench, bench.fleet((bench.norm,), count, 1, bench.curve_images), data)
+        yield _fleet_point(count, bench, bench.fleet((bench.norm,), count, 1, bench.curve_images), data)
 
 
 def norm_counts(bench: Bench, data: DataSet, tell: Tell) -> Iterator[Point]:
     """Images per second of all runs of a fleet of one seed, by its number of norms."""
-    for count in RUNS:
+    for count in (count for count in bench.counts if count <= len(NORMS)):
         norms = NORMS[:count]
         tell(f"norms: {', '.join(norms)}")
-        yield _fleet_point(", ".join(NORMS), count, bench, bench.fleet(norms, 1, 1, bench.curve_images), data)
+        yield _fleet_point(count, bench, bench.fleet(norms, 1, 1, bench.curve_images), data)
 
 
-def _fleet_point(series: str, count: int, bench: Bench, fleet: tuple[RunConfig, ...], data: DataSet) -> Point:
-    point = _point(FLEET, count, bench.curve_job(bench.setup, bench.batch_size, fleet), data)
-    return point.model_copy(update={"series": series})
+def _fleet_point(count: int, bench: Bench, fleet: tuple[RunConfig, ...], data: DataSet) -> Point:
+    return _point(FLEET, count, bench.curve_job(bench.setup, bench.batch_size, fleet), data)
 
 
 def _point(name: str, x: int, job: Job, data: DataSet) -> Point:

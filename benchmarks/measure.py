@@ -115,6 +115,8 @@ class MemoryWatch:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.cuda = device.type == "cuda"
+        self.level: int | None = None
+        self.cuda_level = 0
         self.peak = 0
         self.over = threading.Event()
         self.thread: threading.Thread | None = None
@@ -177,10 +179,11 @@ def _family(root: int) -> list[int]:
 
 
 def _proportional(pid: int) -> int | None:
+    """Of what a process has made itself; program files are left out, since others on the machine share them."""
     with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        sizes = [int(line.split()[1]) * 1024 for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:"))]
+        return sum(sizes) or None
     return None
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -22,15 +23,22 @@ def draw(results: Results, path: Path) -> list[Path]:
         ("runs of one norm", results.runs),
         ("norms", results.norms),
     ]
+    panels = [(_curve, (title, points)) for title, points in curves if points]
+    panels += [(_costs, (results.norm_costs,))] if results.norm_costs else []
+    rows = (len(panels) + 1) // 2
+    heights = [1.0 + BARS * len(measured)] * bool(measured) + [PANEL] * rows
     with drawing():
-        figure = Figure(figsize=(WIDTH, 1.2 + BARS * len(measured) + 2 * PANEL))
-        grid = figure.add_gridspec(3, 2, height_ratios=[1.0 + BARS * len(measured), PANEL, PANEL])
-        _bars(figure.add_subplot(grid[0, :]), measured)
-        for place, (title, points) in enumerate(curves):
-            _curve(figure.add_subplot(grid[1 + place // 2, place % 2]), title, points)
-        _costs(figure.add_subplot(grid[2, 1]), results.norm_costs)
-        device = results.conditions["device"]
-        plot = finish(figure, "benchmark", f"Images per second on {device}", _description(measured))
+        figure = Figure(figsize=(WIDTH, sum(heights)))
+        parts = list(np.ravel(figure.subfigures(len(heights), 1, height_ratios=heights)))
+        if measured:
+            _bars(parts.pop(0).add_subplot(title=results.conditions["device"]), measured)
+        for row, part in enumerate(parts):
+            for axes, (show, what) in zip(part.subplots(1, 2), panels[2 * row : 2 * row + 2], strict=False):
+                show(axes, *what)
+            if len(panels) < 2 * row + 2:
+                part.axes[1].set_axis_off()
+        title = f"Images per second on {results.conditions['device']}"
+        plot = finish(figure, "benchmark", title, _description(measured))
     svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
     svg.write_text(plot.svg, encoding="utf-8")
     png.write_bytes(plot.png)
@@ -51,11 +59,16 @@ def _bars(axes: Axes, measured: Sequence[Contender]) -> None:
         axes.annotate(
             f" {speed.median:,.0f}", (speed.high, place), va="center", xytext=(4, 0), textcoords="offset points"
         )
-    axes.set_yticks(range(len(measured)), [one.title.replace("`", "") for one in measured])
+    axes.set_yticks(range(len(measured)), [_label(one) for one in measured])
     axes.set_ylim(len(measured) - 0.4, -0.6)
     axes.margins(x=0.12)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("training images per second, all runs together")
+
+
+def _label(one: Contender) -> str:
+    runs = f" ({one.runs})" if one.name == FLEET else ""
+    return one.title.replace("`", "").replace(": ", ":\n").replace("loop, ", "loop,\n") + runs
 
 
 def _curve(axes: Axes, title: str, points: Sequence[Point]) -> None:
@@ -70,9 +83,8 @@ def _curve(axes: Axes, title: str, points: Sequence[Point]) -> None:
     axes.set_xticks(
         list(dict.fromkeys(point.x for point in points)), [str(x) for x in dict.fromkeys(p.x for p in points)]
     )
-    axes.set_ylim(bottom=0)
-    if points:
-        legend(axes)
+    axes.set_ylim(0, 1.1 * max(point.images_per_second.high for point in points))
+    legend(axes)
 
 
 def _costs(axes: Axes, costs: Sequence[NormCost]) -> None:
@@ -82,8 +94,7 @@ def _costs(axes: Axes, costs: Sequence[NormCost]) -> None:
     axes.bar(range(len(costs)), backward, bottom=forward, color=SERIES[1], label="backward")
     axes.set_xticks(range(len(costs)), [one.norm for one in costs], rotation=30)
     _name(axes, "norm", "ms a step, all its layers")
-    if costs:
-        legend(axes)
+    legend(axes)
 
 
 def _name(axes: Axes, x: str, y: str) -> None:

@@ -25,7 +25,7 @@ from normbench import randomness
 from normbench.data import DataSet
 
 REHEARSAL = 16
-"""Most batches of a rehearsal epoch."""
+"""Most batches of a rehearsal epoch; half an epoch is enough, too."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,9 @@ class Entrant:
         context = multiprocessing.get_context("spawn")
         self.entry, self.job = entry, job
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, entry.name, job, choices), name=entry.name)
+        self.process = context.Process(
+            target=_serve, args=(theirs, entry.name, job, choices, multiprocessing.get_start_method()), name=entry.name
+        )
         self.process.start()
         theirs.close()
         self.laps: list[Lap] = []
@@ -113,8 +115,10 @@ class Entrant:
         return answer
 
 
-def _serve(connection: Connection, name: str, job: Job, choices: Sequence[Setup]) -> None:
+def _serve(connection: Connection, name: str, job: Job, choices: Sequence[Setup], start_method: str) -> None:
     """The life of a contender's process."""
+    # A spawned process would spawn in turn: its DataLoader workers are to start as they do in a user's own script.
+    multiprocessing.set_start_method(start_method, force=True)
     try:
         warnings.filterwarnings("ignore")  # they would stand between the progress lines
         _compete(connection, CONTENDERS[name], job, choices)
@@ -155,7 +159,8 @@ def rehearse(entry: Entry, job: Job, data: DataSet, choices: Sequence[Setup]) ->
     Where there is no choice, one epoch warms up.
     """
     laps = 2 if len(choices) > 1 else 1
-    count = min(REHEARSAL * job.config.training.batch_size, len(data.train))
+    size = job.config.training.batch_size
+    count = max(size, min(REHEARSAL * size, len(data.train) // 2))
     few = dataclasses.replace(data, train=data.train.take(torch.arange(count, device=job.device)))
     tried = {}
     for setup in choices:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":
@@ -30,8 +31,8 @@ from normbench.errors import NormbenchError
 from normbench.norms import NORMS
 
 CURVES = ("batch-sizes", "run-counts", "norm-counts", "norm-costs")
-FULL = {"images": 10_000, "curve_images": 2_048, "epochs": 1, "repeats": 3}
-QUICK = {"images": 1_280, "curve_images": 512, "epochs": 1, "repeats": 2}
+FULL = {"images": 8_000, "curve_images": 1_024, "epochs": 1, "repeats": 3, "counts": (1, 2, 3, 4, 6)}
+QUICK = {"images": 1_024, "curve_images": 256, "epochs": 1, "repeats": 2, "counts": (1, 2, 4)}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,10 +40,13 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="benchmarks/run.py", description=__doc__)
     parts = [*CONTENDERS, *CURVES]
     options.add_argument("--only", type=_names, default=parts, metavar="PART,...", help=f"of: {', '.join(parts)}")
-    options.add_argument("--quick", action="store_true", help=f"few images and repeats: {_words(QUICK)}")
+    options.add_argument("--quick", action="store_true", help=f"in about two minutes: {_words(QUICK)}")
     options.add_argument("--images", type=int, help=f"training images (default {FULL['images']:,})")
     options.add_argument(
         "--curve-images", type=int, help=f"of each point of a curve (default {FULL['curve_images']:,})"
+    )
+    options.add_argument(
+        "--counts", type=_numbers, help=f"runs and norms of the curves (default {_list(FULL['counts'])})"
     )
     options.add_argument("--epochs", type=int, help=f"timed in each repeat (default {FULL['epochs']})")
     options.add_argument("--repeats", type=int, help=f"turns of each contender (default {FULL['repeats']})")
@@ -136,6 +140,7 @@ def prepare(args: argparse.Namespace) -> tuple[Bench, DataSet]:
         norm=args.norm,
         norms=tuple(args.norms),
         seeds=args.seeds,
+        counts=args.counts,
         epochs=args.epochs,
         repeats=args.repeats,
         images=images,
@@ -172,8 +177,12 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in text.split(","))
 
 
-def _words(settings: dict[str, int]) -> str:
-    return ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in settings.items())
+def _words(settings: dict[str, Any]) -> str:
+    return ", ".join(f"--{name.replace('_', '-')} {_list(value)}" for name, value in settings.items())
+
+
+def _list(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 if __name__ == "__main__":
