@@ -111,7 +111,7 @@ def test_a_rehearsal_keeps_the_fastest_setup(images, monkeypatch):
 
     monkeypatch.setattr(contenders.Entry, "load", lambda _self: pretend)
     choices = [Setup(threads=1, workers=workers) for workers in (0, 2, 3)]
-    kept, tried = rehearse(CONTENDERS["loop"], small_job(), images, choices)
+    kept, tried = rehearse(CONTENDERS["loop"], small_job(norms=()), images, choices)
     assert kept.workers == 2
     assert tried == {"1 thread, 0 workers": 32.0, "1 thread, 2 workers": 96.0, "1 thread, 3 workers": 32.0}
 
