@@ -1,8 +1,7 @@
-# Two commands on a fresh machine with Python 3.11 or newer:
+# On a fresh machine with Python 3.11 or newer:
 #   make compare   set up .venv, then compare BatchNorm, GroupNorm and LayerNorm (a few minutes)
 #   make test      set up .venv, then run the tests
-# And one that takes a quarter of an hour on an idle machine:
-#   make bench     set up .venv with Lightning and timm, then time normbench against them (BENCH=--quick: two minutes)
+#   make bench     set up .venv with Lightning and timm, then time normbench against them (BENCH=--quick: less of it)
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -139,17 +139,17 @@ def _compete(connection: Connection, entry: Entry, job: Job, choices: Sequence[S
     setup, tried = rehearse(entry, job, data, choices)
     connection.send(Prepared(setup, tried, job.images(data), data.name))
     torch.set_num_threads(setup.threads)
-    clock = Clock(job.device, turn=lambda: _turn(connection), done=connection.send)
+    clock = Clock(job.device, turn=lambda: _or_end(connection.recv), done=lambda lap: _or_end(connection.send, lap))
     train(dataclasses.replace(job, setup=setup), data, clock)
     connection.recv()
     connection.send(Finished(clock.memory, clock.initial_loss))
 
 
-def _turn(connection: Connection) -> None:
-    """Wait to be asked; if nobody is left to ask, end at once, whatever the contender's library would still do."""
+def _or_end(action: Callable[..., Any], *what: Any) -> None:
+    """Hear or tell; if nobody is left on the other side, end at once, whatever a contender's library would still do."""
     try:
-        connection.recv()
-    except EOFError:
+        action(*what)
+    except (EOFError, OSError):
         os._exit(1)
 
 

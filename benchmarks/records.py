@@ -100,7 +100,9 @@ class Results(Record):
 
     schema_version: int = SCHEMA_VERSION
     date: str
-    """UTC, ISO 8601."""
+    """UTC."""
+    seconds: int
+    """That all of it took, from the loading of the images on."""
     conditions: dict[str, Any]
     """Hardware, threads, versions, git commit, load."""
     settings: dict[str, Any]

@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="benchmarks/run.py", description=__doc__)
     parts = [*CONTENDERS, *CURVES]
     options.add_argument("--only", type=_names, default=parts, metavar="PART,...", help=f"of: {', '.join(parts)}")
-    options.add_argument("--quick", action="store_true", help=f"in about two minutes: {_words(QUICK)}")
+    options.add_argument("--quick", action="store_true", help=f"fewer of everything: {_words(QUICK)}")
     options.add_argument("--images", type=int, help=f"training images (default {FULL['images']:,})")
     options.add_argument(
         "--curve-images", type=int, help=f"of each point of a curve (default {FULL['curve_images']:,})"
@@ -88,6 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NormbenchError as error:
         tell(f"{error.message}. {error.hint}")
         return error.exit_code
+    except KeyboardInterrupt:
+        tell("interrupted; nothing was written")
+        return 130
     print(table.report(records.read(path)))
     return 0
 
@@ -108,6 +111,7 @@ def measure(args: argparse.Namespace) -> Path:
     found = {key: tuple(run()) for key, (part, run) in wanted.items() if part in args.only}
     results = records.Results(
         date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        seconds=round(time.perf_counter() - started),
         conditions=conditions(bench.device, load_before),
         settings=bench.settings(data),
         contenders=tuple(contenders),
@@ -116,7 +120,7 @@ def measure(args: argparse.Namespace) -> Path:
     path = args.out / f"{slug(describe(bench.device))}{'-quick' if args.quick else ''}.json"
     records.write(results, path)
     files = [path, *plot.draw(results, path.with_suffix(""))]
-    tell(f"{time.perf_counter() - started:.0f} s in all; wrote {', '.join(file.name for file in files)} to {args.out}")
+    tell(f"{results.seconds} s in all; wrote {', '.join(file.name for file in files)} to {args.out}")
     return path
 
 

@@ -89,7 +89,8 @@ def conditions(results: Results) -> str:
         f"{made['dataset']}, {made['images']:,} images; network {made['network']}, norm {made['norm']}; "
         f"batches of {made['batch_size']}; {count(made['repeats'], 'repeat')} of {count(made['epochs'], 'epoch')} "
         f"after one warm-up; {was['device']} ({was['cpu_count']} processors, load {was['load_before']} before); "
-        f"{results.date}; normbench {was['normbench']}, {commit}; Python {was['python']}, {packages}."
+        f"{results.date}, {results.seconds} s in all; normbench {was['normbench']}, {commit}; "
+        f"Python {was['python']}, {packages}."
     )
 
 

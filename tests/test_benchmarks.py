@@ -232,7 +232,7 @@ def example(**conditions):
         Contender(name="timm", title="timm", skipped="not there"),
     )
     settings["batch_size"] = 64
-    return records.Results(date="today", conditions=was, settings=settings, contenders=contenders_)
+    return records.Results(date="today", seconds=60, conditions=was, settings=settings, contenders=contenders_)
 
 
 def test_the_table_says_what_the_json_says(tmp_path):
