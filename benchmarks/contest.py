@@ -85,6 +85,8 @@ class Contest:
     def close(self) -> None:
         """End every process."""
         for entrant in self.entrants.values():
+            entrant.dismiss()
+        for entrant in self.entrants.values():
             entrant.close()
 
     def record(self, name: str) -> Contender:

@@ -15,7 +15,7 @@ from normbench.device import autocast, synchronize
 from normbench.networks.blocks import Block
 from normbench.norms import resolve_norm
 
-PASSES = 3
+PASSES = 2
 """Passes over all layers of a norm that one timing takes together."""
 
 

@@ -89,9 +89,13 @@ class Entrant:
         """Hear what it found, after its last lap."""
         return self._ask()
 
+    def dismiss(self) -> None:
+        """Tell the process that nobody listens any more; it ends itself."""
+        self.connection.close()
+
     def close(self) -> None:
         """End the process, finished or not."""
-        self.connection.close()
+        self.dismiss()
         self.process.join(timeout=5)
         if self.process.is_alive():
             self.process.terminate()

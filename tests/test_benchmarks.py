@@ -189,7 +189,7 @@ def test_one_contender_that_fails_does_not_stop_the_others(capsys):
 def test_the_whole_benchmark_writes_json_plot_and_table(tmp_path, monkeypatch, capsys):
     find = contenders.importlib.util.find_spec
     monkeypatch.setattr(contenders.importlib.util, "find_spec", lambda name: None if name == "timm" else find(name))
-    options = "--dataset digits --images 128 --curve-images 64 --counts 1 --repeats 1 --threads 1"
+    options = "--dataset digits --images 64 --curve-images 16 --batch-size 16 --counts 1 --repeats 1 --threads 1"
     parts = "normbench,timm,run-counts,norm-costs"
     assert run.main([*options.split(), "--only", parts, "--out", str(tmp_path)]) == 0
     (path,) = tmp_path.glob("*.json")
@@ -199,8 +199,8 @@ def test_the_whole_benchmark_writes_json_plot_and_table(tmp_path, monkeypatch, c
     assert "Not measured: timm: timm is not installed: pip install 'normbench[bench]'" in said.out
     assert "warming up: normbench" in said.err
     one = results.contenders[0]
-    assert one.images_per_second.median == pytest.approx(128 / one.seconds_per_epoch.median)
-    assert (one.ratio.median, one.images, len(one.losses)) == (1.0, 128, 2)
+    assert one.images_per_second.median == pytest.approx(64 / one.seconds_per_epoch.median)
+    assert (one.ratio.median, one.images, len(one.losses)) == (1.0, 64, 2)
     assert results.runs[0].images_per_second.median > 0
     assert str(tmp_path) not in path.read_text()
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
