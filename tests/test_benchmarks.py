@@ -139,9 +139,29 @@ def test_memory_is_the_growth_since_the_beginning(images):
     assert clock.memory.cuda_bytes is None
 
 
-def test_time_that_two_runs_share_counts_once():
-    assert fleet.covered([(0, 2), (1, 3), (5, 6), (5.5, 5.7)]) == 4
-    assert fleet.covered([]) == 0
+def test_time_counts_with_the_share_of_the_runs_that_train():
+    one_after_another = [(0, 1, 0), (4, -1, 1), (6, 0, -1), (6, 1, 0), (9, -1, 1), (11, 0, -1)]
+    side_by_side = [(0, 1, 0), (0, 1, 0), (2, -1, 1), (3, 0, -1), (4, -1, 1), (5, 0, -1)]
+    lockstep = [(0, 1, 0), (0, 1, 0), (2, -1, 1), (2, -1, 1), (3, 0, -1), (4, 0, -1)]
+    found = [
+        fleet.training_seconds([fleet.Change(*change) for change in changes])
+        for changes in (one_after_another, side_by_side, lockstep)
+    ]
+    assert found == [4 + 3, 2 + 0.5 + 1, 2]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_fleet_tells_when_its_runs_train_also_from_threads(threads, images, monkeypatch):
+    seen, before = [], torch.get_num_threads()
+    torch.set_num_threads(threads)  # with two, runs are side by side
+    monkeypatch.setattr(fleet, "training_seconds", lambda changes: seen.append(changes) or 1.0)
+    clocked("fleet", images)
+    torch.set_num_threads(before)
+    for changes in seen:
+        assert [sum(column) for column in list(zip(*changes, strict=True))[1:]] == [0, 0]
+        assert sum(change.training for change in changes if change.training > 0) == 2
+        assert [change.training for change in changes[:2]] == ([1, -1] if threads == 1 else [1, 1])
+    assert len(seen) == 2
 
 
 def test_norms_cost_time_and_keep_their_input(images):

@@ -1,17 +1,23 @@
-"""normbench, one run: the `Training` that `normbench train` uses."""
+"""normbench, one run: the `Fleet` of one that `normbench train` trains, its step captured where the device can."""
 
 from benchmarks.job import Job
 from benchmarks.measure import Clock
 from normbench.data import DataSet
-from normbench.training import Training
+from normbench.training import DivergedError, Fleet, Training, graphs_of
 
 
 def train(job: Job, data: DataSet, clock: Clock) -> None:
-    """Train one network, epoch by epoch."""
+    """Train one network, epoch by epoch; what is captured is captured in the first, which is the warm-up.
+
+    Raises:
+        DivergedError: There is no loss to compare.
+    """
     network = job.network(data)
     clock.begin(network, data)
-    training = Training(job.config, network, data)
+    fleet = Fleet([Training(job.config, network, data)], graphs_of(job.device))
     for epoch in range(1, job.laps + 1):
         clock.start()
-        row = training.epoch(epoch)
-        clock.stop(row.train_running_loss)
+        (outcome,) = fleet.epoch(epoch)
+        if isinstance(outcome, DivergedError):
+            raise outcome
+        clock.stop(outcome.train_running_loss)

@@ -1,14 +1,15 @@
 """normbench, the runs of one comparison: `engine.run_all`, as `normbench compare` uses it.
 
-What is timed is training: the wall-clock during which at least one run is between its start and its last epoch, the
-state that each epoch writes to the disk included; reading the images before and scoring after are not.
+What is timed is training, with the state that each epoch writes to the disk and with the capture of the step, if any;
+reading the images before is not, nor is scoring after, which nobody else here does.
 """
 
 import tempfile
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.job import Job
 from benchmarks.measure import Clock
@@ -21,45 +22,52 @@ from normbench.training import EpochRow
 
 
 class Stopwatch:
-    """A listener that keeps when each run began and finished its last epoch; runs may tell from several threads."""
+    """A listener that keeps when runs trained and when they were scored; several threads may tell it, one at a time."""
 
     def __init__(self, on_first_run: Callable[[], None]) -> None:
         self.on_first_run = on_first_run
-        self.lock = threading.Lock()
-        self.spans: dict[str, list[float]] = {}
+        self.changes: list[Change] = []
         self.rows: dict[str, EpochRow] = {}
 
-    def run_started(self, config: RunConfig, _folder: Path, _first_epoch: int) -> None:
+    def run_started(self, _config: RunConfig, _folder: Path, _first_epoch: int) -> None:
         """The run begins to train."""
-        with self.lock:
-            if not self.spans:
-                self.on_first_run()
-            self.spans[config.fingerprint] = [time.perf_counter()] * 2
+        if not self.changes:
+            self.on_first_run()
+        self.changes.append(Change(time.perf_counter(), training=1, scoring=0))
 
     def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
-        """The run trained at least until now."""
-        with self.lock:
-            self.spans[config.fingerprint][1] = time.perf_counter()
-            self.rows[config.fingerprint] = row
+        """After its last epoch the run is scored."""
+        self.rows[config.fingerprint] = row
+        if row.epoch == config.training.epochs:
+            self.changes.append(Change(time.perf_counter(), training=-1, scoring=1))
 
     def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
-        """Scoring is over; it is not timed."""
+        """The run is over."""
+        self.changes.append(Change(time.perf_counter(), training=0, scoring=-1))
 
     def warning(self, message: str) -> None:
         """Nothing that the figures depend on."""
 
-    @property
-    def seconds(self) -> float:
-        """Wall-clock that the spans cover, overlaps once."""
-        return covered([(start, end) for start, end in self.spans.values()])
+
+class Change(NamedTuple):
+    """One run begins or ends to train, or to be scored."""
+
+    at: float
+    training: int
+    scoring: int
 
 
-def covered(spans: list[tuple[float, float]]) -> float:
-    """Length of the union of intervals."""
-    total, reached = 0.0, float("-inf")
-    for start, end in sorted(spans):
-        total += max(0.0, end - max(start, reached))
-        reached = max(reached, end)
+def training_seconds(changes: Sequence[Change]) -> float:
+    """Wall-clock of the training: a moment counts with the share of its runs that train, of those at work.
+
+    When one run trains while another is being scored, half of the machine trains.
+    """
+    total, training, scoring = 0.0, 0, 0
+    for change, following in pairwise(changes):
+        training += change.training
+        scoring += change.scoring
+        if training:
+            total += (following.at - change.at) * training / (training + scoring)
     return total
 
 
@@ -82,4 +90,4 @@ def train(job: Job, data: DataSet, clock: Clock) -> None:
                 if result.status != "done":
                     raise RunFailedError(f"run {result.norm}, seed {result.seed}, {result.status}: {result.problem}")
             first = stopwatch.rows[planned.configs[0].fingerprint]
-            clock.stop(first.train_running_loss, stopwatch.seconds, own_images)
+            clock.stop(first.train_running_loss, training_seconds(stopwatch.changes), own_images)
