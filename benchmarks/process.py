@@ -35,7 +35,6 @@ class Prepared:
     setup: Setup
     tried: dict[str, float]
     images: int
-    dataset: str
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def _compete(connection: Connection, entry: Entry, job: Job, choices: Sequence[S
     connection.send("loaded")
     connection.recv()
     setup, tried = rehearse(entry, job, data, choices)
-    connection.send(Prepared(setup, tried, job.images(data), data.name))
+    connection.send(Prepared(setup, tried, job.images(data)))
     torch.set_num_threads(setup.threads)
     clock = Clock(job.device, turn=lambda: _or_end(connection.recv), done=lambda lap: _or_end(connection.send, lap))
     train(dataclasses.replace(job, setup=setup), data, clock)
