@@ -25,6 +25,8 @@ def draw(results: Results, path: Path) -> list[Path]:
     ]
     panels = [(_curve, (title, points)) for title, points in curves if points]
     panels += [(_costs, (results.norm_costs,))] if results.norm_costs else []
+    if not measured and not panels:
+        return []
     rows = (len(panels) + 1) // 2
     heights = [1.0 + BARS * len(measured)] * bool(measured) + [PANEL] * rows
     with drawing():

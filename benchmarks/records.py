@@ -95,6 +95,21 @@ class NormCost(Record):
     """Tensors that the forward pass keeps for the backward pass, each once, parameters left out."""
 
 
+class Phase(Record):
+    """A part of a command, in seconds of wall-clock."""
+
+    name: str
+    seconds: float
+
+
+class Breakdown(Record):
+    """A whole command, from the shell prompt to the table."""
+
+    command: str
+    seconds: float
+    phases: tuple[Phase, ...]
+
+
 class Results(Record):
     """The document."""
 
@@ -112,6 +127,7 @@ class Results(Record):
     runs: tuple[Point, ...] = ()
     norms: tuple[Point, ...] = ()
     norm_costs: tuple[NormCost, ...] = ()
+    breakdown: Breakdown | None = None
 
 
 def write(results: Results, path: Path) -> None:

@@ -20,6 +20,7 @@ import torch
 
 from benchmarks import growth, norms, plot, records, table
 from benchmarks.bench import Bench
+from benchmarks.breakdown import breakdown
 from benchmarks.conditions import conditions, load_average
 from benchmarks.contenders import CONTENDERS
 from benchmarks.contest import contest
@@ -30,7 +31,9 @@ from normbench.device import describe, resolve_device
 from normbench.errors import NormbenchError
 from normbench.norms import NORMS
 
-CURVES = ("batch-sizes", "run-counts", "norm-counts", "norm-costs")
+CURVES = ("batch-sizes", "run-counts", "norm-counts", "norm-costs", "breakdown")
+WHOLE = 50_000
+"""Training images of CIFAR-10."""
 FULL = {"images": 8_000, "curve_images": 1_024, "epochs": 1, "repeats": 3, "counts": (1, 2, 3, 4, 6)}
 QUICK = {"images": 1_024, "curve_images": 256, "epochs": 1, "repeats": 2, "counts": (1, 2, 4)}
 
@@ -108,7 +111,9 @@ def measure(args: argparse.Namespace) -> Path:
         "norms": ("norm-counts", lambda: growth.norm_counts(bench, few, tell)),
         "norm_costs": ("norm-costs", lambda: costs(bench)),
     }
-    found = {key: tuple(run()) for key, (part, run) in wanted.items() if part in args.only}
+    found: dict[str, Any] = {key: tuple(run()) for key, (part, run) in wanted.items() if part in args.only}
+    if "breakdown" in args.only:
+        found["breakdown"] = whole_command(bench, data, args.config)
     results = records.Results(
         date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         seconds=round(time.perf_counter() - started),
@@ -161,6 +166,28 @@ def costs(bench: Bench) -> list[records.NormCost]:
     torch.set_num_threads(bench.threads)
     config = bench.run(bench.norm, 0, 1, bench.images, bench.batch_size)
     return norms.norm_costs(config, list(NORMS), bench.device, bench.repeats)
+
+
+def whole_command(bench: Bench, data: DataSet, recipe: str) -> records.Breakdown:
+    """The comparison that the fleet is, as it is typed."""
+    subset = [] if len(data.train) == WHOLE else ["--subset", str(len(data.train))]
+    arguments = [
+        *(
+            "--config",
+            recipe,
+            "--norms",
+            ",".join(bench.norms),
+            "--seeds",
+            str(bench.seeds),
+            "--epochs",
+            str(bench.epochs),
+        ),
+        *("--batch-size", str(bench.batch_size), "--dataset", data.name, *subset, "--device", bench.device.type),
+    ]
+    tell(f"normbench compare {' '.join(arguments)}")
+    folder = [] if bench.machine.data_dir is None else ["--data-dir", str(bench.machine.data_dir)]
+    found = breakdown([*arguments, *folder])
+    return found.model_copy(update={"command": f"normbench compare {' '.join(arguments)}"})
 
 
 def tell(message: str) -> None:

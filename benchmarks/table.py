@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.contenders import FLEET
-from benchmarks.records import Contender, Memory, NormCost, Point, Results, Spread, count, read
+from benchmarks.records import Breakdown, Contender, Memory, NormCost, Point, Results, Spread, count, read
 
 MARKERS = (
     "<!-- results: written by `run.py --write-readme` from results/*.json; edits here are lost -->",
@@ -78,6 +78,12 @@ def cost_table(costs: Iterable[NormCost]) -> str:
     return "| norm | forward, ms | backward, ms | kept for backward, MiB |\n|---|---:|---:|---:|\n" + rows
 
 
+def breakdown_table(found: Breakdown) -> str:
+    """Markdown: where the time of a command goes."""
+    rows = "".join(f"| {phase.name} | {phase.seconds:.2f} |\n" for phase in found.phases)
+    return f"| `{found.command}` | seconds |\n|---|---:|\n{rows}| all of it | {found.seconds:.2f} |\n"
+
+
 def conditions(results: Results) -> str:
     """One paragraph of what the figures hold for."""
     was, made = results.conditions, results.settings
@@ -101,6 +107,8 @@ def report(results: Results) -> str:
     parts += [curve_table(title, points) for title, points in curves if points]
     if results.norm_costs:
         parts.append(cost_table(results.norm_costs))
+    if results.breakdown:
+        parts.append(breakdown_table(results.breakdown))
     return "\n".join([*parts, conditions(results) + "\n"])
 
 

@@ -12,10 +12,12 @@ import torch
 from small import run_config
 
 from benchmarks import contenders, contest, measure, norms, records, run, table
+from benchmarks.breakdown import breakdown
 from benchmarks.contenders import CONTENDERS, fleet
 from benchmarks.job import Job, setups
 from benchmarks.process import FailedError, rehearse
 from benchmarks.records import Contender, Setup, Spread
+from benchmarks.table import breakdown_table
 from normbench import data
 from normbench.config import DataConfig, MachineConfig
 from normbench.data import normalize
@@ -293,3 +295,19 @@ def test_a_json_of_another_shape_is_refused(tmp_path):
     path.write_text(json.dumps(document))
     with pytest.raises(ValueError, match="more"):
         records.read(path)
+
+
+def test_the_parts_of_a_command_add_up_to_the_whole() -> None:
+    few = ["--norms", "bn,gn", "--dataset", "digits", "--subset", "128", "--epochs", "1", "--batch-size", "64"]
+    found = breakdown([*few, "--device", "cpu"])
+    assert found.command == f"normbench compare {' '.join(few)} --device cpu"
+    assert sum(phase.seconds for phase in found.phases) == pytest.approx(found.seconds)
+    assert [phase.name for phase in found.phases if phase.seconds < 0] == []
+    shown = breakdown_table(found)
+    assert shown.count("\n") == len(found.phases) + 3
+    assert f"| all of it | {found.seconds:.2f} |" in shown
+
+
+def test_a_command_that_fails_is_no_measurement() -> None:
+    with pytest.raises(RuntimeError, match="unknown norm 'bnn'"):
+        breakdown(["--norms", "bnn", "--dataset", "digits"])
