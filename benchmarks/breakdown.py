@@ -4,7 +4,6 @@ The command runs in a process of its own; this module, run as a script, is that 
 parts of `normbench compare` and leaves them in a file.
 """
 
-import contextlib
 import json
 import os
 import subprocess
@@ -33,13 +32,9 @@ def breakdown(arguments: list[str]) -> Breakdown:
         line = [sys.executable, "-m", "benchmarks.breakdown", str(taken), "compare", *arguments]
         path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
         started = time.time()
-        done = subprocess.run(
-            [*line, "--json", "--out", scratch],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PYTHONPATH": path},
-        )
+        environment = {**os.environ, "PYTHONPATH": path}
+        line += ["--json", "--out", scratch]
+        done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
         seconds = time.time() - started
         if done.returncode:
             raise RuntimeError(done.stderr)
@@ -73,9 +68,10 @@ def main(taken_file: str, *arguments: str) -> None:
     for module, name in ((data, "load"), (engine, "run_all")):
         setattr(module, name, _timed(getattr(module, name), name, taken))
     sys.argv = ["normbench", *arguments]
-    with contextlib.suppress(SystemExit):
+    try:
         command()
-    Path(taken_file).write_text(json.dumps(taken))
+    finally:  # the command ends its process itself
+        Path(taken_file).write_text(json.dumps(taken))
 
 
 def _timed(function: Any, name: str, taken: dict[str, float]) -> Any:
