@@ -1,5 +1,6 @@
 """Fleets and captured steps: a run's numbers are the same alone and in company, sent anew and repeated."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from normbench.networks import build
 from normbench.networks.blocks import Block
 from normbench.norms import NORMS, resolve_norm
 from normbench.training import DivergedError, Fleet, Training
+from normbench.training.graphs import CudaGraphs
 
 
 def capturable(config, digits, batches=None):
@@ -188,3 +190,49 @@ def is_bookkeeping(kernel):
     name = kernel._schema.name.removeprefix("aten::")
     views = {"view", "select", "detach", "expand", "as_strided", "as_strided_", "squeeze", "unsqueeze", "permute"}
     return name in views | {"empty", "new_empty_strided", "copy_", "t", "transpose", "alias"} or "profiler" in name
+
+
+class PlayedCuda:
+    """torch.cuda's streams and graphs, as far as `CudaGraphs` uses them: takes down what is called on which stream."""
+
+    def __init__(self):
+        self.told, self.made = [], 0
+        self.on = ["main"]
+
+    def Stream(self, _device):
+        self.made += 1
+        return PlayedStream(self, f"side {self.made}")
+
+    def current_stream(self, _device):
+        return PlayedStream(self, self.on[-1])
+
+    @contextmanager
+    def stream(self, stream):
+        self.on.append(stream.name)
+        yield
+        self.on.pop()
+
+
+class PlayedStream:
+    def __init__(self, cuda, name):
+        self.cuda, self.name = cuda, name
+
+    def wait_stream(self, other):
+        self.cuda.told.append((self.name, "waits for", other.name))
+
+
+def test_side_by_side_each_work_has_a_stream_that_starts_after_the_others_and_is_waited_for(monkeypatch):
+    cuda = PlayedCuda()
+    for name in ("Stream", "current_stream", "stream"):
+        monkeypatch.setattr(torch.cuda, name, getattr(cuda, name))
+    graphs = CudaGraphs(torch.device("cuda"))
+    works = [lambda n=n: cuda.told.append((cuda.on[-1], "does", n)) for n in ("first", "second")]
+    graphs.side_by_side(works)
+    names = [stream.name for stream in graphs.streams]
+    for name, work in zip(names, ("first", "second"), strict=True):
+        begins, does = cuda.told.index((name, "waits for", "main")), cuda.told.index((name, "does", work))
+        joins = cuda.told.index(("main", "waits for", name))
+        assert begins < does < joins
+    assert cuda.told[-2:] == [("main", "waits for", name) for name in names]  # no work waits for another one
+    graphs.side_by_side(works[:1])
+    assert len(graphs.streams) == 2  # they are kept: what was captured runs on them
