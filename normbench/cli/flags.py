@@ -67,6 +67,14 @@ FLAGS: dict[str, Any] = {
         str, "--weight-decay", text="L2 penalty; `compare` takes several, to search.", panel=HOW, metavar="DECAY"
     ),
     "seed": _option(int, "--seed", text="Seed of the run; the first one, where there are several.", panel=HOW),
+    "sizes": _option(
+        str, "--sizes", text="Batch sizes, with commas. \\[default: the recipe's, 2 to 512]", panel=WHAT,
+        metavar="A,B,C",
+    ),
+    "scaling": _option(
+        str, "--scaling", text="How the learning rate follows the batch: linear, sqrt or none. \\[default: linear]",
+        panel=HOW, metavar="NAME",
+    ),
     "seeds": _option(int, "--seeds", text="How many seeds each norm is trained with.", panel=HOW),
     "deterministic": _switch("--deterministic", text="Bitwise repeatable kernels only.", panel=HOW),
     "dataset": _option(str, "--dataset", text="cifar10, digits (embedded), or auto.", panel=DATA, metavar="NAME"),
