@@ -14,6 +14,7 @@ from normbench.analysis.leading import Leading, leading
 from normbench.analysis.paired import Outperforming, PairedDifference, holm, outperforming, paired_differences
 from normbench.analysis.record import Recorded, record
 from normbench.analysis.rows import Row, best_settings, summarize
+from normbench.analysis.sensitivity import Sensitivity, searched, sensitivity_answer, sensitivity_charts
 from normbench.analysis.targets import TARGETS, Hit, Target, first_hit, targets
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "PairedDifference",
     "Recorded",
     "Row",
+    "Sensitivity",
     "Target",
     "best_settings",
     "conditions",
@@ -41,6 +43,9 @@ __all__ = [
     "paired_differences",
     "read_finding",
     "record",
+    "searched",
+    "sensitivity_answer",
+    "sensitivity_charts",
     "summarize",
     "targets",
     "write_finding",

@@ -63,6 +63,10 @@ class Chart(Frozen):
     reference: float | None = None
     """A level that the lines are to be seen against, as chance or a bound."""
 
+    def place(self, x: float) -> str:
+        """What stands at a place along x: its tick, or the number."""
+        return self.ticks[round(x)] if self.ticks else f"{x:g}"
+
 
 class FindingTable(Frozen):
     """A table of words: the first column names the line, the others are figures."""

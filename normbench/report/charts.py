@@ -37,6 +37,7 @@ def _lines(axes: Axes, chart: Chart) -> None:
         if line.low and line.high:
             low, high = _numbers(line.low), _numbers(line.high)
             axes.fill_between(line.x, low, high, color=look(index)["color"], alpha=0.16, linewidth=0)
+    _mark_lost(axes, chart)
     if chart.log_x:
         axes.set_xscale("log")
         _mark_powers(axes.xaxis)
@@ -55,6 +56,17 @@ def _mark_powers(axis: Axis) -> None:
     axis.set_major_locator(LogLocator(numticks=6))
     axis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
+
+
+def _mark_lost(axes: Axes, chart: Chart) -> None:
+    """At the foot of the plot, a step for each line, so that no mark hides another."""
+    losing = [(index, line) for index, line in enumerate(chart.lines) if line.lost]
+    for place, (index, line) in enumerate(losing):
+        axes.plot(
+            line.lost, [0.03 + 0.06 * place] * len(line.lost), transform=axes.get_xaxis_transform(),
+            label=f"{short(line.label, 20)} not finished", color=look(index)["color"], marker="x", linestyle="none",
+            markeredgewidth=2,
+        )  # fmt: skip
 
 
 def _name_places(axes: Axes, chart: Chart) -> None:
@@ -101,13 +113,14 @@ def _numbers(values: tuple[float | None, ...]) -> np.ndarray:
 
 
 def _course(chart: Chart, line: Line) -> str:
+    lost = f", not finished at {', '.join(map(chart.place, line.lost))}" if line.lost else ""
+    return _measured(chart, line) + lost
+
+
+def _measured(chart: Chart, line: Line) -> str:
     measured = [(x, y) for x, y in zip(line.x, line.y, strict=True) if y is not None]
     if not measured:
         return f"{line.label}: not measured"
     shown = measured if chart.kind == "bars" else list(dict.fromkeys([measured[0], measured[-1]]))
-    told = (f"{percents(y) if chart.percent else f'{y:.3g}'} at {_name(chart, x)}" for x, y in shown)
+    told = (f"{percents(y) if chart.percent else f'{y:.3g}'} at {chart.place(x)}" for x, y in shown)
     return f"{line.label}: {', '.join(told)}"
-
-
-def _name(chart: Chart, x: float) -> str:
-    return chart.ticks[round(x)] if chart.ticks else f"{x:g}"
