@@ -59,8 +59,11 @@ def _mark_powers(axis: Axis) -> None:
 
 
 def _mark_lost(axes: Axes, chart: Chart) -> None:
-    """At the foot of the plot, a step for each line, so that no mark hides another."""
+    """At the foot of the plot, below every point, a step for each line, so that no mark hides another."""
     losing = [(index, line) for index, line in enumerate(chart.lines) if line.lost]
+    if losing:
+        low, high = axes.get_ylim()
+        axes.set_ylim(low - (high - low) * 0.07 * len(losing), high)
     for place, (index, line) in enumerate(losing):
         axes.plot(
             line.lost, [0.03 + 0.06 * place] * len(line.lost), transform=axes.get_xaxis_transform(),

@@ -3,30 +3,24 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from normbench.analysis import Estimate
 from normbench.runs import RunResult
 from normbench.studies.batch_size import Point, by_norm, by_size
+from normbench.studies.batch_statistics import Statistics
 
 
 def answer(points: Sequence[Point], results: Sequence[RunResult], scored: str) -> list[str]:
-    """Who loses how much at either end, who leads where, whether the running statistics are to blame."""
+    """Who loses how much at either end, who leads where, and what BatchNorm's running statistics have to do with it."""
     sizes = list(by_size(points))
-    told = [_end(points, sizes[0], "smallest"), _end(points, sizes[-1], "largest")] if len(sizes) > 1 else []
-    leads = [_leaders(points, scored)]
-    return [*filter(None, [*told, *leads]), *_statistics(points), *_lost(points), *_limits(results)]
+    ends = [_end(points, size) for size in dict.fromkeys([sizes[0], sizes[-1]])] if len(sizes) > 1 else []
+    told = [*ends, _leaders(points, scored), *_statistics(points), *_lost(points), *_limits(results)]
+    return [sentence for sentence in told if sentence]
 
 
-def _end(points: Sequence[Point], size: int, which: str) -> str:
-    """What each norm loses at one end of the batch sizes, the greatest loss first."""
-    losses = sorted(filter(None, (_loss(own, size) for own in by_norm(points).values())), reverse=True)
+def _end(points: Sequence[Point], size: int) -> str:
+    """How far each norm is below its best at one end of the batch sizes, the greatest loss first."""
+    losses = sorted((found for own in by_norm(points).values() if (found := _loss(own, size))), reverse=True)
     steps = next(one.steps for one in points if one.batch_size == size)
-    lost = [text for loss, text in losses if loss > 0]
-    least = [norm for norm, own in by_norm(points).items() if (found := _loss(own, size)) and found[0] == 0]
-    if not losses:
-        return ""
-    best = f" It is the best batch of {_and(least)}." if least else ""
-    below = f"below their best: {'; '.join(lost)}." if lost else "every norm is at its best."
-    return f"At the {which} batch, {size} ({steps:,} steps), {below}{best}"
+    return f"At batches of {size} ({steps:,} steps): {'; '.join(text for _, text in losses)}." if losses else ""
 
 
 def _loss(points: Sequence[Point], size: int) -> tuple[float, str] | None:
@@ -34,9 +28,11 @@ def _loss(points: Sequence[Point], size: int) -> tuple[float, str] | None:
     if size not in measured:
         return None
     best = max(measured, key=measured.__getitem__)
-    loss = measured[best] - measured[size]
-    norm = points[0].norm
-    return loss, f"{norm} by {100 * loss:.1f} pp ({measured[size]:.1%} against {measured[best]:.1%} at {best})"
+    loss, norm = measured[best] - measured[size], points[0].norm
+    if not loss:
+        return loss, f"{norm} is at its best ({_percent(measured[size])})"
+    reached = f"{_percent(measured[size])} against {_percent(measured[best])} at {best}"
+    return loss, f"{norm} is {100 * loss:.1f} pp below its best ({reached})"
 
 
 def _leaders(points: Sequence[Point], scored: str) -> str:
@@ -54,28 +50,29 @@ def _leaders(points: Sequence[Point], scored: str) -> str:
 
 
 def _statistics(points: Sequence[Point]) -> list[str]:
-    """Of each norm with running statistics, at its smallest batch: what they are to blame for."""
-    measured = [next((one for one in own if one.statistics), None) for own in by_norm(points).values()]
-    return [_blame(one) for one in measured if one]
+    """Of each norm with running statistics, at its smallest and at its largest batch: what these are to blame for."""
+    measured = [[one for one in own if one.statistics] for own in by_norm(points).values()]
+    ends = [one for own in measured for one in own[:1] + own[1:][-1:]]
+    return [_blame(one) for one in ends]
 
 
 def _blame(one: Point) -> str:
-    running, anew, own = (one.statistics[source] for source in ("running", "recomputed", "own"))
+    running, anew, own = (one.statistics[source] for source in Statistics.SOURCES)
     gain = anew.mean - running.mean
     verdict = (
-        f"so {100 * gain:.1f} pp of its loss are due to the running averages, and come back without any training"
+        f"so {100 * gain:.1f} pp are lost to the running averages alone"
         if gain > 0
-        else "so its running averages are not what it loses by"
+        else "so its running averages cost it nothing"
     )
     return (
-        f"{one.norm} trained with batches of {one.batch_size} scores {_of(running)} with its running statistics, "
-        f"{_of(anew)} with statistics recomputed over the training images and {_of(own)} with each batch's own: "
-        f"{verdict}."
+        f"{one.norm} after batches of {one.batch_size}: {_percent(running.mean)} with its running statistics, "
+        f"{_percent(anew.mean)} with statistics recomputed on the training images, {_percent(own.mean)} with each "
+        f"batch's own: {verdict}."
     )
 
 
-def _of(value: Estimate) -> str:
-    return f"{value.mean:.1%}"
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
 
 
 def _lost(points: Sequence[Point]) -> list[str]:
@@ -90,8 +87,3 @@ def _limits(results: Sequence[RunResult]) -> list[str]:
         *(["One seed shows no spread: small differences may be chance (--seeds 3)."] if one_seed else []),
         *(["The images are the embedded digits, not CIFAR-10, and tell little of other images."] if digits else []),
     ]
-
-
-def _and(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last

@@ -15,7 +15,7 @@ CHANCE = 0.1
 """Accuracy of guessing among the ten classes that each data set here has."""
 SOURCES = {
     "running": "running statistics",
-    "recomputed": "recomputed over the training images",
+    "recomputed": "recomputed on training images",
     "own": "each batch's own",
 }
 SCALINGS = {
@@ -68,7 +68,7 @@ def _columns(points: Sequence[Point]) -> tuple[str, ...]:
 
 def _accuracy_table(points: Sequence[Point], scored: str) -> FindingTable:
     note = "Every point has seen the same images as often; steps are those of a whole run."
-    rows = _grid(points, lambda one: words.percent(one.accuracy) if one.accuracy else "diverged")
+    rows = _grid(points, lambda one: words.percent(one.accuracy) if one.accuracy else "not finished")
     return FindingTable(title=f"{scored.capitalize()} by batch size", columns=_columns(points), rows=rows, note=note)
 
 
