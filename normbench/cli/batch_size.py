@@ -13,7 +13,7 @@ RECIPE = "batch-size"
 SETTINGS = [name for name in SCIENCE if name != "batch_size"]
 
 
-@flags("norms", "sizes", "scaling", "seeds", *SETTINGS, *MACHINE_FLAGS, "track", "dry_run", *OUTPUT)
+@flags("norms", "every", "sizes", "scaling", "seeds", *SETTINGS, *MACHINE_FLAGS, "track", "dry_run", *OUTPUT)
 def command(given: Given) -> None:
     """Train every norm at every batch size over the same images, and show where accuracy falls.
 
@@ -41,6 +41,7 @@ def command(given: Given) -> None:
             given.planning_machine(),
             given.study_experiment(STUDY),
             listener.on_download,
+            leave_out_oversized=bool(given["every"]),
         )
         listener.expect(plan.configs)
         for warning in plan.warnings:
@@ -61,4 +62,4 @@ def command(given: Given) -> None:
 
 
 def _chosen(given: Given) -> dict[str, Any]:
-    return {} if given["norms"] is None else {"norms": given.names("norms")}
+    return {"norms": norms} if (norms := given.norms()) else {}

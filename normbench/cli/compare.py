@@ -105,7 +105,7 @@ def _chosen(given: Given) -> dict[str, Any]:
         return {"norms": tuple(NORMS)}
     if given["norms"] is None:
         return {}
-    return {"norms": given.names("norms")}
+    return {"norms": given.norms()}
 
 
 def _check_search(recipe: "Recipe", grid: "Grid") -> None:

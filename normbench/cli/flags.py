@@ -49,7 +49,7 @@ FLAGS: dict[str, Any] = {
     ),
     "network": _option(str, "--network", text="c10, dwnet or lnet.", panel=WHAT, metavar="NAME"),
     "config": _option(
-        str, "--config", text="A recipe (see `normbench recipes`) or a TOML file. \\[default: baseline]", panel=WHAT,
+        str, "--config", text="A recipe (see `normbench recipes`) or a TOML file. \\[default: baseline, or a study's own]", panel=WHAT,
         metavar="RECIPE",
     ),
     "set": _option(
@@ -68,7 +68,7 @@ FLAGS: dict[str, Any] = {
     ),
     "seed": _option(int, "--seed", text="Seed of the run; the first one, where there are several.", panel=HOW),
     "sizes": _option(
-        str, "--sizes", text="Batch sizes, with commas. \\[default: the recipe's, 2 to 512]", panel=WHAT,
+        str, "--sizes", text="Batch sizes, with commas. \\[default: the recipe's]", panel=WHAT,
         metavar="A,B,C",
     ),
     "scaling": _option(

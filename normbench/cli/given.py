@@ -75,10 +75,20 @@ class Given:
                 _put(settings, place, self._value(name))
         return settings
 
-    def _value(self, name: str) -> Any:
-        if name == "sizes":
-            return self.whole_numbers(name)
-        return self.number(name) if name in {"lr", "weight_decay"} else self[name]
+    def norms(self) -> tuple[str, ...]:
+        """The norms that --norms names, or with --every all registered ones; empty if neither was given."""
+        if self["every"]:
+            if self["norms"] is not None:
+                raise UsageError("--norms and --every exclude each other")
+            from normbench.norms import NORMS
+
+            return tuple(NORMS)
+        if self["norms"] is None:
+            return ()
+        names = tuple(dict.fromkeys(name.strip() for name in self["norms"].split(",") if name.strip()))
+        if not names:
+            raise UsageError("--norms names no norm", "For example: --norms bn,gn; see `normbench norms`.")
+        return names
 
     def numbers(self, name: str) -> tuple[float, ...]:
         """The numbers of a flag that takes several with commas, each once; empty if it was not given."""
@@ -86,6 +96,15 @@ class Given:
             return tuple(dict.fromkeys(map(float, self[name].split(",")))) if name in self.values else ()
         except ValueError as error:
             raise UsageError(f"{_flag(name)} {self[name]}: not a number, nor several with commas") from error
+
+    def number(self, name: str) -> float:
+        """The one number of a flag that only `compare` takes several of."""
+        numbers = self.numbers(name)
+        if len(numbers) != 1:
+            raise UsageError(
+                f"{_flag(name)} takes one value here", f"`normbench compare {_flag(name)} A,B,C` tries several."
+            )
+        return numbers[0]
 
     def whole_numbers(self, name: str) -> tuple[int, ...]:
         """The whole numbers of a flag that takes several with commas, each once, from small to large."""
@@ -96,21 +115,10 @@ class Given:
                 f"{_flag(name)} {self[name]}: not a whole number, nor several with commas", "For example: 2,8,32"
             ) from error
 
-    def names(self, name: str) -> tuple[str, ...]:
-        """The names of a flag that takes several with commas, each once, in their order; at least one."""
-        names = tuple(dict.fromkeys(one.strip() for one in self[name].split(",") if one.strip()))
-        if not names:
-            raise UsageError(f"{_flag(name)} names no norm", "For example: --norms bn,gn; see `normbench norms`.")
-        return names
-
-    def number(self, name: str) -> float:
-        """The one number of a flag that only `compare` takes several of."""
-        numbers = self.numbers(name)
-        if len(numbers) != 1:
-            raise UsageError(
-                f"{_flag(name)} takes one value here", f"`normbench compare {_flag(name)} A,B,C` tries several."
-            )
-        return numbers[0]
+    def _value(self, name: str) -> Any:
+        if name == "sizes":
+            return self.whole_numbers(name)
+        return self.number(name) if name in {"lr", "weight_decay"} else self[name]
 
     def machine(self) -> "MachineConfig":
         """The machine settings: flags over `NORMBENCH_*` over defaults."""
