@@ -49,8 +49,8 @@ FLAGS: dict[str, Any] = {
     ),
     "network": _option(str, "--network", text="c10, dwnet or lnet.", panel=WHAT, metavar="NAME"),
     "config": _option(
-        str, "--config", text="A recipe (see `normbench recipes`) or a TOML file. \\[default: baseline, or a study's own]", panel=WHAT,
-        metavar="RECIPE",
+        str, "--config", text="A recipe (see `normbench recipes`) or a TOML file. \\[default: baseline; of a study: its own]",
+        panel=WHAT, metavar="RECIPE",
     ),
     "set": _option(
         list[str], "--set", text="Any setting of a recipe, as training.momentum=0.95; may be repeated.", panel=WHAT,
@@ -68,8 +68,7 @@ FLAGS: dict[str, Any] = {
     ),
     "seed": _option(int, "--seed", text="Seed of the run; the first one, where there are several.", panel=HOW),
     "sizes": _option(
-        str, "--sizes", text="Batch sizes, with commas. \\[default: the recipe's]", panel=WHAT,
-        metavar="A,B,C",
+        str, "--sizes", text="Batch sizes, with commas. \\[default: the recipe's]", panel=WHAT, metavar="A,B,C"
     ),
     "scaling": _option(
         str, "--scaling", text="How the learning rate follows the batch: linear, sqrt or none. \\[default: linear]",
