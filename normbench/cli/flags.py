@@ -49,7 +49,7 @@ FLAGS: dict[str, Any] = {
     ),
     "network": _option(str, "--network", text="c10, dwnet or lnet.", panel=WHAT, metavar="NAME"),
     "config": _option(
-        str, "--config", text="A recipe (see `normbench recipes`) or a TOML file. \\[default: baseline; of a study: its own]",
+        str, "--config", text="A recipe (see `normbench recipes`) or TOML file. \\[default: baseline; studies: own]",
         panel=WHAT, metavar="RECIPE",
     ),
     "set": _option(
