@@ -19,8 +19,8 @@ SOURCES = {
     "own": "each batch's own",
 }
 SCALINGS = {
-    "linear": "times b / {reference} (linear scaling, arXiv:1706.02677)",
-    "sqrt": "times the square root of b / {reference} (arXiv:1404.5997)",
+    "linear": "it times b / {reference} (linear scaling, arXiv:1706.02677)",
+    "sqrt": "it times the square root of b / {reference} (arXiv:1404.5997)",
     "none": "the same at every batch size",
 }
 
@@ -80,7 +80,7 @@ def _train_table(points: Sequence[Point]) -> FindingTable:
 
 def _lr_table(points: Sequence[Point], recipe: Recipe) -> FindingTable:
     rule = SCALINGS[recipe.sweep.lr_scaling].format(reference=recipe.training.batch_size)
-    note = f"The rate found for the norm at batches of {recipe.training.batch_size}, {rule}; momentum is constant."
+    note = f"The recipe's rate of each norm is that of batches of {recipe.training.batch_size}; for b images: {rule}."
     rows = _grid(points, lambda one: f"{one.lr:.3g}")
     return FindingTable(title="Learning rate by batch size", columns=_columns(points), rows=rows, note=note)
 
