@@ -151,6 +151,7 @@ def test_the_study_keeps_its_finding_its_plots_and_its_report(swept: Path) -> No
 def test_what_was_trained_is_not_trained_again_and_json_has_every_point(swept: Path) -> None:
     answered = batch_size(swept, "--norms", "bn,gn", "--sizes", "8,64", "--json")
     assert answered.stderr.count("already done") == 4
+    assert "gn batch 64 seed 0: already done" in answered.stderr
     values = answered.document["values"]
     assert [(one["norm"], one["batch_size"], one["steps"]) for one in values["points"]] == [
         ("bn", 8, 16), ("gn", 8, 16), ("bn", 64, 2), ("gn", 64, 2),

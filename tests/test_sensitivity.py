@@ -105,6 +105,7 @@ def test_a_search_shows_its_curves_in_the_terminal_the_document_and_the_report(t
     answer = compare(tmp_path, *search)
     assert "Validation accuracy by learning rate" in answer.words
     assert "none at 1e+20" in answer.words
+    assert "gn lr 0.01 seed 0: done" in answer.stderr
     curve = compare(tmp_path, *search, "--json").document["sensitivity"][0]
     assert (curve["norm"], curve["setting"], curve["values"], curve["diverged"]) == ("none", "lr", [0.01, 1e20], [0, 1])
     assert normbench("report", "baseline", "--out", tmp_path).code == 0

@@ -43,7 +43,7 @@ def command(given: Given) -> None:
             listener.on_download,
             leave_out_oversized=bool(given["every"]),
         )
-        listener.expect(plan.configs)
+        listener.expect(plan)
         for warning in plan.warnings:
             output.warning(warning)
         if given["dry_run"]:
