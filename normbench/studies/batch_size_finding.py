@@ -81,7 +81,7 @@ def _train_table(points: Sequence[Point]) -> FindingTable:
 def _lr_table(points: Sequence[Point], recipe: Recipe) -> FindingTable:
     rule = SCALINGS[recipe.sweep.lr_scaling].format(reference=recipe.training.batch_size)
     note = f"The recipe's rate of each norm is that of batches of {recipe.training.batch_size}; for b images: {rule}."
-    rows = _grid(points, lambda one: f"{one.lr:.3g}")
+    rows = _grid(points, lambda one: f"{one.lr:.4g}")
     return FindingTable(title="Learning rate by batch size", columns=_columns(points), rows=rows, note=note)
 
 
