@@ -20,6 +20,8 @@ class Line(Frozen):
     low: tuple[float | None, ...] | None = None
     """Ends of a band or of error bars, point by point; None draws none."""
     high: tuple[float | None, ...] | None = None
+    group: str = ""
+    """Lines of one group share a colour, and are told apart by mark and dash; empty: a colour of its own."""
 
 
 class Chart(Frozen):
