@@ -105,10 +105,7 @@ def _chosen(given: Given) -> dict[str, Any]:
         return {"norms": tuple(NORMS)}
     if given["norms"] is None:
         return {}
-    names = tuple(dict.fromkeys(name.strip() for name in given["norms"].split(",") if name.strip()))
-    if not names:
-        raise UsageError("--norms names no norm", "For example: --norms bn,gn; see `normbench norms`.")
-    return {"norms": names}
+    return {"norms": given.norms()}
 
 
 def _check_search(recipe: "Recipe", grid: "Grid") -> None:

@@ -57,12 +57,25 @@ FLAGS: dict[str, Any] = {
         metavar="KEY=VALUE",
     ),
     "groups": _option(int, "--groups", text="Channel groups of GroupNorm.", panel=WHAT),
+    "width": _option(int, "--width", text="Units of a layer of the MLP. \\[default: 512]", panel=WHAT),
+    "depth": _option(int, "--depth", text="Hidden layers of the deepest stack. \\[default: 30]", panel=WHAT),
+    "activation": _option(
+        str, "--activation", text="relu, tanh, silu, gelu, leaky_relu or elu. \\[default: relu]", panel=WHAT,
+        metavar="NAME",
+    ),
+    "init": _option(
+        str, "--init", text="How weights are drawn: torch, kaiming or xavier. \\[default: torch]", panel=WHAT,
+        metavar="NAME",
+    ),
+    "no_train": _switch("--no-train", text="Signal and gradient only, no training.", panel=HOW),
     "max_params": _option(
         int, "--max-params", text="Refuse networks with this many parameters or more. \\[default: 50000]", panel=WHAT
     ),
     "epochs": _option(int, "--epochs", text="Epochs, 1 to 20.", panel=HOW),
     "batch_size": _option(int, "--batch-size", text="Images in a step.", panel=HOW),
-    "lr": _option(str, "--lr", text="Learning rate; `compare` takes several, to search.", panel=HOW, metavar="LR"),
+    "lr": _option(
+        str, "--lr", text="Learning rate; `compare` and `depth` take several, to search.", panel=HOW, metavar="LR"
+    ),
     "weight_decay": _option(
         str, "--weight-decay", text="L2 penalty; `compare` takes several, to search.", panel=HOW, metavar="DECAY"
     ),

@@ -71,6 +71,21 @@ class Given:
                 _put(settings, place, self.number(name) if name in {"lr", "weight_decay"} else self[name])
         return settings
 
+    def norms(self) -> tuple[str, ...]:
+        """The norms that --norms names, or with --every all registered ones; empty if neither was given."""
+        if self["every"]:
+            if self["norms"] is not None:
+                raise UsageError("--norms and --every exclude each other")
+            from normbench.norms import NORMS
+
+            return tuple(NORMS)
+        if self["norms"] is None:
+            return ()
+        names = tuple(dict.fromkeys(name.strip() for name in self["norms"].split(",") if name.strip()))
+        if not names:
+            raise UsageError("--norms names no norm", "For example: --norms bn,gn; see `normbench norms`.")
+        return names
+
     def numbers(self, name: str) -> tuple[float, ...]:
         """The numbers of a flag that takes several with commas, each once; empty if it was not given."""
         try:
