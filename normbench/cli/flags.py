@@ -68,6 +68,7 @@ FLAGS: dict[str, Any] = {
         metavar="NAME",
     ),
     "no_train": _switch("--no-train", text="Signal and gradient only, no training.", panel=HOW),
+    "repeats": _option(int, "--repeats", text="How often everything is timed. \\[default: 15]", panel=HOW),
     "max_params": _option(
         int, "--max-params", text="Refuse networks with this many parameters or more. \\[default: 50000]", panel=WHAT
     ),

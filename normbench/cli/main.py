@@ -8,7 +8,7 @@ from types import FrameType
 
 import typer
 
-from normbench.cli import compare, data, depth, evaluate, export, inspect, report, runs, summary, train, verify
+from normbench.cli import compare, cost, data, depth, evaluate, export, inspect, report, runs, summary, train, verify
 from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("train")(train.command)
 app.command("compare")(compare.command)
 app.command("depth")(depth.command)
+app.command("cost")(cost.command)
 app.command("summary")(summary.command)
 app.command("evaluate")(evaluate.command)
 app.command("report")(report.command)
