@@ -18,9 +18,8 @@ MIB = 2**20
 
 
 def cost_configs(recipe: Recipe, norms: Sequence[str]) -> list[RunConfig]:
-    """One run a norm, alike in every other setting, with the control `none` first where it is not among them."""
-    names = dict.fromkeys([*norms] if CONTROL in norms else [CONTROL, *norms])
-    return [recipe.run(norm, recipe.seed) for norm in names]
+    """One run a norm, alike in every other setting, the control `none` first."""
+    return [recipe.run(norm, recipe.seed) for norm in dict.fromkeys((CONTROL, *norms))]
 
 
 def cost_finding(costs: Sequence[Cost], config: RunConfig, device: torch.device, repeats: int) -> Finding:
