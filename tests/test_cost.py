@@ -101,6 +101,11 @@ def test_the_layers_stand_at_the_shapes_and_in_the_memory_format_of_the_network(
     assert all(placed.x.is_contiguous(memory_format=torch.channels_last) for placed in layers.placed)
 
 
+def test_a_norm_that_copies_its_input_into_another_format_is_found():
+    assert bench("bn").layers.keep_layout()
+    assert not bench("ln-chw").layers.keep_layout()
+
+
 def test_evaluating_leaves_the_layers_in_train_mode_and_their_statistics_alone():
     layers = bench("bn").layers
     before = [placed.module.running_mean.clone() for placed in layers.placed]
@@ -162,7 +167,7 @@ def test_the_finding_follows_from_the_figures():
         assert line.y == tuple(getattr(cost, part).median / cost.step.median for cost in found)
     assert finding.values["bn"]["step"]["median"] == found[1].step.median
     assert "Train and eval mode give different outputs with bn." in finding.answer
-    assert finding.tables[2].rows[1][-1] != "same" and finding.tables[2].rows[2][-1] == "same"
+    assert finding.tables[2].rows[1][-2] != "same" and finding.tables[2].rows[2][-2] == "same"
 
 
 def test_cost_leaves_a_finding_and_prints_it(tmp_path: Path):

@@ -87,15 +87,16 @@ def _tables(costs: Sequence[Cost]) -> tuple[FindingTable, ...]:
             ),
         ),
         FindingTable(
-            title="Memory and size",
+            title="Memory kept for the backward pass, and size",
             columns=(
-                "norm", "saved by layers, MiB", "saved by step, MiB", *(["peak, MiB"] if on_cuda else []), "parameters",
-                "buffers", "train - eval",
+                "norm", "layers, MiB", "step, MiB", *(["peak, MiB"] if on_cuda else []), "parameters",
+                "buffers", "train - eval", "layout",
             ),
             rows=tuple(_memory_cells(cost, on_cuda) for cost in costs),
-            note="saved: kept from the forward for the backward pass, by the norm layers and by the whole network; "
+            note="MiB: kept from the forward for the backward pass, by the norm layers and by the whole network; "
             "parameters, buffers: numbers in the norm layers. train - eval: largest difference between the outputs of "
-            "both modes on one batch, after one step, by the largest output.",
+            "both modes on one batch, after one step, by the largest output. layout: whether outputs lie in memory as "
+            "inputs do; a changed one makes the convolutions that follow run in another format.",
         ),
     )  # fmt: skip
 
@@ -104,7 +105,8 @@ def _memory_cells(cost: Cost, on_cuda: bool) -> tuple[str, ...]:
     peak = [] if not on_cuda else [_mib(cost.step_peak)]
     difference = f"{cost.train_eval_difference:.2g}" if cost.differs else "same"
     size = (f"{cost.parameters:,}", f"{cost.buffers:,}")
-    return (cost.norm, _mib(cost.layers_saved), _mib(cost.step_saved), *peak, *size, difference)
+    layout = "kept" if cost.keeps_layout else "changed"
+    return (cost.norm, _mib(cost.layers_saved), _mib(cost.step_saved), *peak, *size, difference, layout)
 
 
 def _charts(costs: Sequence[Cost]) -> tuple[Chart, ...]:

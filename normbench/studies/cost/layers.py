@@ -56,6 +56,10 @@ class NormLayers:
         self._mode(training=True)
         return max(((a - b).abs().max() / a.abs().max()).item() for a, b in zip(trained, evaluated, strict=True))
 
+    def keep_layout(self) -> bool:
+        """Whether every output lies in memory as its input does; if not, what follows runs in another format."""
+        return all(y.stride() == placed.x.stride() for placed, y in zip(self.placed, self.forward(), strict=True))
+
     def saved_bytes(self) -> int:
         """Bytes that the layers keep for the backward pass."""
         return sum(saved_bytes(lambda p=placed: p.module(p.x), placed.module) for placed in self.placed)  # type: ignore[misc]

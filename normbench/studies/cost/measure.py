@@ -52,6 +52,8 @@ class Cost:
     buffers: int
     train_eval_difference: float
     """Largest difference between outputs in train and in eval mode, relative to the largest output."""
+    keeps_layout: bool
+    """Whether the outputs lie in memory as the inputs do; if not, the layers that follow run in another format."""
     shapes: tuple[tuple[int, ...], ...]
 
     @property
@@ -142,6 +144,7 @@ def _untimed(bench: Bench) -> dict[str, Any]:
     layers = bench.layers
     return {
         "train_eval_difference": layers.train_eval_difference(),
+        "keeps_layout": layers.keep_layout(),
         "layers_saved": layers.saved_bytes(),
         "step_saved": saved_bytes(bench.loss, bench.training.network),
         "step_peak": peak_bytes(bench.step, bench.images.device),

@@ -71,7 +71,9 @@ def _gradient(measured: Sequence[Measured]) -> str:
         if labels
     ]
     first = {one.variant.label: one.signal.gradient_norms[0] for one in measured}
-    parts += [f"keeps its size {_with(label)} (first layer: {first[label]:.2g})" for label in level]
+    for labels in ([CONTROL] if CONTROL in level else [], [label for label in level if label != CONTROL]):
+        if labels:
+            parts.append(f"keeps its size {_with(*labels)} (first layer: {_span([first[label] for label in labels])})")
     return f"the gradient of the weights {'; it '.join(parts)}."
 
 
@@ -93,8 +95,13 @@ def _ratio(values: Sequence[float]) -> float:
     return values[0] / values[-1] if values[-1] else math.inf
 
 
+def rounded(value: float) -> str:
+    """Two digits, with an exponent only where there would be many zeros: 250, 0.0015, 3.3e-11."""
+    return f"{float(f'{value:.2g}'):g}"
+
+
 def _span(values: Sequence[float]) -> str:
-    low, high = (f"{float(f'{value:.2g}'):g}" for value in (min(values), max(values)))
+    low, high = rounded(min(values)), rounded(max(values))
     return low if low == high else f"{low} to {high}"
 
 

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from normbench.analysis import Chart, Estimate, FindingTable, Line, estimate
 from normbench.analysis.words import percent
 from normbench.networks.stacks import Kind
+from normbench.studies.depth.answer import rounded
 from normbench.studies.depth.measure import CONV_WIDTH, SIDE, Depth, Measured
 
 WORTH_DRAWING = 0.05
 """Where no layer has this share of dead units, the chart of them would show noise."""
 EXPLANATION = (
-    "output: mean L2 norm of an output layer put after so many hidden layers. gradient: L2 norm of the loss's gradient "
-    "by the weights of the first and the last hidden layer. After the last: dead, units whose activation is flat for "
+    "out: mean L2 norm of an output layer put after so many hidden layers. grad: L2 norm of the loss's gradient by "
+    " the weights of the first and the last hidden layer. After the last: dead, units whose activation is flat for "
     "the whole batch; flat, values where it is (slope below 0.06; tanh: |y| > 0.97); alike, cosine between the results "
     "for two different inputs."
 )
@@ -46,7 +47,7 @@ def _tables(depth: Depth, kind: Kind, measured: Sequence[Measured], explained: b
     last = depth.config.depth
     some = sorted({1, min(10, last), last})
     columns = (
-        "norm", *(f"output {place}" for place in some), "gradient 1", f"gradient {last}", "dead", "flat", "alike",
+        "norm", *(f"out {place}" for place in some), "grad 1", f"grad {last}", "dead", "flat", "alike",
     )  # fmt: skip
     signal = FindingTable(
         title=f"{kind}: signal and gradient before training, {stack_words(depth, kind)}",
@@ -57,7 +58,7 @@ def _tables(depth: Depth, kind: Kind, measured: Sequence[Measured], explained: b
     if depth.data is None:
         return [signal]
     trained = FindingTable(
-        title=f"{kind}: test accuracy on {depth.data.name} by depth",
+        title=f"{kind}: test accuracy on {depth.data.name} by depth, in percent",
         columns=("norm", *(f"depth {place}" for place in depth.config.depths)),
         rows=tuple(
             (one.variant.label, *(_accuracy_cell(one, place) for place in depth.config.depths)) for one in measured
@@ -71,11 +72,11 @@ def _signal_cells(one: Measured, places: Sequence[int]) -> tuple[str, ...]:
     signal = one.signal
     return (
         one.variant.label,
-        *(f"{signal.output_norms[place]:.3g}" for place in places),
-        f"{signal.gradient_norms[0]:.3g}",
-        f"{signal.gradient_norms[-1]:.3g}",
-        f"{signal.dead[-1]:.1%}".replace("%", " %"),
-        f"{signal.saturated[-1]:.1%}".replace("%", " %"),
+        *(rounded(signal.output_norms[place]) for place in places),
+        rounded(signal.gradient_norms[0]),
+        rounded(signal.gradient_norms[-1]),
+        f"{signal.dead[-1]:.0%}".replace("%", " %"),
+        f"{signal.saturated[-1]:.0%}".replace("%", " %"),
         f"{signal.likeness[-1]:.2f}",
     )
 
@@ -86,7 +87,7 @@ def _accuracy_cell(one: Measured, depth: int) -> str:
         return "diverged"
     lost = len(one.trained[depth]) - len(runs)
     lrs = "/".join(f"{lr:g}" for lr in dict.fromkeys(trained.lr for trained in runs))
-    return f"{percent(accuracy(one, depth))} ({lrs}{f'; {lost} diverged' if lost else ''})"
+    return f"{percent(accuracy(one, depth)).removesuffix(' %')} ({lrs}{f'; {lost} diverged' if lost else ''})"
 
 
 def _charts(depth: Depth, kind: Kind, measured: Sequence[Measured]) -> list[Chart]:
