@@ -12,7 +12,7 @@ WORTH_DRAWING = 0.05
 """Where no layer has this share of dead units, the chart of them would show noise."""
 EXPLANATION = (
     "out: mean L2 norm of an output layer put after so many hidden layers. grad: L2 norm of the loss's gradient by "
-    " the weights of the first and the last hidden layer. After the last: dead, units whose activation is flat for "
+    "the weights of the first and the last hidden layer. After the last: dead, units whose activation is flat for "
     "the whole batch; flat, values where it is (slope below 0.06; tanh: |y| > 0.97); alike, cosine between the results "
     "for two different inputs."
 )
