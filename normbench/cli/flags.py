@@ -47,6 +47,7 @@ FLAGS: dict[str, Any] = {
         str, "--control", text="The norm that the others are set against. [default: the first]", panel=WHAT,
         metavar="NORM",
     ),
+    "only": _option(str, "--only", text="Only these mistakes, with commas.", panel=WHAT, metavar="A,B"),
     "network": _option(str, "--network", text="c10, dwnet or lnet.", panel=WHAT, metavar="NAME"),
     "config": _option(
         str, "--config", text="A recipe (see `normbench recipes`) or a TOML file. \\[default: baseline]", panel=WHAT,

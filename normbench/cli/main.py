@@ -8,7 +8,7 @@ from types import FrameType
 
 import typer
 
-from normbench.cli import compare, data, evaluate, export, inspect, report, runs, summary, train, verify
+from normbench.cli import compare, data, evaluate, export, inspect, mistakes, report, runs, summary, train, verify
 from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("summary")(summary.command)
 app.command("evaluate")(evaluate.command)
 app.command("report")(report.command)
 app.command("verify")(verify.command)
+app.command("mistakes")(mistakes.command)
 app.command("export")(export.command)
 app.add_typer(runs.app, name="runs")
 app.command("norms")(inspect.norms)
