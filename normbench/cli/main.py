@@ -8,7 +8,20 @@ from types import FrameType
 
 import typer
 
-from normbench.cli import compare, data, evaluate, export, inspect, mistakes, report, runs, summary, train, verify
+from normbench.cli import (
+    advise,
+    compare,
+    data,
+    evaluate,
+    export,
+    inspect,
+    mistakes,
+    report,
+    runs,
+    summary,
+    train,
+    verify,
+)
 from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
 
 app = typer.Typer(
@@ -27,6 +40,7 @@ app.command("evaluate")(evaluate.command)
 app.command("report")(report.command)
 app.command("verify")(verify.command)
 app.command("mistakes")(mistakes.command)
+app.command("advise")(advise.command)
 app.command("export")(export.command)
 app.add_typer(runs.app, name="runs")
 app.command("norms")(inspect.norms)

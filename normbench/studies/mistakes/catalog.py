@@ -71,8 +71,9 @@ _ENTRIES = (
         "bias", "a bias in the convolution before BatchNorm",
         "no bias: the norm subtracts it and brings its own", "nn.Conv2d(inputs, outputs, 3)",
         "nn.Conv2d(inputs, outputs, 3, bias=False)",
-        "{parameters:.0f} parameters whose gradient is {gradient:.0e} of that of the norms' own beta: rounding. Raising "
-        "every bias by 1 moves the scores by {moved:.0e} of the largest. (GroupNorm and LayerNorm subtract only the mean over a group, so that there a bias is not quite without use.)",
+        "{parameters:.0f} parameters whose gradient is {gradient:.0e} of that of the norms' own beta: rounding. "
+        "Raising every bias by 1 moves the scores by {moved:.0e} of the largest. (GroupNorm and LayerNorm subtract "
+        "only the mean over a group, so that there a bias is not quite without use.)",
         setup.bias_before_norm,
     ),
     Mistake(
