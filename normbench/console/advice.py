@@ -3,6 +3,7 @@
 from typing import Any
 
 from rich.console import RenderableType
+from rich.padding import Padding
 from rich.prompt import IntPrompt, Prompt
 from rich.text import Text
 
@@ -57,6 +58,7 @@ def show_advice(output: Output, advice: Advice) -> None:
         parts.append(Text.assemble(f"{title:<14}", (norm, "bold green"), (spelt, "cyan")))
     parts.append(Text.assemble(f"{'Avoid':<14}", (", ".join(advice.avoid) or "-", "bold red")))
     parts += [part for cited in advice.cited for part in _rule(cited)]
+    parts += _held_for(advice)
     output.result(parts, _document(advice), quiet=advice.first)
 
 
@@ -66,11 +68,19 @@ def _rule(cited: Cited) -> list[RenderableType]:
     sides = (f"for {', '.join(rule.prefer)}" if rule.prefer else "", f"against {', '.join(against)}" if against else "")
     said = "; ".join(side for side in sides if side) or "for your information"
     heading = Text.assemble("\n", (rule.name, "bold cyan"), f"  {rule.condition}: ", (said, "bold"))
-    return [heading, Text(f"  {rule.reason}"), *(Text(f"  {line}", style="dim") for line in _lines(cited))]
+    lines = [_line(evidence, measured) for evidence, measured in cited.evidence]
+    return [heading, _indented(rule.reason, ""), *(_indented(line, "dim") for line in lines)]
 
 
-def _lines(cited: Cited) -> list[str]:
-    return [_line(evidence, measured) for evidence, measured in cited.evidence]
+def _indented(text: str, style: str) -> Padding:
+    return Padding(Text(text, style=style), (0, 0, 0, 2))
+
+
+def _held_for(advice: Advice) -> list[RenderableType]:
+    """What the figures measured here hold for, once for each study."""
+    found = {measured.where: measured for cited in advice.cited for _, measured in cited.evidence if measured}
+    lines = [_indented(f"{where}: {measured.conditions}", "dim") for where, measured in found.items()]
+    return [Text("\nMeasured here on", style="bold"), *lines] if lines else []
 
 
 def _line(evidence: Evidence, measured: Measured | None) -> str:
@@ -78,7 +88,7 @@ def _line(evidence: Evidence, measured: Measured | None) -> str:
         return f"{evidence.source}: {evidence.says}"
     if measured is None:
         return f"not measured here: `normbench {evidence.study}` does"
-    return f"measured here ({measured.where}): {measured.says} [{measured.conditions}]"
+    return f"measured here ({measured.where}): {measured.says}"
 
 
 def _document(advice: Advice) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from normbench.analysis import Finding, conditions, read_finding, summarize
+from normbench.analysis import Finding, conditions, mixed, read_finding, summarize
 from normbench.analysis.words import percent
 from normbench.errors import NormbenchError
 from normbench.runs import RunResult, list_experiment
@@ -48,13 +48,8 @@ def _found(study: str, part: str, out: Path) -> Iterator[Measured]:
 def _says(finding: Finding, part: str) -> str:
     if not part:
         return finding.answer[0] if finding.answer else ""
-    parts: list[dict[str, Any]] = finding.values.get(study_parts(finding), [])
+    parts: list[dict[str, Any]] = finding.values.get(finding.study, [])
     return next((_mistake(one) for one in parts if one.get("name") == part), "")
-
-
-def study_parts(finding: Finding) -> str:
-    """The key of a finding's values that lists its parts: `mistakes` of the study of that name."""
-    return finding.study
 
 
 def _mistake(one: dict[str, Any]) -> str:
@@ -71,9 +66,10 @@ def _compared(out: Path) -> Iterator[Measured]:
     for folder in sorted(path for path in out.glob("*") if path.is_dir()):
         results = [entry.result for entry in list_experiment(folder) if _counts(entry.result)]
         done = [one for one in results if one is not None]
-        rows = {row.norm: row for row in summarize(done)}
-        if all(norm in rows for norm in COMPARED) and len(rows) == len(summarize(done)):
-            accuracies = ", ".join(f"{norm} {percent(rows[norm].test_accuracy)}" for norm in rows)
+        rows = summarize(done)
+        norms = [row.norm for row in rows]
+        if set(COMPARED) <= set(norms) and len(norms) == len(set(norms)) and not mixed(done):
+            accuracies = ", ".join(f"{row.norm} {percent(row.test_accuracy)}" for row in rows)
             yield Measured(folder, f"test accuracy {accuracies}", conditions(done, done[0].epochs))
 
 

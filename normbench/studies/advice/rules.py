@@ -80,7 +80,8 @@ _ENTRIES = (
         "batch-one", "one image a step on a device", lambda s: s.images and s.batch_size == 1,
         "BatchNorm's statistics are then those of the image itself, which its running statistics in eval mode are not.",
         (Evidence(study="mistakes", part="batch-one"),
-         Evidence("torch documentation of SyncBatchNorm", "statistics are taken over all processes of a group")),
+         Evidence("torch documentation of SyncBatchNorm", "statistics are taken over all processes of a group, so that "
+                  "the batch is no longer of one")),
         prefer=("gn",), exclude=("bn",),
     ),
     Rule(
@@ -132,7 +133,8 @@ _ENTRIES = (
     ),
     Rule(
         "classifier", "classification or detection", lambda s: s.images and s.task in ("vision", "detection"),
-        "InstanceNorm removes how strongly a filter answers over the whole image, which classes are told by.",
+        "InstanceNorm gives every channel of every image the same mean and variance: how strongly a filter answers "
+        "over the image is gone.",
         (Evidence(GN_PAPER, "with usual batches on ImageNet, GroupNorm outperforms LayerNorm and InstanceNorm"),
          Evidence(study="mistakes", part="instance")),
         prefer=("gn", "ln"), avoid=("in",),

@@ -32,10 +32,10 @@ _ENTRIES = (
     Mistake(
         "state", "running statistics not restored: the parameters alone are loaded",
         "the whole state is loaded, strictly",
-        "network.load_state_dict(dict(trained.named_parameters()), strict=False)",
-        "network.load_state_dict(trained.state_dict())",
-        "{buffers:.0f} missing keys (running_mean, running_var) that strict=False keeps quiet about; an average of "
-        "weights over training leaves them out just so.",
+        "network.load_state_dict(parameters, strict=False)",
+        "network.load_state_dict(state)",
+        "{buffers:.0f} missing keys (running_mean, running_var) that strict=False keeps quiet about. An average of "
+        "weights needs them measured anew: torch.optim.swa_utils.update_bn.",
         scoring.statistics_not_restored,
     ),
     Mistake(
@@ -62,7 +62,7 @@ _ENTRIES = (
     ),
     Mistake(
         "accumulation", "gradients accumulated over micro-batches of 2 in place of one batch, with BatchNorm",
-        "the whole batch at once", "for part in images.split(2): loss(network(part)).backward()",
+        "the whole batch at once", "loss(network(images[:2])).backward()  # and so on",
         "loss(network(images)).backward()",
         "Gradients add up, statistics do not: BatchNorm sees 2 images at a time whatever the number accumulated.",
         setup.accumulation,
@@ -87,8 +87,8 @@ _ENTRIES = (
         "leak-pixels", "pixel mean and deviation taken from train and test images together",
         "from the training images alone", "mean = torch.cat([train, test]).mean((0, 2, 3))",
         "mean = train.mean((0, 2, 3))",
-        "The mean moves by {moved:.4f} standard deviations. Of a few numbers a channel little can leak; it is a habit "
-        "that does harm with small sets and many features.",
+        "The mean moves by {moved:.0e} standard deviations: two numbers a channel, taken from hundreds of images, tell "
+        "next to nothing of one. The habit is wrong all the same.",
         scoring.fitted_on_all,
     ),
     Mistake(

@@ -46,27 +46,31 @@ def accumulation(bench: Bench) -> Outcome:
 def bias_before_norm(bench: Bench) -> Outcome:
     """Convolutions with a bias that the BatchNorm after them subtracts again."""
     network = bench.network()
-    blocks = [module for module in network.modules() if isinstance(module, Block)]
-    biases = [_give_bias(block) for block in blocks]
+    biases = [give_bias(block) for block in blocks(network)]
     bench.train(network, bench.config("bn"))
     accuracy = bench.accuracy(network)
-    betas = [block.get_parameter("norm.bias") for block in blocks]
+    betas = [block.get_parameter("norm.bias") for block in blocks(network)]
     facts: dict[str, float | str] = {
         "gradient": _gradient(biases) / _gradient(betas),
-        "moved": _moved(bench, network, biases),
+        "moved": moved(bench, network, biases),
         "parameters": float(count_parameters(network) - count_parameters(bench.trained())),
     }
     return Outcome(bench.accuracy(bench.trained()), accuracy, facts)
 
 
-def _give_bias(block: Block) -> nn.Parameter:
+def blocks(network: nn.Module) -> list[Block]:
+    """Every convolution with its norm and activation, first to last."""
+    return [module for module in network.modules() if isinstance(module, Block)]
+
+
+def give_bias(block: Block) -> nn.Parameter:
     """Add a bias of zeros, as torch's `bias=True` would with this initialisation, to a block's last convolution."""
     conv = [module for module in block.get_submodule("conv").modules() if isinstance(module, nn.Conv2d)][-1]
     conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
     return conv.bias
 
 
-def _moved(bench: Bench, network: nn.Module, biases: list[nn.Parameter]) -> float:
+def moved(bench: Bench, network: nn.Module, biases: list[nn.Parameter]) -> float:
     """How far scores move, as a share of the largest, when every bias is raised by 1, which stays so."""
     before = bench.scores(LeftInTraining(network))
     with torch.no_grad():

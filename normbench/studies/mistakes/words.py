@@ -10,7 +10,7 @@ from normbench.config import Recipe
 from normbench.data import DataSet
 from normbench.studies.mistakes.catalog import Mistake
 
-COSTS, GAINS, NIL, UNTOLD, SINGLE = "costs", "scores higher", "no difference", "not told from none", "one seed"
+COSTS, GAINS, NIL, UNTOLD, SINGLE = "costs", "scores higher", "no difference", "not separated", "one seed"
 
 
 def verdict(found: PairedDifference) -> str:
@@ -51,7 +51,7 @@ def _of_kind(kind: str, mistakes: Sequence[Mistake], differences: Mapping[str, P
         COSTS: f"Costs accuracy: {listed}.",
         GAINS: f"Scores higher than the right way, which makes it no less wrong: {listed}.",
         SINGLE: f"One seed, which cannot tell chance from effect: {listed}.",
-        UNTOLD: f"Not told apart from no effect with these seeds: {listed}.",
+        UNTOLD: f"Not separated from no effect with these seeds: {listed}.",
         NIL: f"No difference on any seed: {names}.",
     }[kind]
 
