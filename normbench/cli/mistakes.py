@@ -19,8 +19,8 @@ RECIPE = "mistakes"
 def command(given: Given) -> None:
     """Make common mistakes with norms on purpose, each beside the right way, and print what it costs.
 
-    Takes about a minute on the embedded digits (recipe `mistakes`); --dataset cifar10 --subset 4000 shows it on real
-    images. A mistake that costs nothing that can be told is reported so.
+    Takes a minute or two on the embedded digits (recipe `mistakes`); --dataset cifar10 --subset 2000 takes real images.
+    A mistake that costs nothing that can be told is reported so.
     """
     from normbench import data as datasets
     from normbench.cli.study import conclude

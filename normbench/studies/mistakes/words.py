@@ -10,6 +10,8 @@ from normbench.config import Recipe
 from normbench.data import DataSet
 from normbench.studies.mistakes.catalog import Mistake
 
+FEW = 20
+"""With more seeds than these still to go, an effect is not worth the wait."""
 COSTS, GAINS, NIL, UNTOLD, SINGLE = "costs", "scores higher", "no difference", "not separated", "one seed"
 
 
@@ -45,7 +47,7 @@ def sentences(mistakes: Sequence[Mistake], differences: Mapping[str, PairedDiffe
 
 
 def _of_kind(kind: str, mistakes: Sequence[Mistake], differences: Mapping[str, PairedDifference]) -> str:
-    listed = ", ".join(f"{one.name} {_points(one, differences)}" for one in mistakes)
+    listed = ", ".join(f"{one.name} {_points(one, differences)}{_seeds(differences[one.name])}" for one in mistakes)
     names = ", ".join(one.name for one in mistakes)
     return {
         COSTS: f"Costs accuracy: {listed}.",
@@ -54,6 +56,13 @@ def _of_kind(kind: str, mistakes: Sequence[Mistake], differences: Mapping[str, P
         UNTOLD: f"Not separated from no effect with these seeds: {listed}.",
         NIL: f"No difference on any seed: {names}.",
     }[kind]
+
+
+def _seeds(found: PairedDifference) -> str:
+    """How many more seeds would separate it, were the observed difference the true one."""
+    if found.more_seeds is None or found.more_seeds > FEW:
+        return ""
+    return f" ({found.more_seeds} more seed{'s' if found.more_seeds > 1 else ''} may separate it)"
 
 
 def _mean(found: PairedDifference) -> float:
