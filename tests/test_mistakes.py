@@ -13,10 +13,10 @@ from normbench import data as datasets
 from normbench.analysis import judge_pairs
 from normbench.config import DataConfig, MachineConfig, Recipe, load_recipe
 from normbench.data import DataSet
-from normbench.errors import USAGE
+from normbench.errors import INTERRUPTED, USAGE
 from normbench.studies.mistakes import MISTAKES, find, scoring, setup
 from normbench.studies.mistakes.bench import Accumulated, Bench, LeftInTraining
-from normbench.studies.mistakes.words import COSTS, GAINS, NIL, SINGLE, UNTOLD, verdict
+from normbench.studies.mistakes.words import COSTS, GAINS, NIL, SINGLE, UNTOLD, sentences, verdict
 
 SMALL = ("--subset", 64, "--epochs", 1, "--batch-size", 16, "--set", "network.widths=[8,8,8,8,8,8,8,8,8,8]")
 TRAINED = {"training": {"epochs": 3, "step_size": 2}}
@@ -147,6 +147,22 @@ def test_every_mistake_is_made_and_told_in_figures() -> None:
 def test_a_verdict_needs_more_than_a_difference(right: list[float], wrong: list[float], expected: str) -> None:
     accuracies = {"a": dict(enumerate(wrong)), "a: right": dict(enumerate(right))}
     assert verdict(judge_pairs([("a", "a: right")], accuracies)[0]) == expected
+
+
+def test_what_is_not_separated_says_how_many_seeds_it_would_take() -> None:
+    noisy = {"state": {0: 0.6, 1: 0.8, 2: 0.5}, "right": {0: 0.9, 1: 0.9, 2: 0.7}}
+    (found,) = judge_pairs([("state", "right")], noisy)
+    (said,) = sentences([MISTAKES["state"]], {"state": found})
+    assert f"Not separated from no effect with these seeds: state {-20:+.2f} ± " in said
+    assert f"({found.more_seeds} more seeds may separate it)" in said
+
+
+def test_an_interruption_says_that_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("normbench.studies.mistakes.find", interrupted)
+    refused(normbench("mistakes", *SMALL, "--out", tmp_path), INTERRUPTED, "nothing is kept", "--only NAME")
 
 
 def test_the_command_keeps_what_it_found_and_shows_it(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from normbench.cli.flags import OUTPUT, flags
 from normbench.cli.given import Given
-from normbench.errors import UsageError, unknown
+from normbench.errors import INTERRUPTED, NormbenchError, UsageError, unknown
 
 if TYPE_CHECKING:
     from normbench.studies.mistakes import Mistake
@@ -13,7 +13,7 @@ RECIPE = "mistakes"
 
 
 @flags(
-    "only", "seeds", "network", "config", "set", "groups", "epochs", "batch_size", "lr", "weight_decay", "seed",
+    "only", "seeds", "config", "set", "groups", "epochs", "batch_size", "lr", "weight_decay", "seed",
     "deterministic", "dataset", "subset", "data_dir", "offline", "device", "out", *OUTPUT,
 )  # fmt: skip
 def command(given: Given) -> None:
@@ -39,7 +39,11 @@ def command(given: Given) -> None:
         if choice.reason:
             output.warning(choice.reason)
         data = datasets.load(choice.config, machine, resolve_device(machine.device), listener.on_download)
-    finding = find(recipe.model_copy(update={"data": choice.config}), data, mistakes, output.note)
+    try:
+        finding = find(recipe, data, mistakes, output.note)
+    except KeyboardInterrupt as error:
+        hint = "Fewer at a time: --only NAME, or --seeds 1."
+        raise NormbenchError("interrupted; nothing is kept until every mistake is made", hint, INTERRUPTED) from error
     conclude(given, finding)
 
 

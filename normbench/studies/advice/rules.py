@@ -127,8 +127,7 @@ _ENTRIES = (
     ),
     Rule(
         "per-device", "several devices", lambda s: s.images and s.devices > 1,
-        "Without synchronization BatchNorm's batch is that of one device, however many there are; and each device "
-        "keeps running statistics of its own images.",
+        "Without synchronization BatchNorm's batch is that of one device, however many there are.",
         (Evidence("arXiv:1706.02677", "batch statistics are computed for each worker, over its share of the batch"),),
     ),
     Rule(

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from normbench.analysis import Chart, Estimate, Finding, FindingTable, Line, PairedDifference, estimate, judge_pairs
+from normbench.analysis import Finding, FindingTable, PairedDifference, judge_pairs
 from normbench.analysis.words import percent, points
 from normbench.config import Recipe
 from normbench.data import DataSet
@@ -13,10 +13,8 @@ from normbench.device import describe
 from normbench.runs.environment import environment
 from normbench.studies.mistakes.bench import Bench, Outcome
 from normbench.studies.mistakes.catalog import Mistake
-from normbench.studies.mistakes.scoring import SHUFFLED, SIZES, SORTED
+from normbench.studies.mistakes.charts import Outcomes, draw, mean
 from normbench.studies.mistakes.words import conditions, p_value, sentences, verdict
-
-Outcomes = Mapping[str, Sequence[Outcome]]
 
 
 def find(recipe: Recipe, data: DataSet, mistakes: Sequence[Mistake], tell: Callable[[str], None]) -> Finding:
@@ -46,7 +44,7 @@ def find(recipe: Recipe, data: DataSet, mistakes: Sequence[Mistake], tell: Calla
         answer=sentences(mistakes, differences),
         conditions=conditions(recipe, data, len(bench.test), describe(device)),
         tables=(_costs(mistakes, outcomes, differences), _lessons(mistakes, outcomes)),
-        charts=_charts(mistakes, outcomes),
+        charts=draw(mistakes, outcomes),
         environment=environment(device),
         values={"torch": torch.__version__, "mistakes": _values(mistakes, outcomes, differences)},
     )
@@ -72,8 +70,8 @@ def _costs(
     rows = [
         (
             one.name,
-            percent(_mean(outcomes, one, "right")),
-            percent(_mean(outcomes, one, "wrong")),
+            percent(mean(outcomes, one, "right")),
+            percent(mean(outcomes, one, "wrong")),
             points(differences[one.name].difference),
             p_value(differences[one.name].p_holm),
             verdict(differences[one.name]),
@@ -105,58 +103,6 @@ def look(mistake: Mistake, outcomes: Sequence[Outcome]) -> str:
         figures = [outcome.facts[name] for outcome in outcomes]
         facts[name] = value if isinstance(value, str) else sum(map(float, figures)) / len(figures)
     return mistake.look.format(**facts).replace("%", " %")
-
-
-def _mean(outcomes: Outcomes, mistake: Mistake, way: str) -> Estimate:
-    found = estimate([getattr(outcome, way) for outcome in outcomes[mistake.name]])
-    assert found is not None, "a recipe has a seed"
-    return found
-
-
-def _charts(mistakes: Sequence[Mistake], outcomes: Outcomes) -> tuple[Chart, ...]:
-    places = tuple(map(float, range(len(mistakes))))
-    bars = Chart(
-        name="costs",
-        title="Each mistake beside the right way",
-        x_label="mistake",
-        y_label="test accuracy",
-        kind="bars",
-        ticks=tuple(one.name for one in mistakes),
-        percent=True,
-        lines=tuple(
-            _line(f"{way} way", places, [_mean(outcomes, one, way) for one in mistakes]) for way in ("right", "wrong")
-        ),
-    )
-    return (bars, *(_by_batch(outcomes[one.name]) for one in mistakes if one.name == "train-mode"))
-
-
-def _by_batch(outcomes: Sequence[Outcome]) -> Chart:
-    """How train mode at the test depends on who comes with whom."""
-    xs = tuple(map(float, SIZES))
-    right = [estimate([one.right for one in outcomes])] * len(SIZES)
-    lines = [_line("eval mode", xs, right)]
-    for name in (SHUFFLED, SORTED):
-        found = [estimate([float(one.facts[f"{name}-{size}"]) for one in outcomes]) for size in SIZES]
-        lines.append(_line(f"train mode, {name}", xs, found))
-    return Chart(
-        name="train-mode",
-        title="Left in train mode, accuracy depends on the size and the order of the test batches",
-        x_label="test images in a batch",
-        y_label="test accuracy",
-        log_x=True,
-        percent=True,
-        lines=tuple(lines),
-    )
-
-
-def _line(label: str, xs: tuple[float, ...], found: Sequence[Estimate | None]) -> Line:
-    """With the 95 % intervals that several seeds give, cut off where an accuracy ends."""
-    y = tuple(one and one.mean for one in found)
-    if any(one is None or one.low is None or one.high is None for one in found):
-        return Line(label=label, x=xs, y=y)
-    low = tuple(max(0.0, one.low or 0.0) for one in found if one)
-    high = tuple(min(1.0, one.high or 1.0) for one in found if one)
-    return Line(label=label, x=xs, y=y, low=low, high=high)
 
 
 def _values(
