@@ -123,7 +123,7 @@ def test_another_batch_size_scales_the_learning_rate(hasty: Bench) -> None:
 
 def test_every_mistake_is_made_and_told_in_figures() -> None:
     told: list[str] = []
-    finding = find(tiny(), digits(64), list(MISTAKES.values()), told.append)
+    finding = find(tiny(), digits(64), list(MISTAKES.values()), MachineConfig(), told.append)
     (costs, lessons), (bars, _) = finding.tables, finding.charts
     assert [row[0] for row in costs.rows] == [row[0] for row in lessons.rows] == list(bars.ticks) == list(MISTAKES)
     assert len(told) == len(MISTAKES)
@@ -147,6 +147,15 @@ def test_every_mistake_is_made_and_told_in_figures() -> None:
 def test_a_verdict_needs_more_than_a_difference(right: list[float], wrong: list[float], expected: str) -> None:
     accuracies = {"a": dict(enumerate(wrong)), "a: right": dict(enumerate(right))}
     assert verdict(judge_pairs([("a", "a: right")], accuracies)[0]) == expected
+
+
+def test_seeds_side_by_side_give_the_numbers_of_seeds_one_by_one() -> None:
+    recipe = tiny().model_copy(update={"seeds": 2})
+    alone, together = (
+        find(recipe, digits(64), [MISTAKES["state"]], MachineConfig(fleet=fleet), lambda _: None) for fleet in (1, 2)
+    )
+    assert alone.values == together.values
+    assert "2 seeds side by side" in together.conditions and "side by side" not in alone.conditions
 
 
 def test_what_is_not_separated_says_how_many_seeds_it_would_take() -> None:

@@ -14,7 +14,7 @@ RECIPE = "mistakes"
 
 @flags(
     "only", "seeds", "config", "set", "groups", "epochs", "batch_size", "lr", "weight_decay", "seed",
-    "deterministic", "dataset", "subset", "data_dir", "offline", "device", "out", *OUTPUT,
+    "deterministic", "dataset", "subset", "data_dir", "offline", "device", "out", "fleet", *OUTPUT,
 )  # fmt: skip
 def command(given: Given) -> None:
     """Make common mistakes with norms on purpose, each beside the right way, and print what it costs.
@@ -40,7 +40,7 @@ def command(given: Given) -> None:
             output.warning(choice.reason)
         data = datasets.load(choice.config, machine, resolve_device(machine.device), listener.on_download)
     try:
-        finding = find(recipe, data, mistakes, output.note)
+        finding = find(recipe, data, mistakes, machine, output.note)
     except KeyboardInterrupt as error:
         hint = "Fewer at a time: --only NAME, or --seeds 1."
         raise NormbenchError("interrupted; nothing is kept until every mistake is made", hint, INTERRUPTED) from error

@@ -1,53 +1,88 @@
 """The study of mistakes: each made on every seed, set against the right way in pairs, and told."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import torch
 
 from normbench.analysis import Finding, FindingTable, PairedDifference, judge_pairs
 from normbench.analysis.words import percent, points
-from normbench.config import Recipe
+from normbench.config import MachineConfig, Recipe
 from normbench.data import DataSet
 from normbench.device import describe
+from normbench.engine.fleets import Sharing, sharing
+from normbench.engine.threads import Threads, threads_each
 from normbench.runs.environment import environment
-from normbench.studies.mistakes.bench import Bench, Outcome
+from normbench.studies.mistakes.bench import TEST_IMAGES, Bench, Outcome
 from normbench.studies.mistakes.catalog import Mistake
 from normbench.studies.mistakes.charts import Outcomes, draw, mean
 from normbench.studies.mistakes.words import conditions, p_value, sentences, verdict
 
 
-def find(recipe: Recipe, data: DataSet, mistakes: Sequence[Mistake], tell: Callable[[str], None]) -> Finding:
+def find(
+    recipe: Recipe, data: DataSet, mistakes: Sequence[Mistake], machine: MachineConfig, tell: Callable[[str], None]
+) -> Finding:
     """Make every mistake on every seed of the recipe, and say what each costs in test accuracy.
 
     Args:
         recipe: Network, training and seeds.
         data: Images that are loaded already.
         mistakes: In the order of the tables.
-        tell: Is told in words how it goes on.
+        machine: How many seeds may share the device.
+        tell: Is told in words how it goes on, by several threads.
 
     Raises:
         DivergedError: A training loss is no longer finite.
     """
-    outcomes: dict[str, list[Outcome]] = {one.name: [] for one in mistakes}
-    for seed in range(recipe.seed, recipe.seed + recipe.seeds):
-        bench = Bench(recipe, data, seed)
-        for one in mistakes:
-            outcome = one.measure(bench)
-            outcomes[one.name].append(outcome)
-            tell(f"seed {seed}  {one.name}: right {percent(outcome.right)}, wrong {percent(outcome.wrong)}")
-    differences = _differences(mistakes, outcomes, recipe.seed)
     device = data.train.images.device
+    shared = _sharing(recipe, machine, device)
+    with threads_each(shared.threads):
+        outcomes = _make(recipe, data, mistakes, shared.side_by_side, tell)
+        where = describe(device) + (f", {shared.side_by_side} seeds side by side" if shared.side_by_side > 1 else "")
+    differences = _differences(mistakes, outcomes, recipe.seed)
     return Finding(
         study="mistakes",
         title="What do common mistakes with norms cost?",
         answer=sentences(mistakes, differences),
-        conditions=conditions(recipe, data, len(bench.test), describe(device)),
+        conditions=conditions(recipe, data, min(TEST_IMAGES, len(data.test)), where),
         tables=(_costs(mistakes, outcomes, differences), _lessons(mistakes, outcomes)),
         charts=draw(mistakes, outcomes),
         environment=environment(device),
         values={"torch": torch.__version__, "mistakes": _values(mistakes, outcomes, differences)},
     )
+
+
+def _sharing(recipe: Recipe, machine: MachineConfig, device: torch.device) -> Sharing:
+    """Seeds share the cores of a CPU; elsewhere they come one after another."""
+    if device.type != "cpu":
+        return Sharing(1)
+    return sharing(device, machine, recipe.seeds, random=recipe.network.dropout > 0)
+
+
+def _make(
+    recipe: Recipe, data: DataSet, mistakes: Sequence[Mistake], at_once: int, tell: Callable[[str], None]
+) -> dict[str, list[Outcome]]:
+    """What came of every mistake, by seed."""
+
+    def work(seed: int) -> list[Outcome]:
+        bench = Bench(recipe, data, seed)
+        outcomes = []
+        for one in mistakes:
+            threads.interrupted()
+            outcomes.append(one.measure(bench))
+            right, wrong = percent(outcomes[-1].right), percent(outcomes[-1].wrong)
+            tell(f"seed {seed}  {one.name}: right {right}, wrong {wrong}")
+        return outcomes
+
+    threads = Threads(work, at_once)
+    by_seed: dict[int, list[Outcome]] = {}
+    with closing(threads.do(range(recipe.seed, recipe.seed + recipe.seeds))) as ended:
+        for seed, outcomes in ended:
+            if isinstance(outcomes, Exception):
+                raise outcomes
+            by_seed[seed] = outcomes
+    return {one.name: [by_seed[seed][place] for seed in sorted(by_seed)] for place, one in enumerate(mistakes)}
 
 
 def _differences(mistakes: Sequence[Mistake], outcomes: Outcomes, first: int) -> dict[str, PairedDifference]:
