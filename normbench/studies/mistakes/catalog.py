@@ -54,7 +54,8 @@ _ENTRIES = (
     ),
     Mistake(
         "batch-one", "BatchNorm trained with one image a step",
-        "GroupNorm, same images and steps", "DataLoader(images, batch_size=1)  # nn.BatchNorm2d",
+        "GroupNorm, same images and steps; learning rate scaled with the batch for both",
+        "DataLoader(images, batch_size=1)  # nn.BatchNorm2d",
         "nn.GroupNorm(groups, channels)",
         "It trains without a word for {steps:.0f} steps, since a map has many values a channel, and fails in eval "
         "mode. With one value a channel torch raises: {raises}.",
