@@ -88,7 +88,7 @@ _ENTRIES = (
         "leak-pixels", "pixel mean and deviation taken from train and test images together",
         "from the training images alone", "mean = torch.cat([train, test]).mean((0, 2, 3))",
         "mean = train.mean((0, 2, 3))",
-        "The mean moves by {moved:.0e} standard deviations: two numbers a channel, taken from hundreds of images, tell "
+        "The mean moves by {moved:.0e} standard deviations: two numbers a channel, taken from many images, tell "
         "next to nothing of one. The habit is wrong all the same.",
         scoring.fitted_on_all,
     ),
