@@ -13,6 +13,7 @@ from normbench import data as datasets
 from normbench.analysis import judge_pairs
 from normbench.config import DataConfig, MachineConfig, Recipe, load_recipe
 from normbench.data import DataSet
+from normbench.engine.threads import Stopped
 from normbench.errors import INTERRUPTED, USAGE
 from normbench.studies.mistakes import MISTAKES, find, scoring, setup
 from normbench.studies.mistakes.bench import Accumulated, Bench, LeftInTraining
@@ -164,6 +165,19 @@ def test_what_is_not_separated_says_how_many_seeds_it_would_take() -> None:
     (said,) = sentences([MISTAKES["state"]], {"state": found})
     assert f"Not separated from no effect with these seeds: state {-20:+.2f} ± " in said
     assert f"({found.more_seeds} more seeds may separate it)" in said
+
+
+def test_work_that_is_not_wanted_any_more_stops_within_a_training() -> None:
+    asked: list[int] = []
+
+    def interrupted() -> None:
+        asked.append(1)
+        if len(asked) == 3:
+            raise Stopped
+
+    bench = Bench(tiny(), digits(64), 0, interrupted)
+    with pytest.raises(Stopped):
+        bench.trained()
 
 
 def test_an_interruption_says_that_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What the mistakes are made on: the networks of one seed, each trained once, and how they are scored."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -30,10 +31,19 @@ class Outcome:
 
 
 class Bench:
-    """One seed: its settings, its images, its networks."""
+    """One seed: its settings, its images, its networks.
 
-    def __init__(self, recipe: Recipe, data: DataSet, seed: int) -> None:
-        self.recipe, self.data, self.seed = recipe, data, seed
+    Args:
+        recipe: Network, training and learning rates.
+        data: What is trained on and scored.
+        seed: Of the weights, the order and the augmentation.
+        interrupted: Is asked before every forward pass, and raises where the work is not wanted any more.
+    """
+
+    def __init__(
+        self, recipe: Recipe, data: DataSet, seed: int, interrupted: Callable[[], None] = lambda: None
+    ) -> None:
+        self.recipe, self.data, self.seed, self.interrupted = recipe, data, seed, interrupted
         self.precision = recipe.training.precision
         self.test = _scored(data.test, seed)
         self._trained: dict[str, nn.Module] = {}
@@ -47,8 +57,10 @@ class Bench:
 
     def network(self, norm: str = "bn") -> nn.Module:
         """An untrained network; the seed's weights are the same for every norm."""
-        config = self.config(norm)
-        return build(config.network, resolve_norm(norm, config.groups), len(self.data.classes), self.seed)
+        config, interrupted = self.config(norm), self.interrupted
+        network = build(config.network, resolve_norm(norm, config.groups), len(self.data.classes), self.seed)
+        network.register_forward_pre_hook(lambda _network, _images: interrupted())
+        return network
 
     def trained(self, norm: str = "bn") -> nn.Module:
         """The recipe's network with a norm, trained as the recipe says: the right way of several mistakes."""

@@ -66,10 +66,9 @@ def _make(
     """What came of every mistake, by seed."""
 
     def work(seed: int) -> list[Outcome]:
-        bench = Bench(recipe, data, seed)
+        bench = Bench(recipe, data, seed, threads.interrupted)
         outcomes = []
         for one in mistakes:
-            threads.interrupted()
             outcomes.append(one.measure(bench))
             right, wrong = percent(outcomes[-1].right), percent(outcomes[-1].wrong)
             tell(f"seed {seed}  {one.name}: right {right}, wrong {wrong}")
