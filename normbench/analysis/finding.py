@@ -47,7 +47,7 @@ class Chart(Frozen):
 
 
 class FindingTable(Frozen):
-    """A table of words: the first column names the line, the others are figures."""
+    """A table of words: the first column names the line, the others are figures, or sentences with `sentences`."""
 
     title: str
     columns: tuple[str, ...]
@@ -55,6 +55,8 @@ class FindingTable(Frozen):
     strong: tuple[int, ...] = ()
     """Rows that are set apart."""
     note: str = ""
+    sentences: bool = False
+    """Cells are wrapped and set to the left, as sentences and lines of code need."""
 
 
 class Finding(Frozen):

@@ -8,7 +8,22 @@ from types import FrameType
 
 import typer
 
-from normbench.cli import compare, cost, data, depth, evaluate, export, inspect, report, runs, summary, train, verify
+from normbench.cli import (
+    advise,
+    compare,
+    cost,
+    data,
+    depth,
+    evaluate,
+    export,
+    inspect,
+    mistakes,
+    report,
+    runs,
+    summary,
+    train,
+    verify,
+)
 from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
 
 app = typer.Typer(
@@ -28,6 +43,8 @@ app.command("summary")(summary.command)
 app.command("evaluate")(evaluate.command)
 app.command("report")(report.command)
 app.command("verify")(verify.command)
+app.command("mistakes")(mistakes.command)
+app.command("advise")(advise.command)
 app.command("export")(export.command)
 app.add_typer(runs.app, name="runs")
 app.command("norms")(inspect.norms)
