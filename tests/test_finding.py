@@ -1,5 +1,7 @@
 """A finding is kept, read again, and shown the same in the terminal, in the report and in files."""
 
+import re
+
 import pytest
 from rich.console import Console
 
@@ -8,6 +10,7 @@ from normbench.config import MachineConfig
 from normbench.console.charts import chart_picture
 from normbench.console.finding import finding_document, finding_picture, finding_values
 from normbench.errors import RunFailedError, UsageError
+from normbench.report.canvas import look, looks
 from normbench.report.charts import chart_plot
 from normbench.report.html import write_report
 from normbench.runs import FINDING, find_experiment
@@ -105,3 +108,25 @@ def test_a_logarithmic_axis_of_the_report_has_numbers_for_ticks():
     plot = chart_plot(BARS.model_copy(update={"lines": (values,), "log_y": True}))
     assert "mathdefault" not in plot.svg
     assert ">0.001<" in plot.svg
+
+
+def test_lines_of_a_group_share_a_colour_and_nothing_else():
+    drawn = looks(["bn", "bn", "gn", "", ""])
+    assert drawn[0]["color"] == drawn[1]["color"]
+    assert len({one["color"] for one in drawn}) == 4
+    assert drawn[0]["linestyle"] != drawn[1]["linestyle"] and drawn[0]["marker"] != drawn[1]["marker"]
+    assert looks(["", "", ""]) == [look(0), look(1), look(2)]
+
+
+@pytest.mark.parametrize(("ys", "ticks"), [((1e-9, 10.0), {"1e-07", "0.001", "10"}), ((2.0, 6.0), {"2", "5"})])
+def test_ticks_of_a_logarithmic_plot_are_numbers(ys, ticks):
+    chart = LINES.model_copy(update={"lines": (Line(label="a", x=(1, 9), y=ys),), "log_y": True, "percent": False})
+    svg = chart_plot(chart).svg
+    assert "mathdefault" not in svg
+    assert ticks <= set(re.findall(r">([0-9.e-]+)</text>", svg))
+
+
+def test_many_whole_places_along_x_have_round_ticks():
+    line = Line(label="deep", x=tuple(range(31)), y=tuple(map(float, range(31))))
+    picture = shown(chart_picture(LINES.model_copy(update={"lines": (line,), "log_x": False, "percent": False})))
+    assert ["0", "5", "10", "15", "20", "25", "30"] in [row.replace("└", " ").split() for row in picture.splitlines()]

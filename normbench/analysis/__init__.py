@@ -11,7 +11,14 @@ from normbench.analysis.finding import (
     write_finding,
 )
 from normbench.analysis.leading import Leading, leading
-from normbench.analysis.paired import Outperforming, PairedDifference, holm, outperforming, paired_differences
+from normbench.analysis.paired import (
+    Outperforming,
+    PairedDifference,
+    holm,
+    judge_pairs,
+    outperforming,
+    paired_differences,
+)
 from normbench.analysis.record import Recorded, record
 from normbench.analysis.rows import Row, best_settings, summarize
 from normbench.analysis.sensitivity import Sensitivity, searched, sensitivity_answer, sensitivity_charts
@@ -37,6 +44,7 @@ __all__ = [
     "estimate",
     "first_hit",
     "holm",
+    "judge_pairs",
     "leading",
     "mixed",
     "outperforming",

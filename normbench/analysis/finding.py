@@ -22,6 +22,8 @@ class Line(Frozen):
     low: tuple[float | None, ...] | None = None
     """Ends of a band or of error bars, point by point; None draws none."""
     high: tuple[float | None, ...] | None = None
+    group: str = ""
+    """Lines of one group share a colour, and are told apart by mark and dash; empty: a colour of its own."""
     lost: tuple[float, ...] = ()
     """The x at which a run diverged or failed: marked at the foot of a chart of lines."""
 
@@ -69,7 +71,7 @@ class Chart(Frozen):
 
 
 class FindingTable(Frozen):
-    """A table of words: the first column names the line, the others are figures."""
+    """A table of words: the first column names the line, the others are figures, or sentences with `sentences`."""
 
     title: str
     columns: tuple[str, ...]
@@ -77,6 +79,8 @@ class FindingTable(Frozen):
     strong: tuple[int, ...] = ()
     """Rows that are set apart."""
     note: str = ""
+    sentences: bool = False
+    """Cells are wrapped and set to the left, as sentences and lines of code need."""
 
 
 class Finding(Frozen):

@@ -1,7 +1,7 @@
 """Norms against a control norm, in pairs: equal seeds have equal batches, so their common luck cancels."""
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -60,8 +60,19 @@ def paired_differences(results: Iterable[RunResult], control: str | None = None)
     control = control or next(iter(accuracies), "")
     if control not in accuracies:
         raise unknown("control norm", control, accuracies)
-    found = [_pair(norm, control, accuracies) for norm in accuracies if norm != control]
-    return _judged(found)
+    return judge_pairs([(norm, control) for norm in accuracies if norm != control], accuracies)
+
+
+def judge_pairs(
+    pairs: Sequence[tuple[str, str]], accuracies: Mapping[str, Mapping[int, float]]
+) -> list[PairedDifference]:
+    """The first of each pair against the second, over the seeds that both have; p adjusted for all pairs together.
+
+    Args:
+        pairs: Names, each the key of its accuracies.
+        accuracies: By name, then by seed; fractions.
+    """
+    return _judged([_pair(norm, control, accuracies) for norm, control in pairs])
 
 
 def _by_norm_and_seed(results: Iterable[RunResult]) -> dict[str, dict[int, float]]:
@@ -74,7 +85,7 @@ def _by_norm_and_seed(results: Iterable[RunResult]) -> dict[str, dict[int, float
     return accuracies
 
 
-def _pair(norm: str, control: str, accuracies: dict[str, dict[int, float]]) -> PairedDifference:
+def _pair(norm: str, control: str, accuracies: Mapping[str, Mapping[int, float]]) -> PairedDifference:
     seeds = tuple(sorted(accuracies[norm].keys() & accuracies[control].keys()))
     ours = [accuracies[norm][seed] for seed in seeds]
     theirs = [accuracies[control][seed] for seed in seeds]

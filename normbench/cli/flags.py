@@ -47,6 +47,17 @@ FLAGS: dict[str, Any] = {
         str, "--control", text="The norm that the others are set against. [default: the first]", panel=WHAT,
         metavar="NORM",
     ),
+    "task": _option(
+        str, "--task", text="vision, detection, sequence, generation or style.", panel=WHAT, metavar="NAME"
+    ),
+    "devices": _option(int, "--devices", text="Devices that train together. \\[default: 1]", panel=WHAT),
+    "image": _switch("--image", text="The data are images, whatever the task.", panel=WHAT),
+    "sequence": _switch("--sequence", text="The data are sequences, as a vision transformer's patches.", panel=WHAT),
+    "needs": _option(
+        str, "--needs", text="Of fold, streaming, agree, fast and export, with commas.", panel=WHAT, metavar="A,B"
+    ),
+    "rules": _switch("--rules", text="List every rule and its evidence.", panel=SHOW),
+    "only": _option(str, "--only", text="Only these mistakes, with commas.", panel=WHAT, metavar="A,B"),
     "network": _option(str, "--network", text="c10, dwnet or lnet.", panel=WHAT, metavar="NAME"),
     "config": _option(
         str, "--config", text="A recipe (see `normbench recipes`) or TOML file. \\[default: baseline; studies: own]",
@@ -57,12 +68,26 @@ FLAGS: dict[str, Any] = {
         metavar="KEY=VALUE",
     ),
     "groups": _option(int, "--groups", text="Channel groups of GroupNorm.", panel=WHAT),
+    "width": _option(int, "--width", text="Units of a layer of the MLP. \\[default: 512]", panel=WHAT),
+    "depth": _option(int, "--depth", text="Hidden layers of the deepest stack. \\[default: 30]", panel=WHAT),
+    "activation": _option(
+        str, "--activation", text="relu, tanh, silu, gelu, leaky_relu or elu. \\[default: relu]", panel=WHAT,
+        metavar="NAME",
+    ),
+    "init": _option(
+        str, "--init", text="How weights are drawn: torch, kaiming or xavier. \\[default: torch]", panel=WHAT,
+        metavar="NAME",
+    ),
+    "no_train": _switch("--no-train", text="Signal and gradient only, no training.", panel=HOW),
+    "repeats": _option(int, "--repeats", text="How often everything is timed. \\[default: 15]", panel=HOW),
     "max_params": _option(
         int, "--max-params", text="Refuse networks with this many parameters or more. \\[default: 50000]", panel=WHAT
     ),
     "epochs": _option(int, "--epochs", text="Epochs, 1 to 20.", panel=HOW),
     "batch_size": _option(int, "--batch-size", text="Images in a step.", panel=HOW),
-    "lr": _option(str, "--lr", text="Learning rate; `compare` takes several, to search.", panel=HOW, metavar="LR"),
+    "lr": _option(
+        str, "--lr", text="Learning rate; `compare` and `depth` take several, to search.", panel=HOW, metavar="LR"
+    ),
     "weight_decay": _option(
         str, "--weight-decay", text="L2 penalty; `compare` takes several, to search.", panel=HOW, metavar="DECAY"
     ),

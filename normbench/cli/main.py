@@ -8,7 +8,23 @@ from types import FrameType
 
 import typer
 
-from normbench.cli import batch_size, compare, data, evaluate, export, inspect, report, runs, summary, train, verify
+from normbench.cli import (
+    advise,
+    batch_size,
+    compare,
+    cost,
+    data,
+    depth,
+    evaluate,
+    export,
+    inspect,
+    mistakes,
+    report,
+    runs,
+    summary,
+    train,
+    verify,
+)
 from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
 
 app = typer.Typer(
@@ -22,11 +38,15 @@ app = typer.Typer(
 )
 app.command("train")(train.command)
 app.command("compare")(compare.command)
+app.command("depth")(depth.command)
+app.command("cost")(cost.command)
 app.command("batch-size")(batch_size.command)
 app.command("summary")(summary.command)
 app.command("evaluate")(evaluate.command)
 app.command("report")(report.command)
 app.command("verify")(verify.command)
+app.command("mistakes")(mistakes.command)
+app.command("advise")(advise.command)
 app.command("export")(export.command)
 app.add_typer(runs.app, name="runs")
 app.command("norms")(inspect.norms)

@@ -97,8 +97,17 @@ def _axes(chart: Chart) -> None:
         plotext.xticks(range(len(chart.ticks)), list(chart.ticks))
     elif len(xs) <= MOST_TICKS:
         plotext.xticks([_place(chart, x) for x in xs], [f"{x:g}" for x in xs])
+    elif not chart.log_x and all(x.is_integer() for x in xs):
+        places = _round_places(xs[0], xs[-1])
+        plotext.xticks(places, [f"{place:g}" for place in places])
     if chart.log_y:
         _decades(chart)
+
+
+def _round_places(low: float, high: float) -> list[float]:
+    """Every fifth, tenth, ... whole number, so that there are a handful of them."""
+    step = next(step for step in (5 * 2**power for power in range(64)) if (high - low) / step <= MOST_TICKS)
+    return [float(place) for place in range(step * math.ceil(low / step), math.floor(high) + 1, step)]
 
 
 def _decades(chart: Chart) -> None:

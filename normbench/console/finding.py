@@ -21,8 +21,10 @@ def finding_picture(finding: Finding) -> RenderableType:
 
 def _table(table: FindingTable) -> list[RenderableType]:
     drawn = plain_table(*table.columns, title=f"\n{table.title}")
+    for column in drawn.columns[1:] if table.sentences else ():
+        column.justify, column.no_wrap, column.overflow = "left", False, "fold"
     for place, row in enumerate(table.rows):
-        drawn.add_row(*row, style="bold" if place in table.strong else None)
+        drawn.add_row(*map(Text, row), style="bold" if place in table.strong else None, end_section=table.sentences)
     return [drawn, *([Text(table.note, style="dim")] if table.note else [])]
 
 

@@ -24,7 +24,9 @@ class Score:
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, split: Split, data: DataSet, precision: str) -> Score:
+def evaluate(
+    network: nn.Module, split: Split, data: DataSet, precision: str, batch_size: int = EVALUATION_BATCH
+) -> Score:
     """Score a network on a split; its train or eval mode is restored afterwards.
 
     One transfer from the device for the whole split.
@@ -32,22 +34,26 @@ def evaluate(network: nn.Module, split: Split, data: DataSet, precision: str) ->
     device = split.images.device
     loss = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
     correct = torch.zeros((), dtype=torch.int64, device=device)
-    for scores, labels in _batches(network, split, data, precision):
+    for scores, labels in _batches(network, split, data, precision, batch_size):
         loss += F.cross_entropy(scores, labels, reduction="sum")
         correct += (scores.argmax(1) == labels).sum()
     return Score(loss.item() / len(split), correct.item() / len(split), len(split))
 
 
 @torch.no_grad()
-def class_scores(network: nn.Module, split: Split, data: DataSet, precision: str) -> Tensor:
+def class_scores(
+    network: nn.Module, split: Split, data: DataSet, precision: str, batch_size: int = EVALUATION_BATCH
+) -> Tensor:
     """The class scores (logits) of every image of a split, (N, classes) float32 on the CPU."""
-    return torch.cat([scores for scores, _ in _batches(network, split, data, precision)]).cpu()
+    return torch.cat([scores for scores, _ in _batches(network, split, data, precision, batch_size)]).cpu()
 
 
-def _batches(network: nn.Module, split: Split, data: DataSet, precision: str) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(
+    network: nn.Module, split: Split, data: DataSet, precision: str, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
     was_training = network.training
     network.eval()
-    for images, labels in zip(split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
+    for images, labels in zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True):
         with autocast(split.images.device, precision):
             scores = network(normalize(images, data.mean, data.std)).float()
         yield scores, labels

@@ -9,6 +9,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from normbench import randomness
 from normbench.config import NetworkConfig
+from normbench.config.settings import Init
 from normbench.errors import NormbenchError, UsageError, unknown
 from normbench.networks.blocks import Block
 from normbench.networks.c10 import C10, C10_WIDTHS
@@ -52,18 +53,18 @@ def build(config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0) -
     with randomness.GLOBAL, torch.random.fork_rng(devices=[]):
         randomness.seed_global(seed, "init")
         network = NETWORKS[config.name][0](norm, config, classes)
-        _initialise(network, config)
+        initialise(network, config.init)
         _try_out(network, norm)
     return network
 
 
-def _initialise(network: nn.Module, config: NetworkConfig) -> None:
+def initialise(network: nn.Module, init: Init) -> None:
     """Draw the weights of every convolution and linear layer; torch's own draw stands for `torch`."""
-    if config.init == "torch":
+    if init == "torch":
         return
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            if config.init == "kaiming":
+            if init == "kaiming":
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             else:
                 nn.init.xavier_uniform_(module.weight)

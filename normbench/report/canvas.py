@@ -6,7 +6,7 @@ Colours are those of a light page; in the page each becomes a CSS variable, whic
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +77,18 @@ def look(index: int) -> dict[str, Any]:
         "marker": MARKERS[(place + index // len(SERIES)) % len(MARKERS)],
         "linestyle": DASHES[(place + index // len(SERIES)) % len(DASHES)],
     }
+
+
+def looks(groups: Sequence[str]) -> list[dict[str, Any]]:
+    """A look for each series: those of one group share its colour, those without a group have one of their own."""
+    names = [group or str(index) for index, group in enumerate(groups)]
+    order = list(dict.fromkeys(names))
+    found = []
+    for index, name in enumerate(names):
+        drawn, member = look(order.index(name)), names[:index].count(name)
+        marker = MARKERS[(MARKERS.index(drawn["marker"]) + member * 3) % len(MARKERS)]
+        found.append(drawn | {"marker": marker, "linestyle": DASHES[member % len(DASHES)]} if groups[index] else drawn)
+    return found
 
 
 def percents(value: float, _place: int | None = None) -> str:

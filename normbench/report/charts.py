@@ -8,9 +8,10 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from normbench.analysis import Chart, Line
-from normbench.report.canvas import FAINT, Plot, blank, drawing, finish, legend, look, percents, short
+from normbench.report.canvas import FAINT, Plot, blank, drawing, finish, legend, look, looks, percents, short
 
 MOST_TICKS = 12
+MOST_MARKS = 8
 
 
 def chart_plot(chart: Chart) -> Plot:
@@ -32,11 +33,12 @@ def chart_plot(chart: Chart) -> Plot:
 def _lines(axes: Axes, chart: Chart) -> None:
     if chart.reference is not None:
         axes.axhline(chart.reference, color=FAINT, linestyle=(0, (2, 2)), linewidth=1)
-    for index, line in enumerate(chart.lines):
-        axes.plot(line.x, _numbers(line.y), label=short(line.label), **look(index))
+    for line, drawn in zip(chart.lines, looks([line.group for line in chart.lines]), strict=True):
+        thinned = max(1, len(line.x) // MOST_MARKS)
+        axes.plot(line.x, _numbers(line.y), label=short(line.label), markevery=thinned, **drawn)
         if line.low and line.high:
             low, high = _numbers(line.low), _numbers(line.high)
-            axes.fill_between(line.x, low, high, color=look(index)["color"], alpha=0.16, linewidth=0)
+            axes.fill_between(line.x, low, high, color=drawn["color"], alpha=0.16, linewidth=0)
     _mark_lost(axes, chart)
     if chart.log_x:
         axes.set_xscale("log")
@@ -53,21 +55,23 @@ def _lines(axes: Axes, chart: Chart) -> None:
 
 def _mark_powers(axis: Axis) -> None:
     """Ticks at some powers of ten, as plain numbers: matplotlib's own are formulas, which are not drawn as such."""
-    axis.set_major_locator(LogLocator(numticks=6))
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(numticks=6) if high > 100 * low else LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
 
 
 def _mark_lost(axes: Axes, chart: Chart) -> None:
     """At the foot of the plot, below every point, a step for each line, so that no mark hides another."""
-    losing = [(index, line) for index, line in enumerate(chart.lines) if line.lost]
+    drawn = looks([line.group for line in chart.lines])
+    losing = [(look["color"], line) for look, line in zip(drawn, chart.lines, strict=True) if line.lost]
     if losing:
         low, high = axes.get_ylim()
         axes.set_ylim(low - (high - low) * 0.07 * len(losing), high)
-    for place, (index, line) in enumerate(losing):
+    for place, (colour, line) in enumerate(losing):
         axes.plot(
             line.lost, [0.03 + 0.06 * place] * len(line.lost), transform=axes.get_xaxis_transform(),
-            label=f"{short(line.label, 20)} not finished", color=look(index)["color"], marker="x", linestyle="none",
+            label=f"{short(line.label, 20)} not finished", color=colour, marker="x", linestyle="none",
             markeredgewidth=2,
         )  # fmt: skip
 

@@ -21,7 +21,14 @@ def _tables(finding: Finding) -> list[Block]:
 
 
 def _table(place: int, table: FindingTable) -> list[Block]:
-    grid = Grid(f"table-{place + 1}", table.title, table.columns, table.rows, strong=frozenset(table.strong))
+    grid = Grid(
+        f"table-{place + 1}",
+        table.title,
+        table.columns,
+        table.rows,
+        strong=frozenset(table.strong),
+        figures=not table.sentences,
+    )
     return [grid, *([Text(table.note, "note")] if table.note else [])]
 
 

@@ -1,0 +1,48 @@
+"""`normbench advise`: which norm for a task, and on what evidence."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from normbench.cli.flags import OUTPUT, flags
+from normbench.cli.given import Given
+from normbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from normbench.studies.advice import Situation
+
+
+@flags("task", "batch_size", "devices", "image", "sequence", "needs", "rules", "out", *OUTPUT)
+def command(given: Given) -> None:
+    """Recommend a norm: first choice, alternative, what to avoid, by which rules and on which evidence.
+
+    On a terminal it asks; with --task it does not. Evidence is a paper, or what a study has measured here, looked up
+    under --out and quoted with its conditions. --rules lists every rule.
+    """
+    from normbench.console import advice as console
+    from normbench.studies.advice import advise
+
+    output = given.output()
+    if given["rules"]:
+        console.show_rules(output)
+        return
+    situation = console.ask(output) if _asks(given) else _situation(given)
+    console.show_advice(output, advise(situation, given.machine().out))
+
+
+def _asks(given: Given) -> bool:
+    """Only a person at a terminal who has said nothing of the task is asked."""
+    about = ("task", "batch_size", "devices", "image", "sequence", "needs", "json", "quiet")
+    return sys.stdin.isatty() and sys.stderr.isatty() and not any(name in given.values for name in about)
+
+
+def _situation(given: Given) -> "Situation":
+    from normbench.console.advice import names
+    from normbench.studies.advice import TASKS, Situation
+
+    if given["task"] is None:
+        raise UsageError("which task? Give --task NAME", f"Known: {', '.join(TASKS)}; for example --task vision.")
+    if given["image"] and given["sequence"]:
+        raise UsageError("--image and --sequence exclude each other")
+    settings = {name: given[name] for name in ("batch_size", "devices") if name in given.values}
+    data = next((name for name in ("image", "sequence") if given[name]), "")
+    return Situation(given["task"], data=data, needs=names(given["needs"]), **settings)

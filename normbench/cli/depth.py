@@ -1,0 +1,61 @@
+"""`normbench depth`: what depth does to signal, gradient and training, with and without a norm."""
+
+from typing import TYPE_CHECKING, Any
+
+from normbench.cli.flags import OUTPUT, flags
+from normbench.cli.given import Given
+
+if TYPE_CHECKING:
+    import torch
+
+    from normbench.data import DataSet
+
+OWN = ("groups", "width", "depth", "activation", "init", "seed", "seeds", "epochs")
+
+
+@flags(
+    "norms", "every", "groups", "width", "depth", "activation", "init", "seed", "seeds", "epochs", "lr", "no_train",
+    "dataset", "subset", "data_dir", "offline", "device", "out", *OUTPUT,
+)  # fmt: skip
+def command(given: Given) -> None:
+    """Follow signal and gradient through stacks of up to 30 layers, then train stacks of several depths.
+
+    Each norm stands before (pre) and after (post) the weights of every layer, in a stack of linear layers (mlp) and in
+    one of 3x3 convolutions (conv); `none` is the control. Noise is sent through before any training. The short
+    trainings are on the digits, or on --dataset cifar10; each is tried at every --lr, and the validation images choose.
+    """
+    from normbench.cli.study import conclude
+    from normbench.config.recipes import COMMAND_LINE
+    from normbench.config.validation import validated
+    from normbench.device import resolve_device
+    from normbench.studies.depth import DepthConfig, depth_finding, measure_depth
+
+    config = validated(DepthConfig, _settings(given), COMMAND_LINE)
+    device = resolve_device(given.machine().device)
+    data = None if given["no_train"] else _data(given, device)
+    conclude(given, depth_finding(measure_depth(config, device, data, given.output().note), device))
+
+
+def _settings(given: Given) -> dict[str, Any]:
+    settings = {name: given[name] for name in OWN if given[name] is not None}
+    if norms := given.norms():
+        settings["norms"] = norms
+    if lrs := given.numbers("lr"):
+        settings["lrs"] = lrs
+    return settings
+
+
+def _data(given: Given, device: "torch.device") -> "DataSet":
+    """The images to train on; CIFAR-10 is downloaded if it is nowhere to be found."""
+    from normbench import data
+    from normbench.console import ConsoleListener
+    from normbench.studies.depth import data_settings
+
+    output, machine = given.output(), given.machine()
+    with ConsoleListener(output) as listener:
+        choice = data.settle(
+            data_settings(given["dataset"] or "digits", given["subset"]), machine, listener.on_download
+        )
+        if choice.reason:
+            output.warning(choice.reason)
+        return data.load(choice.config, machine, device, listener.on_download)

@@ -1,0 +1,66 @@
+"""`normbench mistakes`: common mistakes with norms, made live, each with the accuracy it costs."""
+
+from typing import TYPE_CHECKING
+
+from normbench.cli.flags import OUTPUT, flags
+from normbench.cli.given import Given
+from normbench.errors import INTERRUPTED, NormbenchError, UsageError, unknown
+
+if TYPE_CHECKING:
+    from normbench.studies.mistakes import Mistake
+
+RECIPE = "mistakes"
+
+
+@flags(
+    "only", "seeds", "config", "set", "groups", "epochs", "batch_size", "lr", "weight_decay", "seed",
+    "deterministic", "dataset", "subset", "data_dir", "offline", "device", "out", "fleet", *OUTPUT,
+)  # fmt: skip
+def command(given: Given) -> None:
+    """Make common mistakes with norms on purpose, each beside the right way, and print what it costs.
+
+    Takes a minute or two on the embedded digits (recipe `mistakes`); --dataset cifar10 --subset 2000 takes real images.
+    A mistake that costs nothing that can be told is reported so.
+    """
+    from normbench import data as datasets
+    from normbench.cli.study import conclude
+    from normbench.config import load_recipe
+    from normbench.console import ConsoleListener
+    from normbench.device import resolve_device
+    from normbench.randomness import set_deterministic
+    from normbench.studies.mistakes import find
+
+    output, machine = given.output(), given.machine()
+    mistakes = _chosen(given["only"])
+    recipe = load_recipe(given["config"] or RECIPE, given.overrides())
+    set_deterministic(recipe.deterministic)
+    with ConsoleListener(output) as listener:
+        choice = datasets.settle(recipe.data, machine, listener.on_download)
+        if choice.reason:
+            output.warning(choice.reason)
+        data = datasets.load(choice.config, machine, resolve_device(machine.device), listener.on_download)
+    try:
+        finding = find(recipe, data, mistakes, machine, output.note)
+    except KeyboardInterrupt as error:
+        hint = "Fewer at a time: --only NAME, or --seeds 1."
+        raise NormbenchError("interrupted; nothing is kept until every mistake is made", hint, INTERRUPTED) from error
+    conclude(given, finding)
+
+
+def _chosen(only: str | None) -> "list[Mistake]":
+    """The mistakes asked for, in their own order; all of them if none are.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    from normbench.studies.mistakes import MISTAKES
+
+    if only is None:
+        return list(MISTAKES.values())
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--only names no mistake", f"Known: {', '.join(MISTAKES)}.")
+    for name in names:
+        if name not in MISTAKES:
+            raise unknown("mistake", name, MISTAKES)
+    return [one for one in MISTAKES.values() if one.name in names]

@@ -1,0 +1,142 @@
+"""What `advise` asks and shows."""
+
+from typing import Any
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.prompt import IntPrompt, Prompt
+from rich.text import Text
+
+from normbench.console.output import Output
+from normbench.console.tables import plain_table
+from normbench.errors import INTERRUPTED, NormbenchError
+from normbench.studies.advice import NEEDS, RULES, TASKS, Advice, Cited, Evidence, Rule, Situation, code
+from normbench.studies.advice.measured import Measured
+
+
+def ask(output: Output) -> Situation:
+    """Put the questions on stderr, so that stdout carries the advice alone.
+
+    Raises:
+        NormbenchError: The questions were broken off.
+        UsageError: An answer cannot be meant as it stands.
+    """
+    try:
+        return _ask(output)
+    except (KeyboardInterrupt, EOFError) as error:
+        output.stderr.print()
+        hint = "Without questions: normbench advise --task vision --batch-size 32"
+        raise NormbenchError("no advice: the questions were broken off", hint, INTERRUPTED) from error
+
+
+def _ask(output: Output) -> Situation:
+    console = output.stderr
+    for name, meaning in TASKS.items():
+        console.print(f"  [bold]{name}[/]  {meaning}")
+    task = Prompt.ask("Task", console=console, choices=list(TASKS), default="vision")
+    batch_size = IntPrompt.ask("Inputs in a step on one device", console=console, default=32)
+    devices = IntPrompt.ask("Devices", console=console, default=1)
+    for name, meaning in NEEDS.items():
+        console.print(f"  [bold]{name}[/]  {meaning}")
+    needs = Prompt.ask("Needs, with commas (Enter for none)", console=console, default="", show_default=False)
+    return Situation(task, batch_size, devices, needs=names(needs))
+
+
+def names(text: str | None) -> frozenset[str]:
+    """The names in a text with commas."""
+    return frozenset(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def show_advice(output: Output, advice: Advice) -> None:
+    """Print a norm, another one, what to avoid, and why."""
+    for warning in advice.warnings:
+        output.warning(warning)
+    choices = [("First choice", advice.first), ("Alternative", advice.alternative or "-")]
+    parts: list[RenderableType] = [Text(f"For {advice.situation.words}:\n", style="dim")]
+    for title, norm in choices:
+        spelt = "" if norm == "-" else f"   {code(norm, advice.situation)}"
+        parts.append(Text.assemble(f"{title:<14}", (norm, "bold green"), (spelt, "cyan")))
+    parts.append(Text.assemble(f"{'Avoid':<14}", (", ".join(advice.avoid) or "-", "bold red")))
+    parts += [part for cited in advice.cited for part in _rule(cited)]
+    parts += _held_for(advice)
+    output.result(parts, _document(advice), quiet=advice.first)
+
+
+def _rule(cited: Cited) -> list[RenderableType]:
+    rule = cited.rule
+    against = (*rule.exclude, *rule.avoid)
+    sides = (f"for {', '.join(rule.prefer)}" if rule.prefer else "", f"against {', '.join(against)}" if against else "")
+    said = "; ".join(side for side in sides if side) or "for your information"
+    heading = Text.assemble("\n", (rule.name, "bold cyan"), f"  {rule.condition}: ", (said, "bold"))
+    lines = [_line(evidence, measured) for evidence, measured in cited.evidence]
+    return [heading, _indented(rule.reason, ""), *(_indented(line, "dim") for line in lines)]
+
+
+def _indented(text: str, style: str) -> Padding:
+    return Padding(Text(text, style=style), (0, 0, 0, 2))
+
+
+def _held_for(advice: Advice) -> list[RenderableType]:
+    """What the figures measured here hold for, once for each study."""
+    found = {measured.where: measured for cited in advice.cited for _, measured in cited.evidence if measured}
+    lines = [_indented(f"{where}: {measured.conditions}", "dim") for where, measured in found.items()]
+    return [Text("\nMeasured here on", style="bold"), *lines] if lines else []
+
+
+def _line(evidence: Evidence, measured: Measured | None) -> str:
+    if not evidence.study:
+        return f"{evidence.source}: {evidence.says}"
+    if measured is None:
+        return f"not measured here: `normbench {evidence.study}` does"
+    return f"measured here ({measured.where}): {measured.says}"
+
+
+def _document(advice: Advice) -> dict[str, Any]:
+    situation = advice.situation
+    return {
+        "command": "advise",
+        "situation": {
+            "task": situation.task,
+            "data": situation.data,
+            "batch_size": situation.batch_size,
+            "devices": situation.devices,
+            "needs": sorted(situation.needs),
+        },
+        "first": advice.first,
+        "alternative": advice.alternative,
+        "avoid": list(advice.avoid),
+        "code": code(advice.first, situation),
+        "rules": [_rule_document(cited.rule, _cited_documents(cited)) for cited in advice.cited],
+        "warnings": list(advice.warnings),
+    }
+
+
+def _rule_document(rule: Rule, evidence: list[dict[str, Any]]) -> dict[str, Any]:
+    sides = {side: list(getattr(rule, side)) for side in ("prefer", "avoid", "exclude")}
+    return {"name": rule.name, "condition": rule.condition, "reason": rule.reason, **sides, "evidence": evidence}
+
+
+def _cited_documents(cited: Cited) -> list[dict[str, Any]]:
+    return [_evidence_document(evidence, measured) for evidence, measured in cited.evidence]
+
+
+def _evidence_document(evidence: Evidence, measured: Measured | None) -> dict[str, Any]:
+    if not evidence.study:
+        return {"source": evidence.source, "says": evidence.says}
+    found = measured and {"folder": str(measured.where), "says": measured.says, "conditions": measured.conditions}
+    return {"study": evidence.study, "part": evidence.part or None, "measured": found}
+
+
+def show_rules(output: Output) -> None:
+    """Every rule with its evidence, in order of precedence."""
+    table = plain_table("rule", "if", "for", "against", "evidence", left=5)
+    for column in table.columns[1:]:
+        column.no_wrap = False
+    for rule in RULES.values():
+        sources = dict.fromkeys(one.source or f"normbench {one.study}" for one in rule.evidence)
+        against = ", ".join((*rule.exclude, *rule.avoid))
+        table.add_row(rule.name, rule.condition, ", ".join(rule.prefer), against, ", ".join(sources), end_section=True)
+    documents = [
+        _rule_document(rule, [_evidence_document(one, None) for one in rule.evidence]) for rule in RULES.values()
+    ]
+    output.result(table, {"command": "advise", "rules": documents}, quiet="\n".join(RULES))

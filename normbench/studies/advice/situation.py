@@ -1,0 +1,79 @@
+"""What a norm is wanted for."""
+
+from dataclasses import dataclass
+
+from normbench.errors import UsageError, unknown
+
+TASKS = {
+    "vision": "classification of images",
+    "detection": "detection or segmentation",
+    "sequence": "text, audio, time series, transformers",
+    "generation": "generation of images",
+    "style": "style transfer",
+}
+NEEDS = {
+    "fold": "the norm is to vanish into the convolution before it",
+    "streaming": "inference one input at a time",
+    "agree": "the same computation in training and in use",
+    "fast": "as little time as possible",
+    "export": "the network is to run elsewhere, by ONNX",
+}
+DATA = ("image", "sequence")
+CODE = {
+    "bn": "nn.BatchNorm2d(channels)",
+    "sync-bn": "nn.SyncBatchNorm.convert_sync_batchnorm(network)",
+    "gn": "nn.GroupNorm(groups, channels)",
+    "in": "nn.InstanceNorm2d(channels, affine=True)",
+    "ln": "nn.GroupNorm(1, channels)",
+    "rms": "normbench's rms",
+    "none": "nn.Identity()",
+}
+ON_SEQUENCES = {"ln": "nn.LayerNorm(features)", "rms": "nn.RMSNorm(features)", "bn": "nn.BatchNorm1d(features)"}
+
+
+@dataclass(frozen=True)
+class Situation:
+    """The task, how it is trained, and what the network must do when it is used.
+
+    Raises:
+        UsageError: A name is not known, or a number cannot be.
+    """
+
+    task: str
+    batch_size: int = 32
+    """Inputs in a step on one device."""
+    devices: int = 1
+    data: str = ""
+    """`image` or `sequence`; empty takes what the task usually has."""
+    needs: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise unknown("task", self.task, TASKS)
+        for need in sorted(self.needs - NEEDS.keys()):
+            raise unknown("need", need, NEEDS)
+        for flag, number in (("--batch-size", self.batch_size), ("--devices", self.devices)):
+            if number < 1:
+                raise UsageError(f"{flag} {number}: there must be at least one")
+        if self.task == "style" and self.data == "sequence":
+            raise UsageError("--task style is about images", "Leave --sequence away, or take --task sequence.")
+        if not self.data:
+            object.__setattr__(self, "data", "sequence" if self.task == "sequence" else "image")
+
+    @property
+    def images(self) -> bool:
+        """Whether there are feature maps (N, C, H, W), not sequences of tokens."""
+        return self.data == "image"
+
+    @property
+    def words(self) -> str:
+        """The situation in a sentence."""
+        devices = f" on each of {self.devices} devices" if self.devices > 1 else ""
+        needs = "".join(f"; {NEEDS[need]}" for need in NEEDS if need in self.needs)
+        data = "sequences" if self.data == "sequence" and self.task != "sequence" else ""
+        return f"{TASKS[self.task]}{' as ' if data else ''}{data}, {self.batch_size} a step{devices}{needs}"
+
+
+def code(norm: str, situation: Situation) -> str:
+    """How torch spells a norm."""
+    return CODE[norm] if situation.images else ON_SEQUENCES.get(norm, CODE[norm])

@@ -1,0 +1,144 @@
+"""What is measured of depth: every norm before and after the weights, in a stack of linear layers and one of 3x3."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import torch
+
+from normbench.data import DataSet
+from normbench.engine.fleets import cores
+from normbench.engine.threads import Threads, threads_each
+from normbench.networks.stacks import Kind, Position, StackConfig
+from normbench.norms import Norm, resolve_norm
+from normbench.studies.depth.settings import DepthConfig
+from normbench.studies.depth.signal import Signal, mean_signal, measure_signal
+from normbench.studies.depth.training import Trained, train_stack
+
+CONTROL = "none"
+KINDS: tuple[Kind, ...] = get_args(Kind)
+POSITIONS: tuple[Position, ...] = get_args(Position)
+SIDE = 4
+CONV_WIDTH = 64
+TRAINED_WIDTH: dict[Kind, int] = {"mlp": 64, "conv": 16}
+"""The stacks that are trained are narrower than those that noise is sent through, so that all takes seconds."""
+Tell = Callable[[str], None]
+Job = tuple["Variant", int, int]
+"""A variant, a depth and a seed to train."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One norm at one place in one kind of stack."""
+
+    kind: Kind
+    position: Position
+    norm: Norm
+
+    @property
+    def label(self) -> str:
+        """`none`, or the norm and where it stands: `bn pre`."""
+        return self.norm.name if self.norm.name == CONTROL else f"{self.norm.name} {self.position}"
+
+    def stack(self, config: DepthConfig, depth: int, width: int) -> StackConfig:
+        """The stack that it is put into."""
+        return StackConfig(self.kind, depth, width, self.position, config.activation, config.init, SIDE)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came out for a variant; of training, by depth and then by seed, None where every rate diverged."""
+
+    variant: Variant
+    signal: Signal
+    trained: dict[int, tuple[Trained | None, ...]]
+
+
+@dataclass(frozen=True)
+class Depth:
+    """Everything that was measured, the data that was trained on, and what could not be measured, with the reason."""
+
+    config: DepthConfig
+    measured: tuple[Measured, ...]
+    data: DataSet | None
+    left_out: tuple[str, ...]
+
+
+def measure_depth(config: DepthConfig, device: torch.device, data: DataSet | None, tell: Tell) -> Depth:
+    """Send noise through every stack, and train it at a few depths where there is data.
+
+    Raises:
+        UsageError: A norm is unknown or cannot be built for these widths, or the images do not fill a batch.
+    """
+    norms = [resolve_norm(name, config.groups) for name in config.norms]
+    reasons = {variant: unfit(variant, device) for variant in _variants(norms)}
+    variants = [variant for variant, reason in reasons.items() if reason is None]
+    for variant in variants:
+        for width in (_width(variant.kind, config), TRAINED_WIDTH[variant.kind]):
+            variant.norm.make(width)  # what cannot be is said before anything is measured
+    signals = {}
+    for number, variant in enumerate(variants, 1):
+        tell(f"signal {number}/{len(variants)}: {variant.kind}, {variant.label}")
+        signals[variant] = _signal(variant, config, device)
+    trained = {} if data is None else _train_all(variants, config, data, tell)
+    found = tuple(Measured(variant, signals[variant], trained.get(variant, {})) for variant in variants)
+    return Depth(config, found, data, tuple(dict.fromkeys(reason for reason in reasons.values() if reason)))
+
+
+def _variants(norms: list[Norm]) -> Iterator[Variant]:
+    """Every norm before and after the weights; no norm stands nowhere in particular."""
+    for kind in KINDS:
+        for norm in norms:
+            for position in POSITIONS[:1] if norm.name == CONTROL else POSITIONS:
+                yield Variant(kind, position, norm)
+
+
+def unfit(variant: Variant, device: torch.device) -> str | None:
+    """Why a norm makes no sense on vectors, where it does not; found by trying it on random ones."""
+    if variant.kind != "mlp":
+        return None
+    name = variant.norm.name
+    if variant.norm.weight_standardization:
+        return f"{name} is left out of the mlp: weight standardization is defined for convolutions"
+    x = torch.randn(8, 8, 1, 1, generator=torch.Generator().manual_seed(0)).to(device)
+    try:
+        varies = bool(resolve_norm(name, 1).make(8).to(device)(x).std() > 0)
+    except (ValueError, RuntimeError) as error:
+        return f"{name} is left out of the mlp, where a channel of an image is one value: {str(error).splitlines()[0]}"
+    return None if varies else f"{name} is left out of the mlp: of one value a channel it leaves nothing"
+
+
+def _width(kind: Kind, config: DepthConfig) -> int:
+    return config.width if kind == "mlp" else CONV_WIDTH
+
+
+def _signal(variant: Variant, config: DepthConfig, device: torch.device) -> Signal:
+    stack = variant.stack(config, config.depth, _width(variant.kind, config))
+    return mean_signal([measure_signal(stack, variant.norm, seed, device) for seed in config.all_seeds])
+
+
+def _train_all(
+    variants: Sequence[Variant], config: DepthConfig, data: DataSet, tell: Tell
+) -> dict[Variant, dict[int, tuple[Trained | None, ...]]]:
+    """Every variant at every depth with every seed; on a CPU side by side, since such small steps fill one core."""
+
+    def work(job: Job) -> Trained | None:
+        variant, depth, seed = job
+        stack = variant.stack(config, depth, TRAINED_WIDTH[variant.kind])
+        return train_stack(stack, variant.norm, data, config, seed=seed, after_epoch=threads.interrupted)
+
+    on_cpu = data.train.images.device.type == "cpu"
+    jobs = [(variant, depth, seed) for variant in variants for depth in config.depths for seed in config.all_seeds]
+    threads = Threads(work, cores() if on_cpu else 1)
+    found: dict[Job, Trained | None] = {}
+    with threads_each(1 if on_cpu else None):
+        for (variant, depth, seed), outcome in threads.do(jobs):
+            if isinstance(outcome, Exception):
+                raise outcome
+            found[variant, depth, seed] = outcome
+            if depth == config.depth and seed == config.all_seeds[-1]:
+                tell(f"trained {len(found)}/{len(jobs)}: {variant.kind}, {variant.label}")
+    return {
+        variant: {depth: tuple(found[variant, depth, seed] for seed in config.all_seeds) for depth in config.depths}
+        for variant in variants
+    }

@@ -1,0 +1,199 @@
+"""`normbench advise`: rules that name their evidence, a choice that follows from them, figures measured here."""
+
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli import compare, normbench, refused, without_settings
+
+from normbench.analysis import Finding, write_finding
+from normbench.cli.main import app
+from normbench.console.advice import ask
+from normbench.console.output import Output
+from normbench.errors import INTERRUPTED, USAGE, NormbenchError
+from normbench.runs import FINDING
+from normbench.studies.advice import NEEDS, RULES, TASKS, Situation, advise
+from normbench.studies.mistakes import MISTAKES
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "advice.md"
+FOUND = Finding(
+    study="batch-size", title="What does a small batch cost?", answer=("bn loses 20 points at 2.", "gn loses none."),
+    conditions="digits, 3 seeds", tables=(), charts=(),
+)  # fmt: skip
+
+
+def choice(
+    task: str, batch_size: int = 32, devices: int = 1, needs: str = "", data: str = ""
+) -> tuple[str, str | None]:
+    advice = advise(Situation(task, batch_size, devices, data, frozenset(needs.split())), Path("nowhere"))
+    assert not advice.warnings
+    return advice.first, advice.alternative
+
+
+@pytest.mark.parametrize(
+    ("situation", "expected"),
+    [
+        ({"task": "vision"}, ("bn", "gn")),
+        ({"task": "vision", "batch_size": 16}, ("bn", "gn")),
+        ({"task": "vision", "batch_size": 15}, ("gn", "ln")),
+        ({"task": "vision", "batch_size": 1}, ("gn", "ln")),
+        ({"task": "vision", "batch_size": 4, "devices": 8}, ("gn", "sync-bn")),
+        ({"task": "vision", "batch_size": 4, "devices": 2}, ("gn", "ln")),
+        ({"task": "vision", "batch_size": 4, "devices": 8, "needs": "fold"}, ("sync-bn", None)),
+        ({"task": "vision", "needs": "fold"}, ("bn", None)),
+        ({"task": "vision", "needs": "streaming export fast"}, ("bn", "gn")),
+        ({"task": "vision", "needs": "agree"}, ("gn", "ln")),
+        ({"task": "vision", "data": "sequence"}, ("ln", "rms")),
+        ({"task": "detection", "batch_size": 2}, ("gn", "ln")),
+        ({"task": "detection", "batch_size": 2, "devices": 8}, ("gn", "sync-bn")),
+        ({"task": "sequence", "batch_size": 2}, ("ln", "rms")),
+        ({"task": "sequence", "needs": "fast"}, ("rms", "ln")),
+        ({"task": "generation", "batch_size": 64}, ("gn", "ln")),
+        ({"task": "style"}, ("in", "gn")),
+    ],
+)
+def test_the_choice_follows_from_the_rules(situation: dict, expected: tuple[str, str | None]) -> None:
+    assert choice(**situation) == expected
+
+
+@pytest.mark.parametrize(
+    ("situation", "first", "rules"),
+    [
+        (Situation("vision", 4, needs=frozenset({"fold"})), "bn", ["fewer than 16 images"]),
+        (Situation("vision", 1, needs=frozenset({"fold"})), "gn", ["vanish into the convolution"]),
+        (Situation("sequence", needs=frozenset({"fold"})), "ln", ["vanish into the convolution"]),
+    ],
+)
+def test_conditions_that_no_norm_meets_are_named(situation: Situation, first: str, rules: list[str]) -> None:
+    advice = advise(situation, Path("nowhere"))
+    assert advice.first == first
+    assert all(rule in advice.warnings[0] for rule in ["no norm meets every condition", *rules])
+
+
+def test_whatever_is_asked_there_is_an_answer_that_no_rule_excludes() -> None:
+    for task in TASKS:
+        for batch_size in (1, 8, 64):
+            for devices in (1, 8):
+                for need in (None, *NEEDS):
+                    needs = frozenset({need} if need else ())
+                    advice = advise(Situation(task, batch_size, devices, needs=needs), Path("nowhere"))
+                    excluded = {norm for cited in advice.cited for norm in cited.rule.exclude}
+                    assert advice.first not in (*advice.avoid, *excluded, advice.alternative)
+                    assert devices > 1 or "sync-bn" not in (advice.first, advice.alternative, *advice.avoid)
+
+
+def test_every_rule_names_a_paper_or_a_study_that_exists() -> None:
+    for rule in RULES.values():
+        assert rule.evidence, rule.name
+        for one in rule.evidence:
+            assert bool(one.study) != bool(one.source and one.says)
+            assert not one.source.startswith("arXiv") or re.fullmatch(r"arXiv:\d{4}\.\d{5}", one.source)
+            assert one.study != "mistakes" or one.part in MISTAKES
+
+
+def test_what_was_measured_here_is_quoted_with_what_it_holds_for(tmp_path: Path) -> None:
+    write_finding(tmp_path / "batch-size-mine", FOUND)
+    asked = ("advise", "--task", "vision", "--batch-size", 4, "--out", tmp_path)
+    said = normbench(*asked).words
+    assert f"measured here ({tmp_path / 'batch-size-mine'}): bn loses 20 points at 2." in said
+    assert "Measured here on" in said and "digits, 3 seeds" in said
+    assert "not measured here: `normbench mistakes` does" in said
+    (rule,) = [one for one in normbench(*asked, "--json").document["rules"] if one["name"] == "small-batch"]
+    assert [one["measured"] for one in rule["evidence"] if one.get("study") == "batch-size"] == [
+        {"folder": str(tmp_path / "batch-size-mine"), "says": FOUND.answer[0], "conditions": FOUND.conditions}
+    ]
+
+
+def test_a_mistake_is_quoted_with_its_accuracies(tmp_path: Path) -> None:
+    measured = {
+        "name": "instance", "wrong": "InstanceNorm in a classifier", "verdict": "costs",
+        "right_accuracy": [0.8, 0.9], "wrong_accuracy": [0.3, 0.2],
+    }  # fmt: skip
+    finding = FOUND.model_copy(update={"study": "mistakes", "values": {"mistakes": [measured]}})
+    write_finding(tmp_path / "mistakes", finding)
+    said = normbench("advise", "--task", "vision", "--out", tmp_path).words
+    assert "InstanceNorm in a classifier: 25.00 % instead of 85.00 % test accuracy (2 seeds; costs)" in said
+
+
+def test_a_comparison_counts_as_measured(tmp_path: Path) -> None:
+    assert compare(tmp_path, "--norms", "bn,gn").code == 0
+    said = normbench("advise", "--task", "vision", "--out", tmp_path).words
+    assert re.search(r"measured here \(\S+baseline\): test accuracy bn [\d.]+ %, gn [\d.]+ %", said)
+    assert "256 train" in said
+
+
+def test_a_damaged_finding_is_a_warning_and_no_evidence(tmp_path: Path) -> None:
+    (tmp_path / "batch-size").mkdir()
+    (tmp_path / "batch-size" / FINDING).write_text("{")
+    answer = normbench("advise", "--task", "vision", "--batch-size", 4, "--out", tmp_path, "-q")
+    assert (answer.code, answer.stdout) == (0, "gn\n")
+    assert "finding.json is damaged" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", ["which task?", "--task", "style"]),
+        ("--json", ["which task?"]),
+        ("--task visoin", ["unknown task 'visoin'", "Did you mean 'vision'?"]),
+        ("--task vision --needs fld", ["unknown need 'fld'", "Did you mean 'fold'?"]),
+        ("--task vision --batch-size 0", ["--batch-size 0", "at least one"]),
+        ("--task vision --devices -1", ["--devices -1", "at least one"]),
+        ("--task vision --image --sequence", ["--image and --sequence exclude each other"]),
+        ("--task style --sequence", ["style is about images"]),
+    ],
+)
+def test_a_bad_question_is_refused_in_words(arguments: str, words: list[str]) -> None:
+    answer = normbench("advise", *arguments.split())
+    assert answer.code == USAGE
+    assert [word for word in words if word not in answer.stderr] == []
+    if "--json" not in arguments:
+        refused(answer, USAGE, *words)
+
+
+def test_questions_go_to_stderr_and_a_wrong_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("visoin\nvision\nfour\n4\n8\nfold\n"))
+    assert ask(Output()) == Situation("vision", 4, 8, needs=frozenset({"fold"}))
+
+
+def test_questions_that_are_broken_off_are_no_failure_in_tracebacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("vision\n"))
+    with pytest.raises(NormbenchError, match="no advice") as raised:
+        ask(Output())
+    assert raised.value.exit_code == INTERRUPTED
+
+
+def test_on_a_terminal_it_asks() -> None:
+    ours, theirs = pty.openpty()
+    asked = subprocess.Popen(
+        [sys.executable, "-m", "normbench", "advise", "--out", "nowhere"],
+        stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True, env=without_settings() | {"TERM": "dumb"},
+    )  # fmt: skip
+    os.write(ours, b"sequence\n\n\n\n")
+    answer, _ = asked.communicate(timeout=120)
+    assert "Task" in os.read(ours, 10_000).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert asked.returncode == 0
+    assert re.search(r"First choice +ln", answer) and "Task" not in answer
+
+
+def test_the_documentation_has_every_rule_as_the_command_lists_it() -> None:
+    listed = normbench("advise", "--rules", "--json").document["rules"]
+    assert [rule["name"] for rule in listed] == list(RULES) == normbench("advise", "--rules", "-q").stdout.split()
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for rule in listed:
+        assert f"| {rule['name']} | {rule['condition']} |" in text
+        for one in rule["evidence"]:
+            assert (one["says"] if "source" in one else f"normbench {one['study']}") in text
+
+
+def test_help_names_every_task_and_need() -> None:
+    assert "advise" in [command.name for command in app.registered_commands]
+    said = normbench("advise", "--help").words
+    assert all(word in said for word in (*TASKS, *NEEDS))
