@@ -21,6 +21,7 @@ from normbench.analysis.paired import (
 )
 from normbench.analysis.record import Recorded, record
 from normbench.analysis.rows import Row, best_settings, summarize
+from normbench.analysis.sensitivity import Sensitivity, searched, sensitivity_answer, sensitivity_charts
 from normbench.analysis.targets import TARGETS, Hit, Target, first_hit, targets
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "PairedDifference",
     "Recorded",
     "Row",
+    "Sensitivity",
     "Target",
     "best_settings",
     "conditions",
@@ -49,6 +51,9 @@ __all__ = [
     "paired_differences",
     "read_finding",
     "record",
+    "searched",
+    "sensitivity_answer",
+    "sensitivity_charts",
     "summarize",
     "targets",
     "write_finding",

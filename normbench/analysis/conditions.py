@@ -31,7 +31,7 @@ def conditions(results: Sequence[RunResult], epochs: int, searching: bool = Fals
     read = "The test images were not read." if searching else "Accuracies are the last epoch's, not the best's."
     length = f"{epochs} epoch{'s' if epochs > 1 else ''}"
     return (
-        f"{_data_words(first)}; network {first.network}; {length}; batch {first.batch_size}; {named}; "
+        f"{_data_words(first)}; network {first.network}; {length}; {_batch_words(results)}; {named}; "
         f"{_every(results, 'device')}{_beside(results)}; torch {_every(results, 'torch')}. {read}{spread}"
     )
 
@@ -45,6 +45,11 @@ def _beside(results: Sequence[RunResult]) -> str:
 def _data_words(result: RunResult) -> str:
     name = {"cifar10": "CIFAR-10", "digits": "the embedded digits, not CIFAR-10"}[result.dataset]
     return f"{name} ({result.train_images:,} train and {result.test_images:,} test images)"
+
+
+def _batch_words(results: Sequence[RunResult]) -> str:
+    sizes = sorted({result.batch_size for result in results})
+    return f"batch {sizes[0]}" if len(sizes) == 1 else f"batches of {', '.join(map(str, sizes))}"
 
 
 def _every(results: Sequence[RunResult], name: str) -> str:

@@ -1,10 +1,12 @@
 """What a study found: sentences, tables and charts as plain data, kept as finding.json in the experiment's folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from normbench.analysis.estimates import Estimate
 from normbench.config.settings import Frozen
 from normbench.errors import RunFailedError
 from normbench.files import in_words, replace_text
@@ -22,6 +24,24 @@ class Line(Frozen):
     high: tuple[float | None, ...] | None = None
     group: str = ""
     """Lines of one group share a colour, and are told apart by mark and dash; empty: a colour of its own."""
+    lost: tuple[float, ...] = ()
+    """The x at which a run diverged or failed: marked at the foot of a chart of lines."""
+
+    @classmethod
+    def of_estimates(
+        cls, label: str, x: Sequence[float], values: Sequence[Estimate | None], lost: Sequence[float] = ()
+    ) -> "Line":
+        """A line through means, with the band of their 95 % intervals where there are any."""
+        ends: dict[str, tuple[float | None, ...] | None] = {
+            end: tuple(getattr(value, end, None) for value in values) for end in ("low", "high")
+        }
+        return cls(
+            label=label,
+            x=tuple(x),
+            y=tuple(value and value.mean for value in values),
+            lost=tuple(lost),
+            **{end: found if found and any(one is not None for one in found) else None for end, found in ends.items()},
+        )
 
 
 class Chart(Frozen):
@@ -44,6 +64,10 @@ class Chart(Frozen):
     """Whether y is a fraction to be shown in percent."""
     reference: float | None = None
     """A level that the lines are to be seen against, as chance or a bound."""
+
+    def place(self, x: float) -> str:
+        """What stands at a place along x: its tick, or the number."""
+        return self.ticks[round(x)] if self.ticks else f"{x:g}"
 
 
 class FindingTable(Frozen):

@@ -23,6 +23,9 @@ class Row:
     seconds: Estimate | None
     problems: tuple[str, ...]
     """What happened to the runs of this row that diverged or failed, a line each."""
+    runs: int = 1
+    diverged: int = 0
+    """How many of the runs ended because their loss was no longer finite."""
 
 
 def summarize(results: Iterable[RunResult]) -> list[Row]:
@@ -52,6 +55,8 @@ def _row(runs: list[RunResult]) -> Row:
         test_loss=over_seeds("test_loss"),
         seconds=over_seeds("seconds"),
         problems=tuple(f"seed {run.seed} {run.status}: {run.problem}" for run in runs if run.status != "done"),
+        runs=len(runs),
+        diverged=sum(run.status == "diverged" for run in runs),
     )
 
 

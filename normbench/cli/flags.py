@@ -60,8 +60,8 @@ FLAGS: dict[str, Any] = {
     "only": _option(str, "--only", text="Only these mistakes, with commas.", panel=WHAT, metavar="A,B"),
     "network": _option(str, "--network", text="c10, dwnet or lnet.", panel=WHAT, metavar="NAME"),
     "config": _option(
-        str, "--config", text="A recipe (see `normbench recipes`) or a TOML file. \\[default: baseline]", panel=WHAT,
-        metavar="RECIPE",
+        str, "--config", text="A recipe (see `normbench recipes`) or TOML file. \\[default: baseline; studies: own]",
+        panel=WHAT, metavar="RECIPE",
     ),
     "set": _option(
         list[str], "--set", text="Any setting of a recipe, as training.momentum=0.95; may be repeated.", panel=WHAT,
@@ -92,6 +92,13 @@ FLAGS: dict[str, Any] = {
         str, "--weight-decay", text="L2 penalty; `compare` takes several, to search.", panel=HOW, metavar="DECAY"
     ),
     "seed": _option(int, "--seed", text="Seed of the run; the first one, where there are several.", panel=HOW),
+    "sizes": _option(
+        str, "--sizes", text="Batch sizes, with commas. \\[default: the recipe's]", panel=WHAT, metavar="A,B,C"
+    ),
+    "scaling": _option(
+        str, "--scaling", text="How the learning rate follows the batch: linear, sqrt or none. \\[default: linear]",
+        panel=HOW, metavar="NAME",
+    ),
     "seeds": _option(int, "--seeds", text="How many seeds each norm is trained with.", panel=HOW),
     "deterministic": _switch("--deterministic", text="Bitwise repeatable kernels only.", panel=HOW),
     "dataset": _option(str, "--dataset", text="cifar10, digits (embedded), or auto.", panel=DATA, metavar="NAME"),

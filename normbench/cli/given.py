@@ -31,6 +31,8 @@ PLACES: dict[str, tuple[str, ...]] = {
     "dataset": ("data", "name"),
     "subset": ("data", "subset"),
     "val_split": ("data", "val_split"),
+    "sizes": ("sweep", "batch_sizes"),
+    "scaling": ("sweep", "lr_scaling"),
 }
 
 
@@ -58,7 +60,9 @@ class Given:
 
     def study_experiment(self, study: str) -> str:
         """The folder of a study's experiment: its own name, with the recipe's where one was asked for."""
-        return f"{study}-{self.experiment}" if self["config"] else study
+        if self["config"] is None or self.experiment.startswith(study):
+            return self.experiment if self["config"] else study
+        return f"{study}-{self.experiment}"
 
     def overrides(self, *leave_out: str) -> dict[str, Any]:
         """The science flags as nested settings over a recipe; flags win over `--set`."""
@@ -68,7 +72,7 @@ class Given:
             _put(settings, key, value)
         for name, place in PLACES.items():
             if name in self.values and name not in leave_out:
-                _put(settings, place, self.number(name) if name in {"lr", "weight_decay"} else self[name])
+                _put(settings, place, self._value(name))
         return settings
 
     def norms(self) -> tuple[str, ...]:
@@ -101,6 +105,20 @@ class Given:
                 f"{_flag(name)} takes one value here", f"`normbench compare {_flag(name)} A,B,C` tries several."
             )
         return numbers[0]
+
+    def whole_numbers(self, name: str) -> tuple[int, ...]:
+        """The whole numbers of a flag that takes several with commas, each once, from small to large."""
+        try:
+            return tuple(sorted(set(map(int, self[name].split(",")))))
+        except ValueError as error:
+            raise UsageError(
+                f"{_flag(name)} {self[name]}: not a whole number, nor several with commas", "For example: 2,8,32"
+            ) from error
+
+    def _value(self, name: str) -> Any:
+        if name == "sizes":
+            return self.whole_numbers(name)
+        return self.number(name) if name in {"lr", "weight_decay"} else self[name]
 
     def machine(self) -> "MachineConfig":
         """The machine settings: flags over `NORMBENCH_*` over defaults."""

@@ -10,6 +10,7 @@ import typer
 
 from normbench.cli import (
     advise,
+    batch_size,
     compare,
     cost,
     data,
@@ -39,6 +40,7 @@ app.command("train")(train.command)
 app.command("compare")(compare.command)
 app.command("depth")(depth.command)
 app.command("cost")(cost.command)
+app.command("batch-size")(batch_size.command)
 app.command("summary")(summary.command)
 app.command("evaluate")(evaluate.command)
 app.command("report")(report.command)

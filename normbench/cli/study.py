@@ -9,21 +9,22 @@ if TYPE_CHECKING:
 
 
 def conclude(given: Given, finding: "Finding") -> None:
-    """Write finding.json, the plots and the report into the folder of the study's experiment, then print the finding.
+    """Write finding, tables, plots and report into the folder of the study's experiment, then print the finding.
 
     Raises:
         RunFailedError: The folder cannot be written.
     """
     from normbench.analysis import write_finding
     from normbench.console.finding import finding_document, finding_picture, finding_values
+    from normbench.report import write_tables
     from normbench.report.html import write_report
 
     output, machine = given.output(), given.machine()
     folder = machine.out / given.study_experiment(finding.study)
-    written = [write_finding(folder, finding)]
+    written = [write_finding(folder, finding), write_tables(folder, finding)]
     reported = write_report(folder, machine)
     files = [str(path) for path in (*written, reported.report, *reported.plots)]
     for warning in finding.warnings:
         output.warning(warning)
     output.result(finding_picture(finding), finding_document(finding, files), finding_values(finding))
-    output.note(f"also in {folder}: finding.json, report.html and plots/")
+    output.note(f"also in {folder}: finding.json, tables.md, report.html and plots/")

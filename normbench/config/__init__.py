@@ -8,6 +8,7 @@ from normbench.config.settings import (
     DataConfig,
     NetworkConfig,
     RunConfig,
+    SweepConfig,
     TrainingConfig,
 )
 
@@ -19,6 +20,7 @@ __all__ = [
     "NetworkConfig",
     "Recipe",
     "RunConfig",
+    "SweepConfig",
     "TrainingConfig",
     "load_recipe",
     "recipe_names",

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from normbench.config.settings import DataConfig, Frozen, NetworkConfig, RunConfig, TrainingConfig
+from normbench.config.settings import DataConfig, Frozen, NetworkConfig, RunConfig, SweepConfig, TrainingConfig
 from normbench.config.validation import validated
 from normbench.errors import UsageError, nearest, unknown
 
@@ -26,6 +26,7 @@ class Recipe(Frozen):
     network: NetworkConfig = NetworkConfig()
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
+    sweep: SweepConfig = SweepConfig()
     norm: dict[str, dict[str, float]] = Field(default_factory=dict)
 
     def run(self, norm: str, seed: int, **extra: Any) -> RunConfig:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,7 @@ PARAMETER_BUDGET = 50_000
 Activation = Literal["relu", "silu", "gelu", "leaky_relu", "elu", "tanh"]
 Init = Literal["torch", "kaiming", "xavier"]
 Schedule = Literal["step", "constant", "cosine", "onecycle"]
+LrScaling = Literal["linear", "sqrt", "none"]
 
 
 class Frozen(BaseModel):
@@ -71,6 +72,16 @@ class TrainingConfig(Frozen):
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """`auto`: bfloat16 autocast on CUDA, float32 elsewhere."""
+
+
+class SweepConfig(Frozen):
+    """What `batch-size` varies; every norm is trained at every point."""
+
+    batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((2, 4, 8, 16, 32, 64, 128, 512), min_length=1)
+    """Images in a step."""
+    lr_scaling: LrScaling = "linear"
+    """How the learning rate of `training` (at its batch size B) follows a batch of b: `linear` times b/B
+    (arXiv:1706.02677), `sqrt` times its square root (arXiv:1404.5997), `none` not at all."""
 
 
 class RunConfig(Frozen):

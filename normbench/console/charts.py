@@ -15,6 +15,8 @@ WIDTH, HEIGHT, BAR = 90, 20, 40
 RICH_COLOURS = ("blue", "yellow", "green", "magenta", "red", "cyan", "bright_black", "white")
 COLOURS = ("blue", "orange", "green", "magenta", "red", "cyan", "gray", "white")
 MARKS = "ox+*#@%&"
+LOST = "X"
+"""At the foot of a chart, where a run diverged or failed."""
 MOST_TICKS = 12
 
 
@@ -29,7 +31,8 @@ def chart_picture(chart: Chart) -> RenderableType:
 def _legend(chart: Chart) -> Text:
     """Above the plot, where it hides no line."""
     named = [Text(f"{mark} {line.label}", colour) for (mark, colour), line in zip(_looks(), chart.lines, strict=False)]
-    return Text("   ").join(named)
+    lost = [f"{line.label} at {', '.join(chart.place(x) for x in line.lost)}" for line in chart.lines if line.lost]
+    return Text("   ").join([*named, *([Text(f"{LOST} not finished: {'; '.join(lost)}")] if lost else [])])
 
 
 def _looks() -> Iterator[tuple[str, str]]:
@@ -46,6 +49,7 @@ def _lines(chart: Chart) -> str:
         _line(chart, line, index)
     if chart.reference is not None:
         plotext.hline(_height(chart, chart.reference), "gray")
+    _mark_lost(chart)
     _axes(chart)
     drawn = str(plotext.build())
     plotext.clear_figure()
@@ -60,6 +64,16 @@ def _line(chart: Chart, line: Line, index: int) -> None:
     mark, colour = MARKS[index % len(MARKS)], COLOURS[index % len(COLOURS)]
     plotext.plot(xs, ys, marker="braille", color=colour)
     plotext.scatter(xs, ys, marker=mark, color=colour)
+
+
+def _mark_lost(chart: Chart) -> None:
+    """Below every point, a step for each line, so that no mark hides another."""
+    heights = [_height(chart, y) for line in chart.lines for y in line.y if _shown(chart, y)] or [0.0]
+    step = (max(heights) - min(heights) or 1.0) / 12
+    losing = [(index, line) for index, line in enumerate(chart.lines) if line.lost]
+    for place, (index, line) in enumerate(losing, 1):
+        xs = [_place(chart, x) for x in line.lost]
+        plotext.scatter(xs, [min(heights) - place * step] * len(xs), marker=LOST, color=COLOURS[index % len(COLOURS)])
 
 
 def _shown(chart: Chart, y: float | None) -> bool:

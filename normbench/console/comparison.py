@@ -5,7 +5,19 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from normbench.analysis import Estimate, Outperforming, PairedDifference, Row, Target, conditions, words
+from normbench.analysis import (
+    Estimate,
+    Outperforming,
+    PairedDifference,
+    Row,
+    Sensitivity,
+    Target,
+    conditions,
+    sensitivity_answer,
+    sensitivity_charts,
+    words,
+)
+from normbench.console.charts import chart_picture
 from normbench.console.tables import plain_table
 from normbench.studies.compare import Comparison
 
@@ -25,8 +37,10 @@ def _search_table(comparison: Comparison, epochs: int) -> RenderableType:
     for row in comparison.rows:
         chosen = comparison.found.get(row.norm) is row
         table.add_row(*words.search_cells(row, chosen), style="bold" if chosen else None)
-    recipe = [Text("For a recipe:\n" + words.recipe_lines(comparison.found))] if comparison.found else []
-    return Group(table, *_below(comparison, epochs), *recipe)
+    charts = [chart_picture(chart) for chart in sensitivity_charts(comparison.sensitivity)]
+    said = [Text(sentence) for curves in comparison.sensitivity for sentence in sensitivity_answer(curves)]
+    recipe = [Text("\nFor a recipe:\n" + words.recipe_lines(comparison.found))] if comparison.found else []
+    return Group(table, *_below(comparison, epochs), *charts, *said, *recipe)
 
 
 def _below(comparison: Comparison, epochs: int) -> list[RenderableType]:
@@ -73,9 +87,26 @@ def comparison_document(comparison: Comparison, files: Sequence[str], warnings: 
         "differences": [difference_document(one) for one in comparison.differences],
         "targets": [target_document(target) for target in comparison.targets],
         "found": {norm: {"lr": row.lr, "weight_decay": row.weight_decay} for norm, row in comparison.found.items()},
+        "sensitivity": [sensitivity_document(one) for curves in comparison.sensitivity for one in curves],
         "runs": [result.model_dump(mode="json") for result in comparison.results],
         "files": list(files),
         "warnings": list(warnings),
+    }
+
+
+def sensitivity_document(one: Sensitivity) -> dict[str, object]:
+    """A curve of a search as `--json` shows it; accuracies are fractions on the validation split."""
+    first, last = one.tolerated or (0, -1)
+    return {
+        "norm": one.norm,
+        "setting": one.setting,
+        "values": list(one.values),
+        "validation_accuracy": [_numbers(value) for value in one.accuracies],
+        "diverged": list(one.diverged),
+        "runs": list(one.runs),
+        "best": None if one.best is None else one.values[one.best],
+        "tolerated": list(one.values[first : last + 1]),
+        "learned": one.learned,
     }
 
 

@@ -1,5 +1,6 @@
 """Progress on stderr: bars on a terminal, one line an epoch elsewhere, nothing with `-q`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -29,6 +30,8 @@ class ConsoleListener:
         self.runs, self.ended, self.side_by_side = 0, 0, 1
         self.left: dict[str, int] = {}
         """Epochs to come, by the fingerprint of the run."""
+        self.varied: list[str] = []
+        """Settings that tell the runs of one norm and seed apart."""
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -57,16 +60,17 @@ class ConsoleListener:
         self.runs = len(plan.configs)
         self.side_by_side = plan.sharing.side_by_side
         self.left = {config.fingerprint: config.training.epochs for config in plan.configs}
+        self.varied = _varied(plan.configs)
 
     def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
         """Show a new bar, or say where a resumed run goes on."""
         self.left[config.fingerprint] = config.training.epochs - first_epoch + 1
         if first_epoch > 1:
-            self.output.note(f"{_name(config)}: resumed after epoch {first_epoch - 1} from {folder}")
+            self.output.note(f"{self._name(config)}: resumed after epoch {first_epoch - 1} from {folder}")
         if self.live:
             self._remove(config)  # a fleet that was halved starts its runs again
             self.tasks[config.fingerprint] = self.progress.add_task(
-                _name(config), total=config.training.epochs, completed=first_epoch - 1, words="first epoch ..."
+                self._name(config), total=config.training.epochs, completed=first_epoch - 1, words="first epoch ..."
             )
 
     def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
@@ -76,7 +80,7 @@ class ConsoleListener:
         if self.live and config.fingerprint in self.tasks:
             self.progress.update(self.tasks[config.fingerprint], completed=row.epoch, words=words)
         else:
-            self.output.note(f"{_name(config)}  epoch {row.epoch}/{config.training.epochs}  {words}")
+            self.output.note(f"{self._name(config)}  epoch {row.epoch}/{config.training.epochs}  {words}")
 
     def _seconds_left(self, row: EpochRow) -> float:
         """Of the whole plan, if the epochs to come take as long as this one."""
@@ -89,11 +93,17 @@ class ConsoleListener:
         self.left[config.fingerprint] = 0
         self._remove(config)
         if already_done:
-            self.output.note(f"{_name(config)}: already done, in {result.folder} (--force redoes it)")
+            self.output.note(f"{self._name(config)}: already done, in {result.folder} (--force redoes it)")
         elif result.status == "done":
-            self.output.note(f"{_name(config)}: done in {_duration(result.seconds)}, in {result.folder}{self._count()}")
+            self.output.note(
+                f"{self._name(config)}: done in {_duration(result.seconds)}, in {result.folder}{self._count()}"
+            )
         if result.status != "done":
-            self.output.warning(f"{_name(config)} {result.status}: {result.problem}")
+            self.output.warning(f"{self._name(config)} {result.status}: {result.problem}")
+
+    def _name(self, config: RunConfig) -> str:
+        settings = _settings(config)
+        return " ".join([config.norm, *(f"{name} {settings[name]}" for name in self.varied), f"seed {config.seed}"])
 
     def _count(self) -> str:
         return f" ({self.ended} of {self.runs} runs)" if self.runs > 1 else ""
@@ -128,8 +138,18 @@ class ConsoleListener:
             self.progress.start()
 
 
-def _name(config: RunConfig) -> str:
-    return f"{config.norm} seed {config.seed}"
+def _settings(config: RunConfig) -> dict[str, str]:
+    """What the runs of one norm may differ in, besides the seed."""
+    training = config.training
+    return {"batch": str(training.batch_size), "lr": f"{training.lr:.3g}", "decay": f"{training.weight_decay:g}"}
+
+
+def _varied(configs: Sequence[RunConfig]) -> list[str]:
+    """Which settings tell runs of one norm and seed apart; the rate goes without saying where the batch sets it."""
+    first = configs[0]
+    alike = [_settings(one) for one in configs if (one.norm, one.seed) == (first.norm, first.seed)]
+    several = [name for name in alike[0] if len({one[name] for one in alike}) > 1]
+    return several[:1] if "batch" in several else several
 
 
 def _epoch_words(row: EpochRow) -> str:

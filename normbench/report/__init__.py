@@ -1,5 +1,5 @@
 """What an experiment leaves for a paper: tables in files."""
 
-from normbench.report.tables import write_comparison
+from normbench.report.tables import write_comparison, write_tables
 
-__all__ = ["write_comparison"]
+__all__ = ["write_comparison", "write_tables"]

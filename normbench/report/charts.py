@@ -39,6 +39,7 @@ def _lines(axes: Axes, chart: Chart) -> None:
         if line.low and line.high:
             low, high = _numbers(line.low), _numbers(line.high)
             axes.fill_between(line.x, low, high, color=drawn["color"], alpha=0.16, linewidth=0)
+    _mark_lost(axes, chart)
     if chart.log_x:
         axes.set_xscale("log")
         _mark_powers(axes.xaxis)
@@ -58,6 +59,21 @@ def _mark_powers(axis: Axis) -> None:
     axis.set_major_locator(LogLocator(numticks=6) if high > 100 * low else LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
+
+
+def _mark_lost(axes: Axes, chart: Chart) -> None:
+    """At the foot of the plot, below every point, a step for each line, so that no mark hides another."""
+    drawn = looks([line.group for line in chart.lines])
+    losing = [(look["color"], line) for look, line in zip(drawn, chart.lines, strict=True) if line.lost]
+    if losing:
+        low, high = axes.get_ylim()
+        axes.set_ylim(low - (high - low) * 0.07 * len(losing), high)
+    for place, (colour, line) in enumerate(losing):
+        axes.plot(
+            line.lost, [0.03 + 0.06 * place] * len(line.lost), transform=axes.get_xaxis_transform(),
+            label=f"{short(line.label, 20)} not finished", color=colour, marker="x", linestyle="none",
+            markeredgewidth=2,
+        )  # fmt: skip
 
 
 def _name_places(axes: Axes, chart: Chart) -> None:
@@ -104,13 +120,14 @@ def _numbers(values: tuple[float | None, ...]) -> np.ndarray:
 
 
 def _course(chart: Chart, line: Line) -> str:
+    lost = f", not finished at {', '.join(map(chart.place, line.lost))}" if line.lost else ""
+    return _measured(chart, line) + lost
+
+
+def _measured(chart: Chart, line: Line) -> str:
     measured = [(x, y) for x, y in zip(line.x, line.y, strict=True) if y is not None]
     if not measured:
         return f"{line.label}: not measured"
     shown = measured if chart.kind == "bars" else list(dict.fromkeys([measured[0], measured[-1]]))
-    told = (f"{percents(y) if chart.percent else f'{y:.3g}'} at {_name(chart, x)}" for x, y in shown)
+    told = (f"{percents(y) if chart.percent else f'{y:.3g}'} at {chart.place(x)}" for x, y in shown)
     return f"{line.label}: {', '.join(told)}"
-
-
-def _name(chart: Chart, x: float) -> str:
-    return chart.ticks[round(x)] if chart.ticks else f"{x:g}"

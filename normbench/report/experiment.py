@@ -8,10 +8,12 @@ from normbench.analysis import (
     Leading,
     PairedDifference,
     Row,
+    Sensitivity,
     best_settings,
     leading,
     mixed,
     paired_differences,
+    searched,
     summarize,
 )
 from normbench.errors import UsageError
@@ -49,6 +51,8 @@ class Experiment:
     """Whether it tried settings on the validation split and left the test images unread."""
     found: dict[str, Row]
     """In a search the best settings, by norm."""
+    sensitivity: tuple[tuple[Sensitivity, ...], ...]
+    """In a search of each setting with several values the curves, norm by norm."""
     differences: tuple[PairedDifference, ...]
     """To the control; empty in a search, or of one norm."""
     leader: Leading | None
@@ -99,6 +103,7 @@ def collect(folder: Path, control: str | None = None) -> Experiment:
         series=series,
         searching=searching,
         found=best_settings(one.row for one in series) if searching else {},
+        sensitivity=tuple(map(tuple, searched([one.row for one in series]))) if searching else (),
         differences=tuple(differences),
         leader=None if searching else leading(labelled),
         warnings=tuple(mixed(labelled)),

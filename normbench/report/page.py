@@ -34,6 +34,7 @@ def page(experiment: Experiment, machine: MachineConfig) -> Page:
     found = find_mistakes(experiment, machine)
     laid_out = [
         sections.comparison(experiment),
+        *sections.sensitivity(experiment),
         sections.differences(experiment),
         sections.curves(experiment),
         sections.classes(found),

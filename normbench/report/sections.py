@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from normbench.analysis import conditions, words
+from normbench.analysis import conditions, sensitivity_answer, sensitivity_charts, words
 from normbench.errors import NormbenchError
 from normbench.report.blocks import Block, Code, Fold, Grid, Plots, Section, Text
 from normbench.report.canvas import Plot
+from normbench.report.charts import chart_plot
 from normbench.report.class_plots import classes_plot, confusion_plot
 from normbench.report.experiment import Experiment, Series
 from normbench.report.mistakes import Confusion, Mistakes
@@ -32,6 +33,15 @@ def comparison(experiment: Experiment) -> Section:
     if experiment.found:
         blocks += [Text("What the search has found, for a recipe:"), Code(words.recipe_lines(experiment.found))]
     return Section("comparison", "Comparison", blocks)
+
+
+def sensitivity(experiment: Experiment) -> list[Section]:
+    """In a search: how much each norm minds the setting that was searched; elsewhere there is no such section."""
+    if not experiment.sensitivity:
+        return []
+    plots = Plots([chart_plot(chart) for chart in sensitivity_charts(experiment.sensitivity)])
+    said = [Text(sentence) for curves in experiment.sensitivity for sentence in sensitivity_answer(curves)]
+    return [Section("sensitivity", "Sensitivity to the settings", [plots, *said])]
 
 
 def differences(experiment: Experiment) -> Section:

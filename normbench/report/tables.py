@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from normbench.analysis import conditions, words
+from normbench.analysis import Finding, conditions, words
 from normbench.files import replace_text
 from normbench.runs import RunResult
 from normbench.studies.compare import Comparison
@@ -35,6 +35,20 @@ def write_comparison(folder: Path, comparison: Comparison, epochs: int) -> list[
     for name, text in texts.items():
         replace_text(folder / name, text)
     return [folder / name for name in texts]
+
+
+def write_tables(folder: Path, finding: Finding) -> Path:
+    """Write tables.md: every table of a finding as Markdown, and what they hold for.
+
+    Raises:
+        RunFailedError: The folder cannot be written.
+    """
+    tables = [
+        PaperTable(" ".join([f"{table.title}.", table.note, finding.conditions]), table.columns, table.rows)
+        for table in finding.tables
+    ]
+    replace_text(folder / "tables.md", markdown(tables))
+    return folder / "tables.md"
 
 
 def results_csv(results: Iterable[RunResult]) -> str:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from normbench.analysis import (
     PairedDifference,
     Row,
+    Sensitivity,
     Target,
     best_settings,
     mixed,
     paired_differences,
+    searched,
     summarize,
     targets,
 )
@@ -41,6 +43,8 @@ class Comparison:
     """The settings a search found, by norm; empty unless it was one."""
     differences: tuple[PairedDifference, ...]
     """Every other norm against the control; empty in a search, which leaves the test images unread."""
+    sensitivity: tuple[tuple[Sensitivity, ...], ...]
+    """In a search: of each setting with several values the curves, norm by norm."""
     targets: tuple[Target, ...]
     results: tuple[RunResult, ...]
     searching: bool
@@ -91,6 +95,7 @@ def conclude(results: Sequence[RunResult], grid: Grid, control: str | None = Non
         rows=tuple(rows),
         found=best_settings(rows) if grid.is_search else {},
         differences=() if grid.is_search else tuple(paired_differences(results, control)),
+        sensitivity=tuple(map(tuple, searched(rows))) if grid.is_search else (),
         targets=tuple(targets(results)),
         results=tuple(results),
         searching=grid.is_search,

@@ -1,0 +1,65 @@
+"""`normbench batch-size`: accuracy against batch size, norm by norm."""
+
+from typing import Any
+
+import typer
+
+from normbench.cli.flags import OUTPUT, SCIENCE, flags
+from normbench.cli.given import MACHINE_FLAGS, Given
+from normbench.cli.study import conclude
+from normbench.errors import SOME_RUNS_FAILED
+
+RECIPE = "batch-size"
+SETTINGS = [name for name in SCIENCE if name != "batch_size"]
+
+
+@flags("norms", "every", "sizes", "scaling", "seeds", *SETTINGS, *MACHINE_FLAGS, "track", "dry_run", *OUTPUT)
+def command(given: Given) -> None:
+    """Train every norm at every batch size over the same images, and show where accuracy falls.
+
+    The learning rate of each norm (--lr: of all) holds for the recipe's batch size, and follows the batch by --scaling.
+
+    With --val-split the runs are scored on the validation images, and the test images stay unread.
+    """
+    from normbench import engine
+    from normbench.config import PARAMETER_BUDGET, load_recipe
+    from normbench.console import ConsoleListener
+    from normbench.console.tables import show_plan
+    from normbench.runs import RunResult
+    from normbench.runs.environment import environment
+    from normbench.studies.batch_size import STUDY, batch_size_configs, summarize_points
+    from normbench.studies.batch_size_finding import batch_size_finding
+    from normbench.studies.batch_statistics import measure_statistics
+
+    output = given.output()
+    recipe = load_recipe(given["config"] or RECIPE, given.overrides() | _chosen(given))
+    budget = PARAMETER_BUDGET if given["max_params"] is None else given["max_params"]
+    with ConsoleListener(output) as listener:
+        told = given.listener(listener)
+        plan = engine.plan(
+            batch_size_configs(recipe, budget),
+            given.planning_machine(),
+            given.study_experiment(STUDY),
+            listener.on_download,
+            leave_out_oversized=bool(given["every"]),
+        )
+        listener.expect(plan)
+        for warning in plan.warnings:
+            output.warning(warning)
+        if given["dry_run"]:
+            show_plan(output, plan)
+            return
+        results = engine.run_all(plan, told, listener.on_download)
+
+    def on_run(result: RunResult) -> None:
+        output.note(f"{result.norm} batch {result.batch_size} seed {result.seed}: scoring with other statistics")
+
+    statistics = measure_statistics(plan.configs, results, plan.machine, plan.device, on_run)
+    points = summarize_points(plan.configs, results, statistics)
+    conclude(given, batch_size_finding(points, results, recipe, environment(plan.device)))
+    if any(result.status != "done" for result in results):
+        raise typer.Exit(SOME_RUNS_FAILED)
+
+
+def _chosen(given: Given) -> dict[str, Any]:
+    return {"norms": norms} if (norms := given.norms()) else {}
