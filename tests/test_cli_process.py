@@ -127,3 +127,16 @@ def without_times(path: Path) -> list[dict[str, object]]:
     lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
     apart = {"seconds", "images_per_second", "evaluation_seconds", "folder"}
     return [{key: value for key, value in json.loads(line).items() if key not in apart} for line in lines]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to one process")
+def test_a_study_that_begins_anew_does_not_say_that_anything_is_kept(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = start("cost", "--repeats", 500, cwd=tmp_path)
+    signal.signal(signal.SIGINT, before)
+    assert process.stderr is not None
+    assert process.stderr.readline()  # it has begun
+    process.send_signal(signal.SIGINT)
+    code, stdout, stderr = finish(process)
+    assert (code, stdout) == (130, "")
+    assert stderr.splitlines()[-2:] == ["error: interrupted", "hint: Start again with: normbench cost --repeats 500"]

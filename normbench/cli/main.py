@@ -27,6 +27,9 @@ from normbench.cli import (
 )
 from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
 
+RESUMING = ("train", "compare", "batch-size")
+"""Commands that go on where they were interrupted; the others are short, and begin anew."""
+
 app = typer.Typer(
     name="normbench",
     help="Small, honest, fast experiments on normalization layers.",
@@ -86,9 +89,10 @@ def main() -> None:
 
 
 def _interrupted() -> NormbenchError:
-    again = [argument for argument in sys.argv[1:] if argument != "--force"]  # which would start from scratch
-    hint = f"Go on with: {shlex.join(['normbench', *again])}"
-    return NormbenchError("interrupted; finished epochs are kept", hint, INTERRUPTED)
+    again = shlex.join(["normbench", *(word for word in sys.argv[1:] if word != "--force")])  # which starts from scratch
+    if sys.argv[1:2] and sys.argv[1] in RESUMING:
+        return NormbenchError("interrupted; finished epochs are kept", f"Go on with: {again}", INTERRUPTED)
+    return NormbenchError("interrupted", f"Start again with: {again}", INTERRUPTED)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
