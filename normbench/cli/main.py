@@ -89,7 +89,8 @@ def main() -> None:
 
 
 def _interrupted() -> NormbenchError:
-    again = shlex.join(["normbench", *(word for word in sys.argv[1:] if word != "--force")])  # which starts from scratch
+    words = [word for word in sys.argv[1:] if word != "--force"]  # which starts from scratch
+    again = shlex.join(["normbench", *words])
     if sys.argv[1:2] and sys.argv[1] in RESUMING:
         return NormbenchError("interrupted; finished epochs are kept", f"Go on with: {again}", INTERRUPTED)
     return NormbenchError("interrupted", f"Start again with: {again}", INTERRUPTED)
