@@ -1,6 +1,7 @@
 """What every test stands on: a clean environment, the real CIFAR-10 where there is one, and a few digits."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,14 @@ def clean_environment(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     kept = {"NORMBENCH_DATA_DIR"} if request.node.get_closest_marker("cifar10") else set()
     for name in [name for name in os.environ if name.startswith("NORMBENCH_") and name not in kept]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """No test leaves torch with another number of threads: the last digits of the tests after it depend on that."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
