@@ -22,6 +22,7 @@ from normbench import data
 from normbench.config import DataConfig, MachineConfig
 from normbench.data import normalize
 from normbench.norms import NORMS
+from normbench.studies.cost.measure import Bench, noise
 
 CPU = torch.device("cpu")
 IMAGES = DataConfig(name="digits", subset=96)
@@ -168,7 +169,9 @@ def test_a_fleet_tells_when_its_runs_train_also_from_threads(threads, images, mo
 
 def test_norms_cost_time_and_keep_their_input(images):
     costs = {one.norm: one for one in norms.norm_costs(run_config(), list(NORMS), CPU, repeats=1)}
-    inputs = sum(x.nbytes for x in norms.collect(run_config(), "bn", CPU).inputs)
+    config = run_config("bn")
+    layers = Bench(config, noise(config.training.batch_size, CPU)).layers
+    inputs = sum(placed.x.nbytes for placed in layers.placed)
     assert {one.layers for one in costs.values()} == {10}
     assert costs["none"].saved_bytes == 0
     assert inputs < costs["bn"].saved_bytes < 1.05 * inputs

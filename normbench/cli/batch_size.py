@@ -4,6 +4,7 @@ from typing import Any
 
 import typer
 
+from normbench.cli.announce import announce
 from normbench.cli.flags import OUTPUT, SCIENCE, flags
 from normbench.cli.given import MACHINE_FLAGS, Given
 from normbench.cli.study import conclude
@@ -24,7 +25,6 @@ def command(given: Given) -> None:
     from normbench import engine
     from normbench.config import PARAMETER_BUDGET, load_recipe
     from normbench.console import ConsoleListener
-    from normbench.console.tables import show_plan
     from normbench.runs import RunResult
     from normbench.runs.environment import environment
     from normbench.studies.batch_size import STUDY, batch_size_configs, summarize_points
@@ -43,11 +43,7 @@ def command(given: Given) -> None:
             listener.on_download,
             leave_out_oversized=bool(given["every"]),
         )
-        listener.expect(plan)
-        for warning in plan.warnings:
-            output.warning(warning)
-        if given["dry_run"]:
-            show_plan(output, plan)
+        if not announce(given, plan, listener):
             return
         results = engine.run_all(plan, told, listener.on_download)
 

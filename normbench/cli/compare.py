@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from normbench.cli.announce import announce
 from normbench.cli.flags import OUTPUT, SCIENCE, flags
 from normbench.cli.given import MACHINE_FLAGS, Given
 from normbench.errors import SOME_RUNS_FAILED, RunFailedError, UsageError, unknown
@@ -32,7 +33,6 @@ def command(given: Given) -> None:
     from normbench import engine
     from normbench.config import PARAMETER_BUDGET, load_recipe
     from normbench.console import ConsoleListener
-    from normbench.console.tables import show_plan
     from normbench.studies.compare import Grid, comparison_configs, conclude
 
     output = given.output()
@@ -52,11 +52,7 @@ def command(given: Given) -> None:
             leave_out_oversized=bool(given["every"]),
         )
         _check_control(given["control"], list(plan.parameters), grid)
-        listener.expect(plan)
-        for warning in plan.warnings:
-            output.warning(warning)
-        if given["dry_run"]:
-            show_plan(output, plan)
+        if not announce(given, plan, listener):
             return
         results = engine.run_all(plan, told, listener.on_download)
     _show(given, plan, conclude(results, grid, given["control"]), recipe.training.epochs)
@@ -99,13 +95,7 @@ def _chosen(given: Given) -> dict[str, Any]:
         raise UsageError(f"--{asked[0]} and --{asked[1]} exclude each other")
     if given["all"]:
         return {"norms": ASSIGNMENT}
-    if given["every"]:
-        from normbench.norms import NORMS
-
-        return {"norms": tuple(NORMS)}
-    if given["norms"] is None:
-        return {}
-    return {"norms": given.norms()}
+    return {"norms": norms} if (norms := given.norms()) else {}
 
 
 def _check_search(recipe: "Recipe", grid: "Grid") -> None:

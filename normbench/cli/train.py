@@ -2,6 +2,7 @@
 
 import typer
 
+from normbench.cli.announce import announce
 from normbench.cli.flags import OUTPUT, SCIENCE, flags
 from normbench.cli.given import MACHINE_FLAGS, Given
 from normbench.errors import RUN_FAILED, UsageError
@@ -28,11 +29,7 @@ def command(given: Given) -> None:
     with ConsoleListener(output) as listener:
         told = given.listener(listener)
         plan = engine.plan([config], given.planning_machine(), given.experiment, listener.on_download)
-        listener.expect(plan)
-        for warning in plan.warnings:
-            output.warning(warning)
-        if given["dry_run"]:
-            tables.show_plan(output, plan)
+        if not announce(given, plan, listener):
             return
         result = engine.run_all(plan, told, listener.on_download)[0]
     document = {"command": "train", "run": result.model_dump(mode="json"), "warnings": list(plan.warnings)}

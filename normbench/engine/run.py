@@ -109,7 +109,7 @@ def _conditions(plan: Plan) -> Conditions:
 
 def _fleet(folders: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions) -> Outcomes:
     """Train a fleet; if it fails, its halves go on, each run from its last epoch: until the one that fails is alone."""
-    how = replace(conditions, side_by_side=max(len(folders), 1))
+    how = replace(conditions, side_by_side=len(folders))
     try:
         results = execute(folders, data, listener, how)
     except Exception as error:  # noqa: BLE001  # told in the row of its run, once that is alone

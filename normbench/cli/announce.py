@@ -1,0 +1,22 @@
+"""What the commands that train begin with, once their plan is made: warnings, and under --dry-run the plan itself."""
+
+from typing import TYPE_CHECKING
+
+from normbench.cli.given import Given
+
+if TYPE_CHECKING:
+    from normbench.console import ConsoleListener
+    from normbench.engine import Plan
+
+
+def announce(given: Given, plan: "Plan", listener: "ConsoleListener") -> bool:
+    """Tell what is to come; returns whether it is to come, which it is not under --dry-run."""
+    from normbench.console.tables import show_plan
+
+    output = given.output()
+    listener.expect(plan)
+    for warning in plan.warnings:
+        output.warning(warning)
+    if given["dry_run"]:
+        show_plan(output, plan)
+    return not given["dry_run"]
