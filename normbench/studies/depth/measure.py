@@ -1,6 +1,7 @@
 """What is measured of depth: every norm before and after the weights, in a stack of linear layers and one of 3x3."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import get_args
 
@@ -131,8 +132,8 @@ def _train_all(
     jobs = [(variant, depth, seed) for variant in variants for depth in config.depths for seed in config.all_seeds]
     threads = Threads(work, cores() if on_cpu else 1)
     found: dict[Job, Trained | None] = {}
-    with threads_each(1 if on_cpu else None):
-        for (variant, depth, seed), outcome in threads.do(jobs):
+    with threads_each(1 if on_cpu else None), closing(threads.do(jobs)) as ended:  # left early, it stops its threads
+        for (variant, depth, seed), outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome
             found[variant, depth, seed] = outcome
