@@ -69,7 +69,7 @@ def execute(folders: Sequence[RunFolder], data: DataSet, listener: Listener, con
     ]
     with ExitStack() as stack:
         for member in members:
-            stack.enter_context(held(member.folder.path))
+            stack.enter_context(held(member.folder.path, listener.warning))
         for member in members:
             member.rows = _resume_or_start(member, conditions.force)
             listener.run_started(member.training.config, member.folder.path, len(member.rows) + 1)
