@@ -1,9 +1,11 @@
 """Writing files so that a reader finds the old content or the new one, never a part of it."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from normbench.errors import RunFailedError
 
@@ -40,6 +42,15 @@ def replace_bytes(path: Path, content: bytes) -> None:
 def replace_text(path: Path, text: str) -> None:
     """`replace` with a text, in UTF-8 with the line ends as they stand in it."""
     replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
+
+
+def json_text(content: Any, indent: int | None = 2) -> str:
+    """A value as JSON, which has neither NaN nor infinity.
+
+    Raises:
+        ValueError: There is one in it.
+    """
+    return json.dumps(content, indent=indent, allow_nan=False)
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -38,7 +38,7 @@ class Output:
     def document(self, content: dict[str, Any]) -> None:
         """Print the one JSON document of a command; NaN and infinity become null, as JSON has neither."""
         document = {"schema_version": SCHEMA_VERSION} | content
-        self.stdout.file.write(json.dumps(_without_nan(document), indent=2, default=str) + "\n")
+        self.stdout.file.write(json.dumps(_without_nan(document), indent=2, default=str, allow_nan=False) + "\n")
         self.stdout.file.flush()
 
     def note(self, message: str) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from normbench.evaluation.score import refuse_non_finite
+
 CALIBRATION_BINS = 15
 
 
@@ -14,8 +16,8 @@ class Details:
     """A network's decisions on a split; accuracies and the calibration error are fractions."""
 
     accuracy: float
-    per_class: dict[str, float]
-    """Of the images of each class, the share that was recognised."""
+    per_class: dict[str, float | None]
+    """Of the images of each class, the share that was recognised; None of a class without images."""
     confusion: tuple[tuple[int, ...], ...]
     """Images by true class (row) and decided class (column)."""
     calibration_error: float
@@ -24,19 +26,36 @@ class Details:
 
 
 def details(scores: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Details:
-    """Look into class scores (N, classes) of images whose labels (N,) are known; both on the CPU."""
+    """Look into class scores (N, classes) of images whose labels (N,) are known; both on the CPU.
+
+    Raises:
+        NonFiniteError: A score is not finite.
+    """
+    refuse_non_finite(scores)
     decided, truth = scores.argmax(1).numpy(), labels.numpy()
-    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    np.add.at(confusion, (truth, decided), 1)
-    recognised = confusion.diagonal() / np.maximum(1, confusion.sum(axis=1))
+    confusion = confusion_matrix(scores.argmax(1), labels, len(classes))
     confidence = torch.softmax(scores.double(), 1).amax(1).numpy()
     return Details(
         accuracy=int(confusion.trace()) / len(truth),
-        per_class=dict(zip(classes, recognised.tolist(), strict=True)),
+        per_class=dict(zip(classes, recognised(confusion), strict=True)),
         confusion=tuple(map(tuple, confusion.tolist())),
         calibration_error=calibration_error(confidence, decided == truth),
         images=len(truth),
     )
+
+
+def confusion_matrix(decided: Tensor, labels: Tensor, classes: int) -> np.ndarray:
+    """Images by true class (row) and decided class (column), from (N,) each on the CPU; (classes, classes) int64."""
+    matrix = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(matrix, (labels.numpy(), decided.numpy()), 1)
+    return matrix
+
+
+def recognised(confusion: np.ndarray) -> list[float | None]:
+    """Of the images of each class, the share that was recognised; None of a class without images."""
+    images = confusion.sum(axis=1).tolist()
+    right = confusion.diagonal().tolist()
+    return [hits / count if count else None for hits, count in zip(right, images, strict=True)]
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from normbench.data import DataSet, Split, normalize
 from normbench.device import autocast
+from normbench.errors import RunFailedError
 
 # Fixed, so that the same weights give the same digits whatever batch size they were trained with.
 EVALUATION_BATCH = 500
@@ -23,29 +24,76 @@ class Score:
     images: int
 
 
-@torch.no_grad()
+class NonFiniteError(RunFailedError):
+    """Logits or a loss that are not finite: `argmax` would call NaN class 0, and no accuracy means anything."""
+
+
 def evaluate(
     network: nn.Module, split: Split, data: DataSet, precision: str, batch_size: int = EVALUATION_BATCH
 ) -> Score:
     """Score a network on a split; its train or eval mode is restored afterwards.
 
-    One transfer from the device for the whole split.
+    Raises:
+        NonFiniteError: Its logits or their loss are not finite.
+    """
+    return evaluate_with_decisions(network, split, data, precision, batch_size)[0]
+
+
+@torch.no_grad()
+def evaluate_with_decisions(
+    network: nn.Module, split: Split, data: DataSet, precision: str, batch_size: int = EVALUATION_BATCH
+) -> tuple[Score, Tensor]:
+    """`evaluate`, and the class that each image was taken for, (N,) int64 on the CPU, from the same one reading.
+
+    The images stay on the device; only the sums and the decisions leave it, after the last batch.
+
+    Raises:
+        NonFiniteError: The logits or their loss are not finite.
     """
     device = split.images.device
     loss = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
-    correct = torch.zeros((), dtype=torch.int64, device=device)
+    finite = torch.ones((), dtype=torch.bool, device=device)
+    decided = []
     for scores, labels in _batches(network, split, data, precision, batch_size):
         loss += F.cross_entropy(scores, labels, reduction="sum")
-        correct += (scores.argmax(1) == labels).sum()
-    return Score(loss.item() / len(split), correct.item() / len(split), len(split))
+        finite &= scores.isfinite().all()
+        decided.append(scores.argmax(1))
+    if not (finite & loss.isfinite()).item():
+        raise _non_finite(len(split))
+    decisions = torch.cat(decided)
+    correct = (decisions == split.labels).sum().item()
+    return Score(loss.item() / len(split), correct / len(split), len(split)), decisions.cpu()
+
+
+def refuse_non_finite(logits: Tensor) -> None:
+    """Refuse logits (N, classes) that no decision can be read from.
+
+    Raises:
+        NonFiniteError: One of them is NaN or infinite.
+    """
+    if not logits.isfinite().all():
+        raise _non_finite(len(logits))
+
+
+def _non_finite(images: int) -> NonFiniteError:
+    return NonFiniteError(
+        f"the network's logits on {images:,} images, or their loss, are not finite: it has diverged",
+        "Train it again with a smaller learning rate (--lr).",
+    )
 
 
 @torch.no_grad()
 def class_scores(
     network: nn.Module, split: Split, data: DataSet, precision: str, batch_size: int = EVALUATION_BATCH
 ) -> Tensor:
-    """The class scores (logits) of every image of a split, (N, classes) float32 on the CPU."""
-    return torch.cat([scores for scores, _ in _batches(network, split, data, precision, batch_size)]).cpu()
+    """The class scores (logits) of every image of a split, (N, classes) float32 on the CPU.
+
+    Raises:
+        NonFiniteError: One of them is not finite.
+    """
+    logits = torch.cat([scores for scores, _ in _batches(network, split, data, precision, batch_size)]).cpu()
+    refuse_non_finite(logits)
+    return logits
 
 
 def _batches(

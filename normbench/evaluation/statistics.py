@@ -5,7 +5,7 @@ from torch import nn
 
 from normbench.data import DataSet, Split, normalize
 from normbench.device import autocast
-from normbench.evaluation.score import EVALUATION_BATCH
+from normbench.evaluation.score import EVALUATION_BATCH, refuse_non_finite
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
@@ -19,6 +19,9 @@ def accuracy_of_batches(network: nn.Module, split: Split, data: DataSet, precisi
     """Accuracy, a fraction, where each batch of a split is normalized by its own statistics, as in training.
 
     All else is as in evaluation. The running statistics are left as they were.
+
+    Raises:
+        NonFiniteError: A logit is not finite.
     """
     momenta = {module: module.momentum for module in _batch_norms(network)}
     for module in momenta:
@@ -26,7 +29,9 @@ def accuracy_of_batches(network: nn.Module, split: Split, data: DataSet, precisi
     was_training = _taking_batches(network)
     correct = 0
     for images, labels in zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True):
-        correct += int((_scores(network, images, data, precision).argmax(1) == labels).sum())
+        scores = _scores(network, images, data, precision)
+        refuse_non_finite(scores)
+        correct += int((scores.argmax(1) == labels).sum())
     network.train(was_training)
     for module, momentum in momenta.items():
         module.momentum = momentum

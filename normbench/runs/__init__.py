@@ -15,16 +15,17 @@ from normbench.runs.catalog import (
     usable,
 )
 from normbench.runs.execute import Conditions, execute
-from normbench.runs.folder import RunFolder
+from normbench.runs.folder import RunFolder, read_confusion
 from normbench.runs.metrics import read_rows
 from normbench.runs.preflight import check
-from normbench.runs.result import SCHEMA_VERSION, Listener, RunResult
+from normbench.runs.result import SCHEMA_VERSION, Confusion, Listener, RunResult
 from normbench.runs.saved import SavedModel, as_channels, load_model
 
 __all__ = [
     "FINDING",
     "SCHEMA_VERSION",
     "Conditions",
+    "Confusion",
     "Entry",
     "Listener",
     "RunFolder",
@@ -40,6 +41,7 @@ __all__ = [
     "list_experiment",
     "list_runs",
     "load_model",
+    "read_confusion",
     "read_environment",
     "read_rows",
     "remove",

@@ -12,12 +12,12 @@ import torch
 from normbench import networks, randomness
 from normbench.data import Batches, DataSet
 from normbench.device import describe
-from normbench.evaluation import evaluate
+from normbench.evaluation import NonFiniteError, confusion_matrix, evaluate, evaluate_with_decisions
 from normbench.norms import resolve_norm
 from normbench.runs.environment import environment
 from normbench.runs.folder import RunFolder
 from normbench.runs.hold import held
-from normbench.runs.result import Listener, RunResult
+from normbench.runs.result import Confusion, Listener, RunResult
 from normbench.training import DivergedError, EpochRow, Fleet, Graphs, Training
 
 
@@ -108,8 +108,7 @@ def _train(members: Sequence[_Member], listener: Listener, conditions: Condition
 
 def _keep(member: _Member, outcome: EpochRow | DivergedError, listener: Listener, conditions: Conditions) -> None:
     if isinstance(outcome, DivergedError):
-        problem = f"{outcome.message}. {outcome.hint}"
-        _finish(member, _result(member, conditions, status="diverged", problem=problem), listener)
+        _diverge(member, outcome, listener, conditions)
         return
     member.rows.append(outcome)
     member.folder.append(outcome)
@@ -121,13 +120,26 @@ def _conclude(member: _Member, listener: Listener, conditions: Conditions) -> Ru
     """The result of a member that has trained all its epochs, unless it has one already."""
     if member.result is None:
         training = member.training
-        member.folder.save_model(training.network, _model_metadata(training.data))
         started = time.perf_counter()
-        scores = _scores(training, member.rows)
-        seconds = time.perf_counter() - started
-        _finish(member, _result(member, conditions, status="done", evaluation_seconds=seconds, **scores), listener)
+        try:
+            scores, confusion = _scores(training, member.rows)
+        except NonFiniteError:
+            last = member.rows[-1]
+            _diverge(member, DivergedError(last.epoch, last.lr, "the logits are"), listener, conditions)
+        else:
+            seconds = time.perf_counter() - started
+            member.folder.save_model(training.network, _model_metadata(training.data))
+            if confusion is not None:
+                member.folder.save_confusion(confusion)
+            _finish(member, _result(member, conditions, status="done", evaluation_seconds=seconds, **scores), listener)
     assert member.result is not None, "it was just set"
     return member.result
+
+
+def _diverge(member: _Member, error: DivergedError, listener: Listener, conditions: Conditions) -> None:
+    """End a run that has no accuracy."""
+    problem = f"{error.message}. {error.hint}"
+    _finish(member, _result(member, conditions, status="diverged", problem=problem), listener)
 
 
 def _finish(member: _Member, result: RunResult, listener: Listener) -> None:
@@ -152,8 +164,14 @@ def _resume_or_start(member: _Member, force: bool) -> list[EpochRow]:
     return rows
 
 
-def _scores(training: Training, rows: list[EpochRow]) -> dict[str, float | None]:
-    """Accuracy and loss of the last epoch's weights; the test images are read here, once, or not at all."""
+def _scores(training: Training, rows: list[EpochRow]) -> tuple[dict[str, float | None], Confusion | None]:
+    """Accuracy and loss of the last epoch's weights, and where they err on the test images.
+
+    The test images are read here, once, or not at all.
+
+    Raises:
+        NonFiniteError: The network's logits are not finite.
+    """
     data, config = training.data, training.config
     precision = config.training.precision
     train = evaluate(training.network, data.train, data, precision)
@@ -163,10 +181,13 @@ def _scores(training: Training, rows: list[EpochRow]) -> dict[str, float | None]
             "validation_accuracy": rows[-1].validation_accuracy,
             "validation_loss": rows[-1].validation_loss,
         }
-    if config.read_test:
-        test = evaluate(training.network, data.test, data, precision)
-        scores |= {"test_accuracy": test.accuracy, "test_loss": test.loss}
-    return scores
+    if not config.read_test:
+        return scores, None
+    test, decided = evaluate_with_decisions(training.network, data.test, data, precision)
+    counts = confusion_matrix(decided, data.test.labels.cpu(), len(data.classes)).tolist()
+    return scores | {"test_accuracy": test.accuracy, "test_loss": test.loss}, Confusion(
+        classes=data.classes, counts=counts
+    )
 
 
 def _result(member: _Member, conditions: Conditions, **outcome: Any) -> RunResult:

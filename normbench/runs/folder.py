@@ -1,12 +1,11 @@
 """A run's folder, named by its content; every write is atomic, and the result is written last.
 
 <out>/<experiment>/<norm>-s<seed>-<8 hex of the fingerprint>/
-config.json  env.json  metrics.jsonl  state.pt  model.safetensors  result.json
+config.json  env.json  metrics.jsonl  state.pt  model.safetensors  confusion.json  result.json
 """
 
 import dataclasses
 import io
-import json
 import pickle
 import re
 import zipfile
@@ -19,12 +18,14 @@ from safetensors.torch import save
 
 from normbench.config import RunConfig
 from normbench.errors import RunFailedError
-from normbench.files import in_words, replace_bytes, replace_text
-from normbench.runs.result import RunResult
+from normbench.files import in_words, json_text, replace_bytes, replace_text
+from normbench.runs.result import Confusion, RunResult
 from normbench.training import EpochRow
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "env.json", "metrics.jsonl"
 STATE, MODEL, RESULT = "state.pt", "model.safetensors", "result.json"
+CONFUSION = "confusion.json"
+"""Test images by true class and decided class: written beside the result, from the same reading of the images."""
 
 RunState = Literal["new", "interrupted", "done"]
 
@@ -65,7 +66,7 @@ class RunFolder:
 
     def start(self, environment: dict[str, Any]) -> None:
         """Forget an earlier try and write what the new one starts from."""
-        for name in (RESULT, METRICS, STATE, MODEL):
+        for name in (RESULT, METRICS, STATE, MODEL, CONFUSION):
             (self.path / name).unlink(missing_ok=True)
         self._write_json(CONFIG, self.config.model_dump(mode="json"))
         self._write_json(ENVIRONMENT, environment)
@@ -122,13 +123,17 @@ class RunFolder:
         tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
         replace_bytes(self.path / MODEL, save(tensors, metadata))
 
+    def save_confusion(self, confusion: Confusion) -> None:
+        """Write where the network errs on the test images."""
+        self._write_json(CONFUSION, confusion.model_dump(mode="json"))
+
     def finish(self, result: RunResult) -> None:
         """Write the result, which marks the run as done, and drop the state it no longer needs."""
         self._write_json(RESULT, result.model_dump(mode="json"))
         (self.path / STATE).unlink(missing_ok=True)
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
-        replace_text(self.path / name, json.dumps(content, indent=2) + "\n")
+        replace_text(self.path / name, json_text(content) + "\n")
 
 
 def state_of(folder: Path) -> RunState:
@@ -154,8 +159,16 @@ def read_result(folder: Path) -> RunResult | None:
     return result.model_copy(update={"folder": str(folder)})  # it may have been moved since
 
 
+def read_confusion(folder: Path) -> Confusion | None:
+    """The confusion matrix in a run folder; None where there is none, or none that can be read."""
+    try:
+        return Confusion.model_validate_json((folder / CONFUSION).read_bytes())
+    except (ValidationError, OSError):
+        return None
+
+
 def _line(row: EpochRow) -> str:
-    return json.dumps(dataclasses.asdict(row)) + "\n"
+    return json_text(dataclasses.asdict(row), indent=None) + "\n"
 
 
 def _load_checked(path: Path) -> dict[str, Any]:

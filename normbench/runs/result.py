@@ -1,14 +1,19 @@
 """What a run ends with, and what it tells while it is under way."""
 
+import math
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from normbench.config import RunConfig
 from normbench.training import EpochRow
 
 SCHEMA_VERSION = 1
+SCORES = (
+    "train_accuracy", "train_loss", "validation_accuracy", "validation_loss", "test_accuracy", "test_loss",
+)  # fmt: skip
+"""What a run is scored with; only a run that is done has any."""
 
 
 class RunResult(BaseModel):
@@ -17,9 +22,11 @@ class RunResult(BaseModel):
     `train_*` is taken in eval mode on the un-augmented training images, `test_*` on the test images, once.
     A run that diverged or failed has no accuracies, and says in `problem` what happened. A run of a
     search is scored on the validation split and leaves the test images unread.
+
+    Every number is finite: this model is the one door through which results come, made here or read from a file.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     schema_version: int = SCHEMA_VERSION
     status: Literal["done", "diverged", "failed"]
@@ -53,6 +60,49 @@ class RunResult(BaseModel):
     problem: str | None = None
     fingerprint: str
     folder: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _diverged_if_not_finite(cls, fields: Any) -> Any:
+        """Take what earlier versions wrote as done with a loss of NaN for what it is."""
+        if not isinstance(fields, dict) or fields.get("status") != "done":
+            return fields
+        broken = [name for name in SCORES if isinstance(fields.get(name), float) and not math.isfinite(fields[name])]
+        if not broken:
+            return fields
+        problem = f"{' and '.join(broken).replace('_', ' ')} not finite: it diverged before it was scored"
+        return fields | dict.fromkeys(SCORES) | {"status": "diverged", "problem": problem}
+
+    @model_validator(mode="after")
+    def _no_scores_unless_done(self) -> "RunResult":
+        if self.status != "done" and any(getattr(self, name) is not None for name in SCORES):
+            raise ValueError(f"a run that {self.status} has no scores")
+        return self
+
+
+class Confusion(BaseModel):
+    """Decisions on the test images at the end of a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    """Images by true class (row) and decided class (column)."""
+
+    @model_validator(mode="after")
+    def _is_square(self) -> "Confusion":
+        if any(len(line) != len(self.classes) for line in (self.counts, *self.counts)):
+            raise ValueError("a row and a column for each class")
+        if any(count < 0 for row in self.counts for count in row):
+            raise ValueError("a count is not negative")
+        return self
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the images on the diagonal; 0.0 of no images."""
+        images = sum(map(sum, self.counts))
+        return sum(row[place] for place, row in enumerate(self.counts)) / images if images else 0.0
 
 
 class Listener(Protocol):

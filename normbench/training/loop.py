@@ -9,13 +9,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from normbench import randomness
 from normbench.config import RunConfig
 from normbench.data import Batches, DataSet
 from normbench.device import autocast, synchronize
 from normbench.errors import RunFailedError
-from normbench.evaluation import evaluate
+from normbench.evaluation import NonFiniteError, evaluate
 from normbench.training.optimizer import load_optimizer, make_optimizer, make_schedule
 
 
@@ -38,11 +39,11 @@ class EpochRow:
 
 
 class DivergedError(RunFailedError):
-    """The training loss of a run is no longer finite."""
+    """A run whose loss, weights or logits are no longer finite: it has no accuracy."""
 
-    def __init__(self, epoch: int, lr: float) -> None:
+    def __init__(self, epoch: int, lr: float, what: str = "the training loss is") -> None:
         super().__init__(
-            f"the training loss is no longer finite in epoch {epoch} at learning rate {lr:g}",
+            f"{what} no longer finite in epoch {epoch} at learning rate {lr:g}",
             f"Try a smaller one: --lr {lr / 3:.2g}",
         )
         self.epoch = epoch
@@ -78,6 +79,8 @@ class Training:
         self.optimizer = make_optimizer(self.network, config.training, capturable)
         self.schedule, self.schedule_steps = make_schedule(self.optimizer, config.training, len(self.batches))
         self.totals = torch.zeros(2, device=self.device)
+        # Of a norm of the user's own that counts from infinity, as a running minimum does.
+        self.infinite_by_design = self._non_finite()
 
     @property
     def lr(self) -> float:
@@ -90,7 +93,7 @@ class Training:
         """Train one epoch, counted from 1, alone and without a capture.
 
         Raises:
-            DivergedError: The sum of the epoch's losses is not finite.
+            DivergedError: The epoch's losses, or the weights and scores it ends with, are not all finite.
         """
 
         def advance() -> None:
@@ -132,9 +135,15 @@ class Training:
             self.schedule.step()
         if not math.isfinite(loss):
             return DivergedError(epoch, lr)
+        # The losses are those before each step: only the weights tell of a last step that went too far.
+        if self._non_finite() - self.infinite_by_design:
+            return DivergedError(epoch, lr, "the weights are")
         images = len(self.batches) * self.config.training.batch_size
         validation = self.data.validation
-        score = validation and evaluate(self.network, validation, self.data, self.config.training.precision)
+        try:
+            score = validation and evaluate(self.network, validation, self.data, self.config.training.precision)
+        except NonFiniteError:
+            return DivergedError(epoch, lr, "the logits of the validation images are")
         synchronize(self.device)
         return EpochRow(
             epoch=epoch,
@@ -146,6 +155,16 @@ class Training:
             seconds=seconds,
             images_per_second=images / seconds,
         )
+
+    def _non_finite(self) -> set[str]:
+        """Names of the weights and buffers that hold NaN or infinity; one transfer from the device."""
+        state = {
+            name: tensor
+            for name, tensor in self.network.state_dict().items()
+            if isinstance(tensor, Tensor) and tensor.is_floating_point() and not is_lazy(tensor)
+        }
+        finite = torch.stack([tensor.isfinite().all() for tensor in state.values()]).tolist() if state else []
+        return {name for name, whole in zip(state, finite, strict=True) if not whole}
 
     def _l1(self) -> Tensor:
         absolute = torch.stack([p.abs().sum() for p in self.network.parameters()])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from normbench.config import DataConfig, RunConfig
 from normbench.data import DataSet
-from normbench.evaluation import evaluate
+from normbench.evaluation import NonFiniteError, evaluate
 from normbench.networks.stacks import StackConfig, build_stack
 from normbench.norms import Norm
 from normbench.studies.depth.settings import DepthConfig
@@ -35,7 +35,7 @@ def train_stack(
 ) -> Trained | None:
     """Train a stack once at each learning rate, always from the same weights and on the same batches.
 
-    None where every rate diverges.
+    None where every rate diverges, or the best one on the test images.
     """
     training = config.training
     best: tuple[float, float, Training] | None = None
@@ -59,5 +59,8 @@ def train_stack(
     if best is None:
         return None
     accuracy, lr, trained = best
-    score = evaluate(trained.network, data.test, data, training.precision)
+    try:
+        score = evaluate(trained.network, data.test, data, training.precision)
+    except NonFiniteError:
+        return None
     return Trained(stack.depth, lr, accuracy, score.accuracy, tuple(diverged))
