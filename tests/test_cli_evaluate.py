@@ -1,13 +1,15 @@
 """`normbench evaluate` and `export`: a run's weights used again."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cli import SMALL, normbench
+from cli import SMALL, normbench, refused
 from PIL import Image
 
 from normbench.errors import RUN_FAILED, USAGE
+from normbench.norms import norm_info
 
 NORMS = ("bn", "gn", "ln", "in", "lrn", "ln-chw", "ln-c", "rms", "none", "gn+ws")
 
@@ -76,3 +78,12 @@ def test_the_onnx_file_scores_as_torch_does(run: dict, tmp_path: Path) -> None:
 def test_an_unknown_format_is_named(run: dict) -> None:
     answer = normbench("export", run["folder"], "--format", "onxx")
     assert (answer.code, "Did you mean 'onnx'" in answer.stderr) == (USAGE, True)
+
+
+def test_a_run_of_an_earlier_revision_of_its_norm_is_refused_in_words(tmp_path: Path) -> None:
+    """Before there were revisions `none` had no bias: the settings of such a run do not name one."""
+    folder = Path(trained(tmp_path, "none")["folder"])
+    settings = json.loads((folder / "config.json").read_text())
+    assert settings.pop("norm_revision") == norm_info("none").revision
+    (folder / "config.json").write_text(json.dumps(settings))
+    refused(normbench("evaluate", folder, "--out", tmp_path), RUN_FAILED, "another revision of none")

@@ -79,6 +79,21 @@ def test_every_norm_and_depth_starts_from_the_same_weights(kind):
 
 
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
+@pytest.mark.parametrize("position", ["pre", "post"])
+@pytest.mark.parametrize(
+    ("norm", "biased"), [("none", True), ("lrn", True), ("bn", False), ("ln", False), ("rms", False)]
+)
+def test_layers_whose_norm_adds_no_shift_have_a_bias_of_zeros(kind, position, norm, biased):
+    stack = build_stack(StackConfig(kind, 2, 8, position, side=4), resolve_norm(norm))
+    for layer in stack.layers:
+        assert (layer.weights.bias is not None) == biased
+        assert not biased or not layer.weights.bias.any()
+        assert {id(p) for p in layer.norm_parameters()} == {id(p) for p in layer.parameters()} - {
+            id(layer.weights.weight)
+        }
+
+
+@pytest.mark.parametrize("kind", ["mlp", "conv"])
 def test_an_image_goes_through_every_layer_of_a_stack(kind):
     stack = build_stack(StackConfig(kind, 4, 8, side=4), resolve_norm("ln-chw"))
     passed = []

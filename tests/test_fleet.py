@@ -115,6 +115,13 @@ def test_what_python_computes_in_a_step_is_frozen_by_the_capture(digits):
     assert Counting.calls == 4  # the warm-up and the capture; the replays call no Python
 
 
+def test_a_captured_step_follows_the_schedule_in_every_group_of_parameters(digits):
+    config = run_config("gn", batch_size=16, epochs=3, step_size=1, weight_decay=0.1, decay_norms=False)
+    assert_same(
+        train([capturable(config, digits)], RecordedGraphs(), epochs=3), train([capturable(config, digits)], epochs=3)
+    )
+
+
 def test_the_state_of_a_captured_run_goes_on_uncaptured_and_back(digits):
     config = run_config("bn", batch_size=16, epochs=3, step_size=1)
     whole = train([capturable(config, digits)], epochs=3)

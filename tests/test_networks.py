@@ -13,7 +13,7 @@ from normbench.norms import NORMS, resolve_norm
 
 ASSIGNMENT = ["C1", "C2", "c3", "P1", "C3", "C4", "C5", "c6", "P2", "C7", "C8", "C9", "GAP", "C10"]
 WIDTHS = (4, 6, 8, 10, 12, 14, 16, 18, 20, 22)
-# Parameters of a norm layer on `c` channels of a side x side map.
+# Parameters of a norm on `c` channels of a side x side map, with the bias of the convolution where it adds none.
 NORM_PARAMETERS = {
     "bn": lambda c, side: 2 * c,
     "gn": lambda c, side: 2 * c,
@@ -22,8 +22,8 @@ NORM_PARAMETERS = {
     "ln-c": lambda c, side: 2 * c,
     "rms": lambda c, side: c,
     "ln-chw": lambda c, side: 2 * c * side * side,
-    "lrn": lambda c, side: 0,
-    "none": lambda c, side: 0,
+    "lrn": lambda c, side: c,
+    "none": lambda c, side: c,
 }
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
@@ -61,6 +61,30 @@ def test_c10_has_fewer_than_50000_parameters_with_every_norm_of_per_channel_para
 @pytest.mark.parametrize(("name", "norm", "published"), [("dwnet", "bn", 5_882), ("lnet", "ln", 73_770)])
 def test_the_networks_of_the_source_material_have_their_published_sizes(name, norm, published):
     assert count_parameters(build(NetworkConfig(name=name), resolve_norm(norm))) == published
+
+
+@pytest.mark.parametrize("norm", [*NORMS, "none+ws", "gn+ws"])
+@pytest.mark.parametrize("settings", [{"name": "c10"}, {"block": "depthwise"}, {"name": "dwnet"}, {"name": "lnet"}])
+def test_the_last_convolution_of_a_block_has_a_bias_where_the_norm_adds_none(norm, settings):
+    """In dwnet and lnet C1 has one besides, whatever the norm, as published; rms is without a shift by definition."""
+    network = c10(norm, **settings)
+    for block in (module for module in network.modules() if isinstance(module, Block)):
+        *inner, last = [module for module in block.conv.modules() if isinstance(module, nn.Conv2d)]
+        published = "name" in settings and settings["name"] != "c10" and block is network.C1
+        assert not any(module.bias is not None for module in inner)
+        assert (last.bias is not None) == (published or norm in {"none", "lrn", "none+ws"})
+        assert hasattr(block.norm, "bias") == (norm not in {"none", "lrn", "none+ws", "rms"})
+
+
+def test_a_shift_before_none_and_lrn_is_what_the_shift_of_a_norm_is():
+    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    for norm in ("none", "lrn"):
+        block = c10(norm).eval().C1
+        before = block.norm(block.conv(images))
+        with torch.no_grad():
+            block.conv.bias.fill_(0.5)
+        moved = block.norm(block.conv(images)) - before
+        torch.testing.assert_close(moved, torch.full_like(moved, 0.5), rtol=0, atol=0.01)
 
 
 def test_c10_has_the_assignments_layers_and_runs_them_in_order():

@@ -73,6 +73,39 @@ def test_the_norms_parameters_decay_like_all_others(digits):
     assert {id(p) for p in group["params"]} == {id(p) for p in training.network.parameters()}
 
 
+@pytest.mark.parametrize("norm", ["bn", "ln-chw", "rms", "lrn", "none", "none+ws"])
+@pytest.mark.parametrize("name", ["c10", "dwnet"])
+def test_without_decay_norms_neither_decay_nor_l1_falls_on_what_the_norms_learn(norm, name, digits):
+    """Compared with a step without any decay: what the norms learn moves alike, everything else does not."""
+    ends = []
+    network = {"name": name, "widths": None}
+    for settings in ({"weight_decay": 0.1, "l1": 0.01, "decay_norms": False}, {"weight_decay": 0.0}):
+        config = run_config(norm, **settings)
+        config = config.model_copy(update={"network": config.network.model_copy(update=network)})
+        training = start(config, digits)
+        with torch.no_grad():  # decay of zeros would show nothing
+            for parameter in training.network.parameters():
+                parameter.add_(0.02)
+        training.step(*next(iter(training.batches.epoch(1))))
+        ends.append(weights(training))
+    stand_in = ("conv.bias", "conv.1.bias") if norm in {"none", "none+ws", "lrn"} else ()
+    kept = {name for name, tensor in ends[0].items() if torch.equal(tensor, ends[1][name])}
+    learned = {name for name, _ in training.network.named_parameters()}
+    assert kept & learned == {name for name in learned if ".norm." in name or name.endswith(stand_in)}
+
+
+def test_without_decay_norms_a_killed_training_goes_on_as_if_it_had_not_been(digits):
+    config = run_config("gn", epochs=2, schedule="onecycle", weight_decay=0.1, decay_norms=False)
+    whole = start(config, digits)
+    whole.epoch(1)
+    resumed = start(config, digits)
+    resumed.load_state(copy.deepcopy(whole.state()))
+    whole.epoch(2)
+    resumed.epoch(2)
+    assert all(torch.equal(tensor, weights(resumed)[name]) for name, tensor in weights(whole).items())
+    assert len({group["lr"] for group in resumed.optimizer.param_groups}) == 1
+
+
 def test_the_running_loss_is_the_smoothed_one_without_the_l1_penalty(digits):
     training = start(run_config("gn", l1=0.5, label_smoothing=0.2), digits)
     images, labels = next(iter(training.batches.epoch(1)))

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from functools import reduce
+from operator import getitem
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +15,12 @@ Activation = Literal["relu", "silu", "gelu", "leaky_relu", "elu", "tanh"]
 Init = Literal["torch", "kaiming", "xavier"]
 Schedule = Literal["step", "constant", "cosine", "onecycle"]
 LrScaling = Literal["linear", "sqrt", "none"]
+
+ADDED_LATER: dict[str, object] = {"norm_revision": 1, "training.decay_norms": True}
+"""Settings that came after the first runs, with the value that does what was done before there was the setting.
+
+It is the default, too, since the run folders of then do not have the setting.
+"""
 
 
 class Frozen(BaseModel):
@@ -61,7 +69,7 @@ class TrainingConfig(Frozen):
     momentum: float = Field(0.9, ge=0.0, lt=1.0)
     nesterov: bool = True
     weight_decay: float = Field(5e-4, ge=0.0)
-    """L2 penalty on every parameter, as SGD adds it to the gradient."""
+    """L2 penalty on the parameters, as SGD adds it to the gradient."""
     l1: float = Field(0.0, ge=0.0)
     """Factor on the sum of absolute weights, added to the loss."""
     schedule: Schedule = "step"
@@ -72,6 +80,9 @@ class TrainingConfig(Frozen):
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """`auto`: bfloat16 autocast on CUDA, float32 elsewhere."""
+    decay_norms: bool = True
+    """Whether weight decay and L1 also fall on scale and shift of the norms, and on the biases that stand in for a
+    shift."""
 
 
 class SweepConfig(Frozen):
@@ -99,11 +110,21 @@ class RunConfig(Frozen):
     """SHA-256 of the file a norm of the user's own comes from: another source is another run."""
     read_test: bool = True
     """Whether the test images are read at the end; a search leaves them alone."""
+    norm_revision: int = Field(1, ge=1)
+    """Of the built-in norm, as its record states it: a norm that computes something else than before is another run."""
     max_params: int = Field(PARAMETER_BUDGET, ge=1)
     deterministic: bool = False
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the settings that can move a number; the budget is not one of them."""
+        """SHA-256 (hex) of the settings that can move a number; the budget is not one of them.
+
+        A setting of `ADDED_LATER` is part of it only where it differs from what runs did before it existed.
+        """
         science = self.model_dump(mode="json", exclude={"max_params"})
+        for path, before in ADDED_LATER.items():
+            *sections, name = path.split(".")
+            holder = reduce(getitem, sections, science)
+            if holder[name] == before:
+                del holder[name]
         return hashlib.sha256(json.dumps(science, sort_keys=True).encode()).hexdigest()

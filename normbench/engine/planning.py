@@ -12,7 +12,7 @@ from normbench.device import resolve_device
 from normbench.engine.fleets import Sharing, sharing
 from normbench.errors import OverBudgetError
 from normbench.networks import build, count_parameters, draws_random_numbers
-from normbench.norms import resolve_norm, source_digest
+from normbench.norms import norm_info, resolve_norm, source_digest
 from normbench.runs import RunFolder, check
 
 OnDownload = Callable[[int, int | None], None]
@@ -63,7 +63,7 @@ def plan(
     if choice.reason:
         warnings[choice.reason] = None
     settled = tuple(
-        config.model_copy(update={"data": choice.config, "norm_source": source_digest(config.norm)})
+        config.model_copy(update={"data": choice.config} | _identity(config.norm))
         for config in configs
         if config.norm in parameters
     )
@@ -71,6 +71,11 @@ def plan(
     random = any(_draws(config) for config in {config.norm: config for config in settled}.values())
     how = sharing(device, machine, len(settled), random)
     return Plan(settled, folders, machine, device, parameters, tuple(warnings), how)
+
+
+def _identity(norm: str) -> dict[str, object]:
+    """What tells a norm from others of its name: the code of one's own, the revision of a built-in one."""
+    return {"norm_source": source_digest(norm), "norm_revision": norm_info(norm).revision}
 
 
 def _draws(config: RunConfig) -> bool:

@@ -1,6 +1,7 @@
 """The building blocks: convolution, norm, dropout and activation, in this order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -18,21 +19,56 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+@runtime_checkable
+class Normed(Protocol):
+    """A part of a network that holds a norm."""
+
+    def norm_parameters(self) -> Iterator[nn.Parameter]:
+        """Scale and shift of the norm, or the bias that stands in for the shift."""
+
+
 class Block(nn.Sequential):
     """`conv`, `norm`, `drop` (only where there is dropout) and `act`, on (N, C, H, W)."""
 
     def __init__(self, conv: nn.Module, channels: int, norm: Norm, config: NetworkConfig) -> None:
         super().__init__()
         self.add_module("conv", conv)
+        self.adds_bias = norm.info.adds_bias
+        if not self.adds_bias:
+            give_bias(conv)
         with torch.random.fork_rng(devices=[]):  # a norm that draws numbers leaves the convolutions' draws alone
             self.add_module("norm", norm.make(channels))
         if config.dropout:
             self.add_module("drop", nn.Dropout(config.dropout))
         self.add_module("act", ACTIVATIONS[config.activation]())
 
+    def norm_parameters(self) -> Iterator[nn.Parameter]:
+        """Scale and shift of the norm; where it has no shift, the convolution's bias in its place."""
+        yield from self.get_submodule("norm").parameters()
+        if not self.adds_bias:
+            yield give_bias(self.get_submodule("conv"))
+
+
+def norm_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """Scales and shifts of every norm of a network, and the biases that stand in for shifts."""
+    normed = [module for module in network.modules() if isinstance(module, Normed)]
+    found = [parameter for module in normed for parameter in module.norm_parameters()]
+    return list({id(parameter): parameter for parameter in found}.values())
+
+
+def give_bias(weights: nn.Module) -> nn.Parameter:
+    """Return the bias of the last convolution or linear layer of a module, adding one of zeros where it has none.
+
+    It is added after the weights were drawn, and draws nothing: every norm starts from the same weights.
+    """
+    layer = [module for module in weights.modules() if isinstance(module, nn.Conv2d | nn.Linear)][-1]
+    if layer.bias is None:
+        layer.bias = nn.Parameter(torch.zeros(len(layer.weight)))
+    return layer.get_parameter("bias")
+
 
 def conv3x3(inputs: int, outputs: int, norm: Norm, *, dilation: int = 1, bias: bool = False) -> nn.Conv2d:
-    """A 3x3 convolution; without a bias, since the norm that follows subtracts it or brings its own."""
+    """A 3x3 convolution; without a bias, which the norm that follows adds, or else its block."""
     return norm.conv(inputs, outputs, 3, padding=1, dilation=dilation, bias=bias)
 
 

@@ -1,9 +1,10 @@
 """Stacks of equal layers, as deep as one likes: where a norm's work on signal and gradient is seen by depth.
 
 An `mlp` works on vectors (N, C) with linear layers, a `conv` on maps (N, C, H, W) with 3x3 convolutions. No layer has
-a bias or a shortcut.
+a shortcut, nor a bias besides the one that its norm adds; `none` and `lrn` add none, and there the weights have it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from normbench import randomness
 from normbench.config.settings import Activation, Init
-from normbench.networks.blocks import ACTIVATIONS, conv3x3
+from normbench.networks.blocks import ACTIVATIONS, conv3x3, give_bias
 from normbench.networks.build import IMAGE_SHAPE, initialise
 from normbench.norms import Norm
 
@@ -53,10 +54,18 @@ class VectorNorm(nn.Module):
 class StackLayer(nn.Module):
     """Weights, norm and activation, the norm before or after the weights; the shape stays."""
 
-    def __init__(self, weights: nn.Module, norm: nn.Module, config: StackConfig) -> None:
+    def __init__(self, weights: nn.Module, norm: nn.Module, config: StackConfig, *, adds_bias: bool) -> None:
         super().__init__()
         self.weights, self.norm, self.act = weights, norm, ACTIVATIONS[config.activation]()
-        self.position = config.position
+        self.position, self.adds_bias = config.position, adds_bias
+        if not adds_bias:
+            give_bias(weights)
+
+    def norm_parameters(self) -> Iterator[nn.Parameter]:
+        """Scale and shift of the norm; where it has no shift, the bias of the weights in its place."""
+        yield from self.norm.parameters()
+        if not self.adds_bias:
+            yield give_bias(self.weights)
 
     def before_activation(self, x: Tensor) -> Tensor:
         """What the activation is given."""
@@ -109,7 +118,8 @@ def _layer(config: StackConfig, norm: Norm) -> StackLayer:
     drawn = weights(config, norm)
     with torch.random.fork_rng(devices=[]):  # a norm that draws numbers leaves the weights' draws alone
         made = norm.make(config.width)
-    return StackLayer(drawn, VectorNorm(made) if config.kind == "mlp" else made, config)
+    placed = VectorNorm(made) if config.kind == "mlp" else made
+    return StackLayer(drawn, placed, config, adds_bias=norm.info.adds_bias)
 
 
 def build_stack(config: StackConfig, norm: Norm, classes: int = 10, seed: int = 0) -> Stack:

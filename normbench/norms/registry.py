@@ -30,6 +30,10 @@ class NormInfo:
     paper: str
     build: Callable[[int, int], "nn.Module"]
     """(channels, groups) -> module; only GroupNorm reads the groups."""
+    adds_bias: bool = True
+    """Whether a shift comes with it, or is left out on purpose; if not, the weights before it get one (`networks`)."""
+    revision: int = 1
+    """Raised when runs with this norm compute something else than before: they are then other runs."""
 
 
 def _batch_norm(channels: int, _groups: int) -> "nn.Module":
@@ -145,6 +149,7 @@ _ENTRIES = (
         avoid="In deep networks: VGG found no gain in accuracy, and a cost in memory and time (arXiv:1409.1556).",
         mistakes=("torch's constants on values around 1: the output is within 0.01 % of the input.",),
         paper="Krizhevsky et al., NeurIPS 2012", build=_local_response_norm,
+        adds_bias=False, revision=2,
     ),
     NormInfo(
         "ln-chw", "Layer Normalization with torch's LayerNorm([C, H, W])",
@@ -179,6 +184,7 @@ _ENTRIES = (
         "(arXiv:1502.03167, section 4.2.2).",
         mistakes=(),
         paper="-", build=_identity,
+        adds_bias=False, revision=2,
     ),
 )  # fmt: skip
 

@@ -82,6 +82,8 @@ def norm_info(spec: str) -> NormInfo:
         when="Your own norm.",
         avoid="",
         mistakes=(),
+        adds_bias=True,
+        revision=1,
     )
 
 

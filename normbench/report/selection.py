@@ -7,7 +7,9 @@ from typing import Any
 
 from normbench.runs import Entry, RunResult, flat
 
-OF_ONE_RUN = {"norm", "seed", "groups", "norm_source", "max_params", "training.lr", "training.weight_decay"}
+OF_NORM = ("groups", "norm_source", "norm_revision")
+"""Settings in which two norms of one name may differ."""
+OF_ONE_RUN = {"norm", "seed", *OF_NORM, "max_params", "training.lr", "training.weight_decay"}
 """Settings in which the runs of one comparison may differ."""
 UNFINISHED = {
     "interrupted": "it is under way, or was interrupted: the command that started it goes on with it",
@@ -53,7 +55,7 @@ def select(entries: Sequence[Entry]) -> tuple[list[Finished], list[LeftOut]]:
     """The runs to report on, and the others with the reason.
 
     Of several sets of runs on equal terms it is the one that most training went into, sets with test accuracies
-    before searches. A norm of which there are two versions (groups, or the file it is from) stands with the version
+    before searches. A norm of which there are two versions (groups, code or revision) stands with the version
     that has more seeds.
     """
     finished = [one for entry in entries if (one := _finished(entry))]
@@ -91,7 +93,7 @@ def _setting(run: Finished) -> Hashable:
 
 
 def _version(run: Finished) -> Hashable:
-    return run.settings["groups"], run.settings["norm_source"]
+    return tuple(run.settings[name] for name in OF_NORM)
 
 
 def _groups(runs: Sequence[Finished], key: Grouping) -> dict[Hashable, list[Finished]]:

@@ -11,7 +11,7 @@ from torch import nn
 from normbench import networks
 from normbench.config import RunConfig
 from normbench.errors import RunFailedError
-from normbench.norms import resolve_norm
+from normbench.norms import norm_info, resolve_norm
 from normbench.runs.folder import MODEL
 
 
@@ -35,6 +35,11 @@ def load_model(folder: Path, config: RunConfig) -> SavedModel:
     path = folder / MODEL
     if not path.exists():
         raise RunFailedError(f"{folder} has no weights", "Only runs that are done have them: see `normbench runs`.")
+    if config.norm_revision != norm_info(config.norm).revision:
+        raise RunFailedError(
+            f"{folder} was trained with another revision of {config.norm} than this normbench has",
+            "Train the run again, or use the normbench that trained it (env.json names its version).",
+        )
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["images"])

@@ -17,7 +17,7 @@ from normbench.data import Batches, DataSet
 from normbench.device import autocast, synchronize
 from normbench.errors import RunFailedError
 from normbench.evaluation import NonFiniteError, evaluate
-from normbench.training.optimizer import load_optimizer, make_optimizer, make_schedule
+from normbench.training.optimizer import decayed, load_optimizer, make_optimizer, make_schedule
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ class Training:
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.batches = batches or Batches(data, config.data, config.seed, config.training.batch_size)
         capturable = self.device.type == "cuda" if capturable is None else capturable
+        self.penalized, _ = decayed(self.network, config.training)
         self.optimizer = make_optimizer(self.network, config.training, capturable)
         self.schedule, self.schedule_steps = make_schedule(self.optimizer, config.training, len(self.batches))
         self.totals = torch.zeros(2, device=self.device)
@@ -167,7 +168,7 @@ class Training:
         return {name for name, whole in zip(state, finite, strict=True) if not whole}
 
     def _l1(self) -> Tensor:
-        absolute = torch.stack([p.abs().sum() for p in self.network.parameters()])
+        absolute = torch.stack([p.abs().sum() for p in self.penalized])
         return self.config.training.l1 * absolute.sum()
 
     def state(self) -> dict[str, Any]:

@@ -8,10 +8,18 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
 
 from normbench.config import TrainingConfig
+from normbench.networks import norm_parameters
+
+
+def decayed(network: nn.Module, config: TrainingConfig) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The parameters that weight decay and L1 fall on, and the others: those of the norms without `decay_norms`."""
+    exempt = set() if config.decay_norms else set(map(id, norm_parameters(network)))
+    parameters = list(network.parameters())
+    return [p for p in parameters if id(p) not in exempt], [p for p in parameters if id(p) in exempt]
 
 
 def make_optimizer(network: nn.Module, config: TrainingConfig, capturable: bool = False) -> SGD:
-    """SGD over every parameter alike: no norm gets a treatment of its own.
+    """SGD over every parameter; no norm gets a treatment of its own.
 
     Args:
         network: Whose parameters are trained.
@@ -19,9 +27,15 @@ def make_optimizer(network: nn.Module, config: TrainingConfig, capturable: bool 
         capturable: Whether a captured step is to run it: then it is one kernel, and the learning rate a tensor that
             this kernel reads, since a captured number would never change again.
     """
+    penalized, exempt = decayed(network, config)
+    groups: list[dict[str, Any]] = [{"params": penalized}]
+    if exempt:
+        groups.append({"params": exempt, "weight_decay": 0.0})
+    if capturable:  # a tensor for each group, since a schedule writes into that of each
+        groups = [group | {"lr": torch.tensor(config.lr, device=group["params"][0].device)} for group in groups]
     return SGD(
-        network.parameters(),
-        lr=torch.tensor(config.lr, device=next(network.parameters()).device) if capturable else config.lr,
+        groups,
+        lr=config.lr,
         fused=True if capturable else None,
         momentum=config.momentum,
         nesterov=config.nesterov and config.momentum > 0,  # torch refuses Nesterov without momentum
@@ -55,10 +69,9 @@ def make_schedule(optimizer: SGD, config: TrainingConfig, steps: int) -> tuple[L
 
 def load_optimizer(optimizer: SGD, state: dict[str, Any]) -> None:
     """Take over momentum and learning rate from a saved state; how the update is computed stays this device's."""
-    (group,) = optimizer.param_groups
-    lr, fused = group["lr"], group["fused"]
+    own = [(group["lr"], group["fused"]) for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
-    (group,) = optimizer.param_groups
-    saved = float(group["lr"])
-    # The tensor must stay the one that a captured step reads.
-    group |= {"lr": lr.fill_(saved) if isinstance(lr, Tensor) else saved, "fused": fused}
+    for group, (lr, fused) in zip(optimizer.param_groups, own, strict=True):
+        saved = float(group["lr"])
+        # The tensor must stay the one that a captured step reads.
+        group |= {"lr": lr.fill_(saved) if isinstance(lr, Tensor) else saved, "fused": fused}

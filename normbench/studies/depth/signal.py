@@ -76,7 +76,7 @@ def _surroundings(config: StackConfig, norm: Norm, seed: int, device: torch.devi
 
 
 def _gradients(stack: Stack, loss: Tensor) -> tuple[float, ...]:
-    parameters = [parameter for layer in stack.layers for parameter in layer.get_submodule("weights").parameters()]
+    parameters = [layer.get_submodule("weights").get_parameter("weight") for layer in stack.layers]
     return tuple(gradient.norm().item() for gradient in torch.autograd.grad(loss, parameters))
 
 

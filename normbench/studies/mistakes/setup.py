@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from normbench.networks import count_parameters
-from normbench.networks.blocks import Block
+from normbench.networks.blocks import Block, give_bias
 from normbench.studies.mistakes.bench import Accumulated, Bench, LeftInTraining, Outcome
 
 MICRO_BATCH = 2
@@ -46,7 +46,7 @@ def accumulation(bench: Bench) -> Outcome:
 def bias_before_norm(bench: Bench) -> Outcome:
     """Convolutions with a bias that the BatchNorm after them subtracts again."""
     network = bench.network()
-    biases = [give_bias(block) for block in blocks(network)]
+    biases = [give_bias(block.get_submodule("conv")) for block in blocks(network)]
     bench.train(network, bench.config("bn"))
     accuracy = bench.accuracy(network)
     betas = [block.get_parameter("norm.bias") for block in blocks(network)]
@@ -61,13 +61,6 @@ def bias_before_norm(bench: Bench) -> Outcome:
 def blocks(network: nn.Module) -> list[Block]:
     """Every convolution with its norm and activation, first to last."""
     return [module for module in network.modules() if isinstance(module, Block)]
-
-
-def give_bias(block: Block) -> nn.Parameter:
-    """Add a bias of zeros, as torch's `bias=True` would with this initialisation, to a block's last convolution."""
-    conv = [module for module in block.get_submodule("conv").modules() if isinstance(module, nn.Conv2d)][-1]
-    conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
-    return conv.bias
 
 
 def moved(bench: Bench, network: nn.Module, biases: list[nn.Parameter]) -> float:
