@@ -39,6 +39,16 @@ class Several:
         for listener in self.listeners:
             listener.run_finished(config, result, already_done)
 
+    def run_waiting(self, config: RunConfig, holder: str) -> None:
+        """Pass it on."""
+        for listener in self.listeners:
+            listener.run_waiting(config, holder)
+
+    def run_failed(self, config: RunConfig, problem: str) -> None:
+        """Pass it on."""
+        for listener in self.listeners:
+            listener.run_failed(config, problem)
+
     def warning(self, message: str) -> None:
         """Pass it on."""
         for listener in self.listeners:
@@ -77,6 +87,12 @@ class TensorBoardTracker:
             writer.add_scalar(name, value, result.epochs)
         writer.close()
 
+    def run_waiting(self, config: RunConfig, holder: str) -> None:
+        """Has no place there."""
+
+    def run_failed(self, config: RunConfig, problem: str) -> None:
+        """Close it."""
+
     def warning(self, message: str) -> None:
         """Has no place in an event file."""
 
@@ -106,6 +122,12 @@ class ThreeCallTracker:
             self.module.log(outcome(result), step=result.epochs)
             self.module.finish()
             self.open = False
+
+    def run_waiting(self, config: RunConfig, holder: str) -> None:
+        """Has no place there."""
+
+    def run_failed(self, config: RunConfig, problem: str) -> None:
+        """Close it."""
 
     def warning(self, message: str) -> None:
         """Has no place there."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cli import refused, run_folders, train
+from cli import normbench, refused, run_folders, train
 from filelock import FileLock
 
 from normbench.errors import RUN_FAILED, USAGE
@@ -57,17 +57,13 @@ def test_a_state_with_code_in_it_is_not_run(folder: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "hacked").exists()
 
 
-def test_a_run_that_another_process_holds_is_left_alone(folder: Path, tmp_path: Path) -> None:
+def test_a_run_that_another_process_holds_is_not_removed_and_the_process_is_named(folder: Path, tmp_path: Path) -> None:
+    (folder / "result.json").unlink()
     with FileLock(folder / ".lock"):
-        refused(train(tmp_path, "--norm", "gn", "--force"), USAGE, "another process", str(folder), "--out")
-    assert train(tmp_path, "--norm", "gn", "--force").code == 0
-
-
-def test_the_process_that_holds_a_run_is_named(tmp_path: Path) -> None:
-    (folder,) = (Path(run["folder"]) for run in train(tmp_path, "--norm", "gn", "--dry-run", "--json").document["runs"])
+        refused(normbench("runs", "clean", "--yes", "--out", tmp_path), USAGE, "another process", str(folder))
     with held(folder):
-        refused(train(tmp_path, "--norm", "gn"), USAGE, f"process {os.getpid()} on ")
-    assert train(tmp_path, "--norm", "gn").code == 0
+        refused(normbench("runs", "clean", "--yes", "--out", tmp_path), USAGE, f"process {os.getpid()} on ")
+    assert folder.is_dir()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size to stand for a full disk")

@@ -35,6 +35,12 @@ class Quiet:
     def run_finished(self, config, result, already_done):
         self.told.append(("finished", config.norm, config.seed, result.status))
 
+    def run_waiting(self, config, holder):
+        self.told.append(("waiting", config.norm, config.seed, holder))
+
+    def run_failed(self, config, problem):
+        self.told.append(("failed", config.norm, config.seed, problem))
+
     def warning(self, message):
         self.told.append(("warning", message))
 

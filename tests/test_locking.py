@@ -12,7 +12,7 @@ from cli import refused, run_folders, train
 
 from normbench import locking
 from normbench.errors import RUN_FAILED, USAGE
-from normbench.runs.hold import held
+from normbench.runs.hold import HeldError, held, holder_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock and few symbolic links")
 
@@ -42,10 +42,12 @@ def test_a_file_system_without_locks_gets_a_soft_one_and_a_warning(
 
 def test_a_soft_lock_keeps_a_second_process_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_locks(monkeypatch, errno.ENOLCK)
-    (folder,) = (Path(run["folder"]) for run in train(tmp_path, "--norm", "gn", "--dry-run", "--json").document["runs"])
-    with held(folder):
-        refused(train(tmp_path, "--norm", "gn"), USAGE, f"process {os.getpid()} on ")
-    assert train(tmp_path, "--norm", "gn").code == 0
+    with held(tmp_path):
+        with pytest.raises(HeldError, match=f"process {os.getpid()} on "), held(tmp_path):
+            pass
+        assert f"process {os.getpid()} on " in str(holder_of(tmp_path))
+    with held(tmp_path):
+        pass
 
 
 def _die_holding(path: Path) -> None:

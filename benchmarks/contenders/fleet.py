@@ -45,6 +45,12 @@ class Stopwatch:
         """The run is over."""
         self.changes.append(Change(time.perf_counter(), training=0, scoring=-1))
 
+    def run_waiting(self, config: RunConfig, holder: str) -> None:
+        """No other process trains these runs."""
+
+    def run_failed(self, config: RunConfig, problem: str) -> None:
+        """The benchmark ends with it."""
+
     def warning(self, message: str) -> None:
         """Nothing that the figures depend on."""
 

@@ -50,6 +50,5 @@ def clean(given: Given) -> None:
 
     entries = runs.unfinished(given.machine().out)
     if given["yes"]:
-        for entry in entries:
-            runs.remove(entry)
+        entries = [entry for entry in entries if runs.remove(entry)]
     console.show_cleaned(given.output(), entries, removed=bool(given["yes"]))

@@ -101,6 +101,15 @@ class ConsoleListener:
         if result.status != "done":
             self.output.warning(f"{self._name(config)} {result.status}: {result.problem}")
 
+    def run_waiting(self, config: RunConfig, holder: str) -> None:
+        """Say whom a run waits for."""
+        self.output.note(f"{self._name(config)}: waiting for {holder}, which is training it")
+
+    def run_failed(self, config: RunConfig, problem: str) -> None:  # noqa: ARG002
+        """Take the run's bar away; the problem is said with its result, or as the error of the command."""
+        self.left[config.fingerprint] = 0
+        self._remove(config)
+
     def _name(self, config: RunConfig) -> str:
         settings = _settings(config)
         return " ".join([config.norm, *(f"{name} {settings[name]}" for name in self.varied), f"seed {config.seed}"])

@@ -1,5 +1,10 @@
-"""Run a plan: what is done is shown, the rest trained; a run that fails stops only itself."""
+"""Run a plan: what is done is shown, the rest trained; a run that fails stops only itself.
 
+Several processes may run plans with runs in common: each trains what is free, waits for what another one holds, takes
+the result of that, and takes over what a process that died has left.
+"""
+
+import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -9,15 +14,19 @@ import torch
 from normbench import data as datasets
 from normbench.data import DataSet
 from normbench.device import describe
+from normbench.engine.callbacks import CallbackError, PlanCallback
 from normbench.engine.fleets import fitting, fleets
 from normbench.engine.planning import OnDownload, Plan
-from normbench.engine.threads import OneAtATime, Threads, threads_each
-from normbench.errors import NormbenchError, UsageError
-from normbench.runs import Conditions, Listener, RunFolder, RunResult, execute
+from normbench.engine.threads import Stopped, Threads, threads_each
+from normbench.errors import NormbenchError, RunFailedError, UsageError
+from normbench.runs import Conditions, HeldError, Listener, RunFolder, RunResult, execute, holder_of
 from normbench.training import graphs_of
 
 Outcomes = Generator[tuple[RunFolder, RunResult | Exception], None, None]
 """Runs with their results, or with what they failed with, in the order in which they end."""
+
+POLL = 0.2
+"""Seconds between two looks at a run that another process holds."""
 
 
 def run_all(plan: Plan, listener: Listener, on_download: OnDownload | None = None) -> list[RunResult]:
@@ -31,6 +40,21 @@ def run_all(plan: Plan, listener: Listener, on_download: OnDownload | None = Non
         UsageError: A setting does not fit the data, or the output folder cannot be written.
         Exception: Whatever the only run of the plan failed with.
     """
+    callback = PlanCallback(listener)
+    try:
+        return _run_all(plan, callback, on_download)
+    except CallbackError as error:
+        raise error.error from error
+    except Exception as error:
+        callback.close(_problem(error))
+        raise
+    except BaseException:
+        callback.close("interrupted")
+        raise
+
+
+def _run_all(plan: Plan, listener: PlanCallback, on_download: OnDownload | None) -> list[RunResult]:
+    conditions = _conditions(plan)  # first of all: with --force, results from now on are not redone
     found: dict[RunFolder, RunResult | Exception] = {}
     for folder in plan.folders:
         result = None if plan.machine.force else _result(folder)
@@ -43,8 +67,11 @@ def run_all(plan: Plan, listener: Listener, on_download: OnDownload | None = Non
     failed = any(isinstance(result, Exception) for result in found.values())
     data = datasets.load(plan.configs[0].data, plan.machine, plan.device, on_download) if waiting or failed else None
     if data is not None:
-        with closing(_train(plan, waiting, data, listener)) as outcomes:  # left early, it stops its threads
+        # Left early, it stops its threads.
+        with closing(_train_or_wait(plan, waiting, data, listener, conditions)) as outcomes:
             for folder, outcome in outcomes:
+                if isinstance(outcome, Exception):
+                    listener.run_failed(folder.config, _problem(outcome))
                 _stop_if_hopeless(plan, outcome, found)
                 found[folder] = outcome
     return [_row(folder, found[folder], data, plan, listener) for folder in plan.folders]
@@ -66,24 +93,59 @@ def _stop_if_hopeless(
         raise outcome
 
 
-def _train(plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Listener) -> Outcomes:
+def _train_or_wait(
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions
+) -> Outcomes:
+    """Train what is free; then wait for the runs that other processes hold, and try these again.
+
+    Nothing is held while it waits, so two processes never wait for each other.
+    """
+    left = list(waiting)
+    holders: dict[RunFolder, str] = {}
+    while left:
+        held = []
+        with closing(_train(plan, left, data, listener, conditions)) as outcomes:
+            for folder, outcome in outcomes:
+                if isinstance(outcome, HeldError):
+                    held.append(folder)
+                else:
+                    yield folder, outcome
+        left = held
+        _wait(left, listener, holders)
+
+
+def _wait(held: Sequence[RunFolder], listener: Listener, holders: dict[RunFolder, str]) -> None:
+    """Wait until one of these runs is free; tells whom it waits for, and of each change."""
+    while held:
+        for folder in held:
+            if (holder := holder_of(folder.path)) is None:
+                return
+            if holders.get(folder) != holder:
+                holders[folder] = holder
+                listener.run_waiting(folder.config, holder)
+        time.sleep(POLL)
+
+
+def _train(
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions
+) -> Outcomes:
     """Train runs as the plan shares the device; gives each with its result, or with what it failed with."""
     if plan.device.type == "cuda":
-        yield from _as_fleets(plan, waiting, data, listener)
+        yield from _as_fleets(plan, waiting, data, listener, conditions)
     else:
-        yield from _on_threads(plan, waiting, data, listener)
+        yield from _on_threads(plan, waiting, data, listener, conditions)
 
 
-def _on_threads(plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Listener) -> Outcomes:
-    conditions = _conditions(plan)
+def _on_threads(
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions
+) -> Outcomes:
     if plan.sharing.side_by_side == 1:
         for folder in waiting:
             yield from _fleet([folder], data, listener, conditions)
         return
-    told = OneAtATime(listener)
 
-    def work(folder: RunFolder) -> RunResult:
-        (result,) = execute([folder], data, told, replace(conditions, interrupted=threads.interrupted))
+    def work(folder: RunFolder) -> RunResult | HeldError:
+        (result,) = _execute([folder], data, listener, replace(conditions, interrupted=threads.interrupted))
         return result
 
     threads = Threads(work, plan.sharing.side_by_side)
@@ -91,17 +153,20 @@ def _on_threads(plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listene
         yield from threads.do(waiting)
 
 
-def _as_fleets(plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Listener) -> Outcomes:
+def _as_fleets(
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions
+) -> Outcomes:
     size = plan.sharing.side_by_side
     if size > 1 and plan.machine.fleet is None and waiting:
         size = min(size, fitting(waiting[0].config, data, plan.device))
     for fleet in fleets(waiting, size):
-        yield from _fleet(fleet, data, listener, _conditions(plan))
+        yield from _fleet(fleet, data, listener, conditions)
 
 
 def _conditions(plan: Plan) -> Conditions:
     return Conditions(
         force=plan.machine.force,
+        superseded={folder.path: folder.stamp for folder in plan.folders} if plan.machine.force else None,
         graphs=graphs_of(plan.device) if plan.machine.capture else None,
         side_by_side=plan.sharing.side_by_side,
     )
@@ -111,7 +176,7 @@ def _fleet(folders: Sequence[RunFolder], data: DataSet, listener: Listener, cond
     """Train a fleet; if it fails, its halves go on, each run from its last epoch: until the one that fails is alone."""
     how = replace(conditions, side_by_side=len(folders))
     try:
-        results = execute(folders, data, listener, how)
+        results = _execute(folders, data, listener, how)
     except Exception as error:  # noqa: BLE001  # told in the row of its run, once that is alone
         if len(folders) == 1:
             yield folders[0], error
@@ -124,10 +189,29 @@ def _fleet(folders: Sequence[RunFolder], data: DataSet, listener: Listener, cond
     torch.cuda.empty_cache()  # outside of the handler, whose traceback keeps the tensors of the failed fleet alive
     middle = len(folders) // 2
     for half in (folders[:middle], folders[middle:]):
-        done = {folder: result for folder in half if isinstance(result := _result(folder), RunResult)}
-        yield from done.items()
-        if left := [folder for folder in half if folder not in done]:
-            yield from _fleet(left, data, listener, replace(conditions, force=False))
+        yield from _fleet(half, data, listener, replace(conditions, force=False))
+
+
+def _execute(
+    folders: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions
+) -> list[RunResult | HeldError]:
+    """`execute`; a norm that ends the program, or raises what is no `Exception`, fails as any other does."""
+    try:
+        return execute(folders, data, listener, conditions)
+    except (Exception, KeyboardInterrupt, GeneratorExit, Stopped, CallbackError):
+        raise
+    except SystemExit as error:
+        raise RunFailedError(
+            f"the code of the run ended the program: sys.exit({error.code!r})",
+            "A norm says that it cannot go on by an exception, as ValueError.",
+        ) from error
+    except BaseException as error:
+        raise RunFailedError(_problem(error)) from error
+
+
+def _problem(error: BaseException) -> str:
+    """An exception in one line; one of normbench's is in words already."""
+    return error.message if isinstance(error, NormbenchError) else f"{type(error).__name__}: {error}"
 
 
 def _row(

@@ -4,14 +4,11 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
 
-from normbench.config import RunConfig
-from normbench.runs import Listener, RunResult
-from normbench.training import EpochRow
+from normbench.errors import RunFailedError
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")
@@ -28,8 +25,8 @@ class Threads(Generic[Job, Done]):
     """Does jobs on threads, and gives what came of each in the order in which they end.
 
     Args:
-        work: Does one job; what it raises is given in place of its result.
-        at_once: Threads.
+        work: Does one job; an `Exception` that it raises is given in place of its result, anything else ends all jobs.
+        at_once: Threads. Where the system grants fewer, those do; where it grants none, the caller's own.
     """
 
     def __init__(self, work: Callable[[Job], Done], at_once: int) -> None:
@@ -37,32 +34,51 @@ class Threads(Generic[Job, Done]):
         self.at_once = at_once
         self.stop = threading.Event()
         self.waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        self.ended: queue.Queue[tuple[Job, Done | Exception]] = queue.Queue()
+        self.threads: list[threading.Thread] = []
+        self.ended: queue.Queue[tuple[Job, Done | BaseException]] = queue.Queue()
 
     def do(self, jobs: Sequence[Job]) -> Generator[tuple[Job, Done | Exception], None, None]:
         """Yield each job with its result, or with the exception that it ended with.
 
         Left early, as by Ctrl-C, it tells its threads to stop and waits for them a little.
+
+        Raises:
+            BaseException: A job ended with something that is no `Exception`.
         """
         for job in jobs:
             self.waiting.put(job)
-        threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(min(self.at_once, len(jobs)))]
-        for thread in threads:
-            thread.start()
         try:
+            self._start(min(self.at_once, len(jobs)))
+            if not self.threads:
+                self._serve()
             for _ in jobs:
-                yield self._next()
+                job, outcome = self._next()
+                if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+                    raise outcome
+                yield job, outcome
         finally:
             self.stop.set()
-            for thread in threads:
+            for thread in self.threads:
                 thread.join(PATIENCE)
 
-    def _next(self) -> tuple[Job, Done | Exception]:
-        while True:
+    def _start(self, count: int) -> None:
+        for _ in range(count):
+            thread = threading.Thread(target=self._serve, daemon=True)
             try:
-                return self.ended.get(timeout=1.0)  # on some systems a wait without end cannot be interrupted
+                thread.start()
+            except RuntimeError:  # the system grants no more
+                return
+            self.threads.append(thread)
+
+    def _next(self) -> tuple[Job, Done | BaseException]:
+        while True:
+            serving = not self.threads or any(thread.is_alive() for thread in self.threads)
+            try:
+                # On some systems a wait without end cannot be interrupted.
+                return self.ended.get(timeout=1.0 if serving else 0.0)
             except queue.Empty:
-                continue
+                if not serving:
+                    raise RunFailedError("a thread of this process ended without a word") from None
 
     def _serve(self) -> None:
         while not self.stop.is_set():
@@ -74,8 +90,10 @@ class Threads(Generic[Job, Done]):
                 self.ended.put((job, self.work(job)))
             except Stopped:
                 return
-            except Exception as error:  # noqa: BLE001  # handed on to whoever asked for the job
+            except BaseException as error:  # noqa: BLE001  # handed on to whoever asked for the job
                 self.ended.put((job, error))
+                if not isinstance(error, Exception):
+                    return
 
     def interrupted(self) -> None:
         """To be asked while a job is under way.
@@ -96,31 +114,3 @@ def threads_each(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-class OneAtATime:
-    """A listener that several threads may call."""
-
-    def __init__(self, listener: Listener) -> None:
-        self.listener = listener
-        self.lock = threading.Lock()
-
-    def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
-        """Pass it on."""
-        with self.lock:
-            self.listener.run_started(config, folder, first_epoch)
-
-    def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
-        """Pass it on."""
-        with self.lock:
-            self.listener.epoch_done(config, row)
-
-    def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
-        """Pass it on."""
-        with self.lock:
-            self.listener.run_finished(config, result, already_done)
-
-    def warning(self, message: str) -> None:
-        """Pass it on."""
-        with self.lock:
-            self.listener.warning(message)

@@ -16,6 +16,7 @@ from normbench.runs.catalog import (
 )
 from normbench.runs.execute import Conditions, execute
 from normbench.runs.folder import RunFolder, read_confusion
+from normbench.runs.hold import HeldError, holder_of
 from normbench.runs.metrics import read_rows
 from normbench.runs.preflight import check
 from normbench.runs.result import SCHEMA_VERSION, Confusion, Listener, RunResult
@@ -27,6 +28,7 @@ __all__ = [
     "Conditions",
     "Confusion",
     "Entry",
+    "HeldError",
     "Listener",
     "RunFolder",
     "RunResult",
@@ -38,6 +40,7 @@ __all__ = [
     "find_experiment",
     "find_run",
     "flat",
+    "holder_of",
     "list_experiment",
     "list_runs",
     "load_model",

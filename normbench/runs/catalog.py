@@ -17,6 +17,8 @@ from normbench.runs.result import RunResult
 # Not differences between two runs, but between two moments.
 MOMENTARY = ("argv",)
 
+UNFINISHED = ("interrupted", "new")
+
 FINDING = "finding.json"
 """In the folder of an experiment that answers a question of its own: what was found (`normbench.analysis.Finding`)."""
 
@@ -124,20 +126,23 @@ def differences(a: Entry, b: Entry) -> list[tuple[str, Any, Any]]:
 
 def unfinished(out: Path) -> list[Entry]:
     """Runs without a result, and damaged ones."""
-    return [entry for entry in list_runs(out) if entry.state in {"interrupted", "new", "damaged"}]
+    return [entry for entry in list_runs(out) if entry.state in {*UNFINISHED, "damaged"}]
 
 
-def remove(entry: Entry) -> None:
-    """Delete a run folder.
+def remove(entry: Entry) -> bool:
+    """Delete a run folder, unless its run was finished since the entry was read; returns whether it was deleted.
 
     Raises:
         UsageError: A process is writing it, or it cannot be deleted.
     """
     with held(entry.path):
+        if entry.state in UNFINISHED and state_of(entry.path) == "done":
+            return False
         try:
             shutil.rmtree(entry.path)
         except OSError as error:
             raise UsageError(f"cannot delete {entry.path}: {error.strerror}") from error
+    return True
 
 
 def _lasting(folder: Path) -> dict[str, Any]:

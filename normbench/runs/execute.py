@@ -2,9 +2,10 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,8 +16,8 @@ from normbench.device import describe
 from normbench.evaluation import NonFiniteError, confusion_matrix, evaluate, evaluate_with_decisions
 from normbench.norms import resolve_norm
 from normbench.runs.environment import environment
-from normbench.runs.folder import RunFolder
-from normbench.runs.hold import held
+from normbench.runs.folder import RunFolder, Stamp
+from normbench.runs.hold import HeldError, held
 from normbench.runs.result import Confusion, Listener, RunResult
 from normbench.training import DivergedError, EpochRow, Fleet, Graphs, Training
 
@@ -26,7 +27,10 @@ class Conditions:
     """Under what the runs of a fleet are trained, and how they can be stopped."""
 
     force: bool = False
-    """Whether runs start again that could go on."""
+    """Whether runs start again that are done or could go on."""
+    superseded: Mapping[Path, Stamp | None] | None = None
+    """With `force`: the results that are to be redone, by folder. A result that another process has put in the place of
+    one of them is used. None redoes any."""
     graphs: Graphs | None = None
     """What captures their steps, if anything does."""
     side_by_side: int = 1
@@ -52,29 +56,48 @@ class _Member:
         return epoch if self.result is None and epoch <= self.training.config.training.epochs else None
 
 
-def execute(folders: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions) -> list[RunResult]:
+def execute(
+    folders: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions
+) -> list[RunResult | HeldError]:
     """Bring runs to their results together, write these down and return them in the same order.
 
     The runs have equal epochs, batch size and data settings. One that was interrupted goes on after its last finished
-    epoch, with the same numbers as if it had never stopped.
+    epoch, with the same numbers as if it had never stopped. A run that another process holds is left to it, and has
+    the error in its place; one that another process has finished in the meantime keeps that result.
 
     Raises:
-        UsageError: A setting does not fit the data, a folder cannot be written, or another process holds it.
-        RunFailedError: The state in a folder is damaged.
+        UsageError: A setting does not fit the data, or a folder cannot be written.
+        RunFailedError: The state or the result in a folder is damaged.
     """
     randomness.set_deterministic(folders[0].config.deterministic)
-    members = [
-        _Member(training, folder)
-        for training, folder in zip(_trainings(folders, data, conditions), folders, strict=True)
-    ]
-    with ExitStack() as stack:
-        for member in members:
-            stack.enter_context(held(member.folder.path, listener.warning))
+    outcomes: dict[RunFolder, RunResult | HeldError] = {}
+    with ExitStack() as locks:
+        for folder in folders:
+            try:
+                locks.enter_context(held(folder.path, listener.warning))
+            except HeldError as error:
+                outcomes[folder] = error
+                continue
+            # Only now is it certain: until the lock was taken another process may have been about to finish.
+            if (result := _result_to_keep(folder, conditions)) is not None:
+                listener.run_finished(folder.config, result, already_done=True)
+                outcomes[folder] = result
+        free = [folder for folder in folders if folder not in outcomes]
+        members = [
+            _Member(training, folder) for training, folder in zip(_trainings(free, data, conditions), free, strict=True)
+        ]
         for member in members:
             member.rows = _resume_or_start(member, conditions.force)
             listener.run_started(member.training.config, member.folder.path, len(member.rows) + 1)
         _train(members, listener, conditions)
-        return [_conclude(member, listener, conditions) for member in members]
+        outcomes |= {member.folder: _conclude(member, listener, conditions) for member in members}
+    return [outcomes[folder] for folder in folders]
+
+
+def _result_to_keep(folder: RunFolder, conditions: Conditions) -> RunResult | None:
+    if conditions.superseded is None:
+        return None if conditions.force else folder.result()
+    return None if folder.stamp == conditions.superseded.get(folder.path) else folder.result()
 
 
 def _trainings(folders: Sequence[RunFolder], data: DataSet, conditions: Conditions) -> list[Training]:

@@ -28,6 +28,7 @@ CONFUSION = "confusion.json"
 """Test images by true class and decided class: written beside the result, from the same reading of the images."""
 
 RunState = Literal["new", "interrupted", "done"]
+Stamp = tuple[int, int, int]
 
 # What a damaged archive makes zipfile and torch.load raise.
 DAMAGE = (
@@ -58,6 +59,15 @@ class RunFolder:
             RunFailedError: There is a result that cannot be read.
         """
         return read_result(self.path)
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """The identity of the result's file, which no later result shares; None while there is none."""
+        try:
+            status = (self.path / RESULT).stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
 
     @property
     def state(self) -> RunState:

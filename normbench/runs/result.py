@@ -117,5 +117,11 @@ class Listener(Protocol):
     def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
         """The run has a result; `already_done` if it had one before."""
 
+    def run_waiting(self, config: RunConfig, holder: str) -> None:
+        """The run waits for another process, which holds it."""
+
+    def run_failed(self, config: RunConfig, problem: str) -> None:
+        """A run that was started ends without a result."""
+
     def warning(self, message: str) -> None:
         """Something the user should know that stops nothing."""
