@@ -39,7 +39,7 @@ def test_norms_differ_in_nothing_but_the_norm_and_what_the_recipe_found_for_each
     bare = [{key: value for key, value in run.items() if key != "norm"} for run in same_rate]
     assert bare[0] == bare[1] == bare[2]
     for own, run in zip(planned(tmp_path, "--all"), same_rate, strict=True):
-        assert own | {"training": own["training"] | {"lr": 0.1}} == run
+        assert own | {"training": own["training"] | {"lr": 0.1}, "tuned": False} == run
 
 
 def test_every_norm_sees_the_same_seeds(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from normbench.analysis import words
 from normbench.runs import RunResult
 
 SAME = ("device", "torch", "batch_size", "epochs", "dataset", "train_images", "network")
@@ -29,10 +30,12 @@ def conditions(results: Sequence[RunResult], epochs: int, searching: bool = Fals
     named = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds ({seeds[0]}-{seeds[-1]})"
     spread = " ± is the half width of the 95 % interval of the mean (Student's t)." if len(seeds) > 1 else ""
     read = "The test images were not read." if searching else "Accuracies are the last epoch's, not the best's."
+    sentence = words.untuned(result.norm for result in results if result.tuned is False)
+    not_tuned = f" {sentence}" if sentence else ""
     length = f"{epochs} epoch{'s' if epochs > 1 else ''}"
     return (
         f"{_data_words(first)}; network {first.network}; {length}; {_batch_words(results)}; {named}; "
-        f"{_every(results, 'device')}{_beside(results)}; torch {_every(results, 'torch')}. {read}{spread}"
+        f"{_every(results, 'device')}{_beside(results)}; torch {_every(results, 'torch')}. {read}{spread}{not_tuned}"
     )
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from normbench.analysis.conditions import conditions
 from normbench.analysis.rows import Row, summarize
 from normbench.config import RunConfig
+from normbench.config.settings import MOVES_NO_NUMBER
 from normbench.runs import Entry, RunResult, flat
 
-OF_ONE_RUN = ("seed", "max_params")
+OF_ONE_RUN = ("seed", *MOVES_NO_NUMBER)
 """Settings that runs may differ in and still be averaged."""
 
 

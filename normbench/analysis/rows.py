@@ -26,6 +26,8 @@ class Row:
     runs: int = 1
     diverged: int = 0
     """How many of the runs ended because their loss was no longer finite."""
+    tuned: bool | None = None
+    """Whether a search for this norm found its settings; None where that is not known of every run."""
 
 
 def summarize(results: Iterable[RunResult]) -> list[Row]:
@@ -57,7 +59,12 @@ def _row(runs: list[RunResult]) -> Row:
         problems=tuple(f"seed {run.seed} {run.status}: {run.problem}" for run in runs if run.status != "done"),
         runs=len(runs),
         diverged=sum(run.status == "diverged" for run in runs),
+        tuned=_all_tuned([run.tuned for run in runs]),
     )
+
+
+def _all_tuned(runs: list[bool | None]) -> bool | None:
+    return False if False in runs else None if None in runs else True
 
 
 def best_settings(rows: Iterable[Row]) -> dict[str, Row]:

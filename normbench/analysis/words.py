@@ -1,12 +1,16 @@
 """Figures in words: what a table's cells say, the same on the terminal and on paper."""
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 from normbench.analysis.estimates import Estimate
 from normbench.analysis.paired import Outperforming, PairedDifference
 from normbench.analysis.rows import Row
 
 NOTHING = "-"
+UNTUNED = "*"
+"""Beside a learning rate that was not searched for with its norm."""
 ROW_COLUMNS = (
     "norm", "train accuracy", "test accuracy", "train loss", "test loss", "parameters", "lr", "decay", "seconds",
 )  # fmt: skip
@@ -48,10 +52,24 @@ def row_cells(row: Row) -> tuple[str, ...]:
         figure(row.train_loss),
         figure(row.test_loss),
         f"{row.parameters:,}",
-        f"{row.lr:g}",
+        learning_rate(row.lr, row.tuned),
         f"{row.weight_decay:g}",
         figure(row.seconds, 1),
     )
+
+
+def learning_rate(lr: float, tuned: bool | None) -> str:
+    """A rate, with the mark that `untuned` explains where no search for the norm found it."""
+    return f"{lr:g}{UNTUNED if tuned is False else ''}"
+
+
+def untuned(norms: Iterable[str]) -> str:
+    """The sentence that names the norms whose settings were not searched for; empty where there are none."""
+    names = list(dict.fromkeys(norms))
+    if not names:
+        return ""
+    listed = f"{', '.join(names[:-1])} and {names[-1]}" if names[1:] else names[0]
+    return f"{UNTUNED} Not tuned: the settings of {listed} were not searched for."
 
 
 def search_cells(row: Row, chosen: bool) -> tuple[str, ...]:
@@ -70,8 +88,13 @@ def search_cells(row: Row, chosen: bool) -> tuple[str, ...]:
 def recipe_lines(found: Mapping[str, Row]) -> str:
     """What a search has found, as a recipe spells it."""
     return "\n".join(
-        f"[norm.{norm}]\nlr = {row.lr:g}\nweight_decay = {row.weight_decay:g}" for norm, row in found.items()
+        f"[norm.{_key(norm)}]\nlr = {row.lr:g}\nweight_decay = {row.weight_decay:g}" for norm, row in found.items()
     )
+
+
+def _key(norm: str) -> str:
+    """A name as TOML takes it for a key: in quotes unless it is bare, which `gn+ws` and paths are not."""
+    return norm if re.fullmatch(r"[A-Za-z0-9_-]+", norm) else json.dumps(norm)
 
 
 def difference_cells(one: PairedDifference) -> tuple[str, ...]:

@@ -4,9 +4,17 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
-from normbench.config.settings import DataConfig, Frozen, NetworkConfig, RunConfig, SweepConfig, TrainingConfig
+from normbench.config.settings import (
+    WEIGHT_STANDARDIZATION,
+    DataConfig,
+    Frozen,
+    NetworkConfig,
+    RunConfig,
+    SweepConfig,
+    TrainingConfig,
+)
 from normbench.config.validation import validated
 from normbench.errors import UsageError, nearest, unknown
 
@@ -28,14 +36,39 @@ class Recipe(Frozen):
     training: TrainingConfig = TrainingConfig()
     sweep: SweepConfig = SweepConfig()
     norm: dict[str, dict[str, float]] = Field(default_factory=dict)
+    _found: dict[str, tuple[float, float]] = PrivateAttr(default_factory=dict)
+    """Learning rate and weight decay of each norm that has a rate of its own, as in the file, before any override."""
+
+    def model_post_init(self, _context: Any, /) -> None:
+        """Take what the recipe states for single norms as found by its search."""
+        self._found = {norm: self._rates(norm) for norm, own in self.norm.items() if "lr" in own}
+
+    def overridden(self, settings: dict[str, Any]) -> "Recipe":
+        """The recipe of other settings, which keeps what this one's search has found.
+
+        Raises:
+            UsageError: A setting does not fit.
+        """
+        recipe = validated(Recipe, settings, COMMAND_LINE)
+        recipe._found = self._found
+        return recipe
+
+    def _own(self, norm: str) -> dict[str, float]:
+        """What one norm sets differently; with weight standardization first what its base norm does."""
+        return self.norm.get(norm.removesuffix(WEIGHT_STANDARDIZATION), {}) | self.norm.get(norm, {})
+
+    def _rates(self, norm: str) -> tuple[float, float]:
+        own = self._own(norm)
+        return own.get("lr", self.training.lr), own.get("weight_decay", self.training.weight_decay)
 
     def run(self, norm: str, seed: int, **extra: Any) -> RunConfig:
         """The run of one norm and seed: the recipe's settings, then those under `[norm.NAME]`."""
-        own = self.norm.get(norm, {})
+        own = self._own(norm)
         training = self.training.model_dump() | {k: v for k, v in own.items() if k != "groups"}
         settings = {
             "groups": int(own.get("groups", self.groups)),
             "deterministic": self.deterministic,
+            "tuned": self._found.get(norm) == self._rates(norm),
         } | extra
         return validated(
             RunConfig,
@@ -104,7 +137,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
     for own in settings.get("norm", {}).values():
         for key in given & own.keys():
             del own[key]
-    return validated(Recipe, _merge(settings, overrides), COMMAND_LINE)
+    return recipe.overridden(_merge(settings, overrides))
 
 
 def _check_per_norm(settings: dict[str, Any], where: str) -> None:

@@ -16,6 +16,12 @@ Init = Literal["torch", "kaiming", "xavier"]
 Schedule = Literal["step", "constant", "cosine", "onecycle"]
 LrScaling = Literal["linear", "sqrt", "none"]
 
+WEIGHT_STANDARDIZATION = "+ws"
+"""At the end of a norm's name: the switch for weight standardization."""
+
+MOVES_NO_NUMBER = ("max_params", "tuned")
+"""Settings of a run that are no part of its fingerprint."""
+
 ADDED_LATER: dict[str, object] = {"norm_revision": 1, "training.decay_norms": True}
 """Settings that came after the first runs, with the value that does what was done before there was the setting.
 
@@ -114,14 +120,17 @@ class RunConfig(Frozen):
     """Of the built-in norm, as its record states it: a norm that computes something else than before is another run."""
     max_params: int = Field(PARAMETER_BUDGET, ge=1)
     deterministic: bool = False
+    tuned: bool | None = None
+    """Whether learning rate and weight decay were found by a search for this norm; None where that is not known, as
+    in the search itself."""
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the settings that can move a number; the budget is not one of them.
+        """SHA-256 (hex) of the settings that can move a number.
 
         A setting of `ADDED_LATER` is part of it only where it differs from what runs did before it existed.
         """
-        science = self.model_dump(mode="json", exclude={"max_params"})
+        science = self.model_dump(mode="json", exclude=set(MOVES_NO_NUMBER))
         for path, before in ADDED_LATER.items():
             *sections, name = path.split(".")
             holder = reduce(getitem, sections, science)

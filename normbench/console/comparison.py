@@ -117,6 +117,7 @@ def row_document(row: Row) -> dict[str, object]:
         "parameters": row.parameters,
         "lr": row.lr,
         "weight_decay": row.weight_decay,
+        "tuned": row.tuned,
         "train_accuracy": _numbers(row.train_accuracy),
         "train_loss": _numbers(row.train_loss),
         "validation_accuracy": _numbers(row.validation_accuracy),

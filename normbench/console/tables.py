@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from normbench.analysis import conditions
-from normbench.analysis.words import percent
+from normbench.analysis.words import learning_rate, percent, untuned
 from normbench.console.output import Output
 from normbench.engine import Plan
 from normbench.runs import RunResult
@@ -33,7 +33,7 @@ def run_table(result: RunResult, epochs: int) -> RenderableType:
         "-" if result.train_loss is None else f"{result.train_loss:.3f}",
         "-" if result.test_loss is None else f"{result.test_loss:.3f}",
         f"{result.parameters:,}",
-        f"{result.lr:g}",
+        learning_rate(result.lr, result.tuned),
         speed,
         f"{result.seconds:.1f}",
     )
@@ -46,7 +46,8 @@ def show_plan(output: Output, plan: Plan) -> None:
     table.columns[-1].overflow, table.columns[-1].no_wrap = "fold", False  # a path that is cut is no use
     for config, folder in zip(plan.configs, plan.folders, strict=True):
         training = config.training
-        figures = (config.seed, training.epochs, training.batch_size, f"{training.lr:g}", f"{training.weight_decay:g}")
+        rate = learning_rate(training.lr, config.tuned)
+        figures = (config.seed, training.epochs, training.batch_size, rate, f"{training.weight_decay:g}")
         parameters = f"{plan.parameters[config.norm]:,}"
         table.add_row(config.norm, *map(str, figures), parameters, folder.state, Text(str(folder.path)))
     runs = [
@@ -61,7 +62,9 @@ def show_plan(output: Output, plan: Plan) -> None:
         "warnings": list(plan.warnings),
     }
     folders = "\n".join(str(folder.path) for folder in plan.folders)
-    output.result([table, f"[dim]Nothing was run.{_at_once(plan)}[/]"], document, quiet=folders)
+    sentence = untuned(config.norm for config in plan.configs if config.tuned is False)
+    notes = [Text(sentence, style="dim")] if sentence else []
+    output.result([table, *notes, f"[dim]Nothing was run.{_at_once(plan)}[/]"], document, quiet=folders)
 
 
 def _at_once(plan: Plan) -> str:

@@ -12,11 +12,10 @@ from typing import Any
 
 from torch import nn
 
+from normbench.config.settings import WEIGHT_STANDARDIZATION
 from normbench.errors import UsageError, unknown
 from normbench.norms.layers import StandardizedConv2d
 from normbench.norms.registry import NORMS, NormInfo
-
-WEIGHT_STANDARDIZATION = "+ws"
 
 
 @dataclass(frozen=True)

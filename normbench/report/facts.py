@@ -8,12 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from normbench.config.settings import MOVES_NO_NUMBER
 from normbench.report.experiment import Experiment, Series
 from normbench.report.selection import Finished
 from normbench.runs import flat, read_environment
 
-OF_THE_DESIGN = {"norm", "seed", "max_params"}
-"""What a comparison varies, and a bound that moves no number."""
+OF_THE_DESIGN = {"norm", "seed", *MOVES_NO_NUMBER}
+"""What a comparison varies, and what moves no number."""
 SEARCHED = {"training.lr", "training.weight_decay"}
 COMMANDS = {"normbench", "normbench.exe", "__main__.py"}
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from normbench.config.settings import MOVES_NO_NUMBER
 from normbench.runs import Entry, RunResult, flat
 
 OF_NORM = ("groups", "norm_source", "norm_revision")
 """Settings in which two norms of one name may differ."""
-OF_ONE_RUN = {"norm", "seed", *OF_NORM, "max_params", "training.lr", "training.weight_decay"}
+OF_ONE_RUN = {"norm", "seed", *OF_NORM, *MOVES_NO_NUMBER, "training.lr", "training.weight_decay"}
 """Settings in which the runs of one comparison may differ."""
 UNFINISHED = {
     "interrupted": "it is under way, or was interrupted: the command that started it goes on with it",

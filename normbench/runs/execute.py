@@ -228,6 +228,7 @@ def _result(member: _Member, conditions: Conditions, **outcome: Any) -> RunResul
         batch_size=config.training.batch_size,
         lr=config.training.lr,
         weight_decay=config.training.weight_decay,
+        tuned=config.tuned,
         train_images=len(data.train),
         test_images=len(data.test),
         seconds=seconds,

@@ -58,7 +58,8 @@ class RunFolder:
         Raises:
             RunFailedError: There is a result that cannot be read.
         """
-        return read_result(self.path)
+        result = read_result(self.path)
+        return result and result.model_copy(update={"tuned": self.config.tuned})  # as this command's recipe has it
 
     @property
     def stamp(self) -> Stamp | None:

@@ -39,6 +39,8 @@ class RunResult(BaseModel):
     batch_size: int
     lr: float
     weight_decay: float
+    tuned: bool | None = None
+    """Whether these two were found by a search for this norm; None where that is not known."""
     train_accuracy: float | None = None
     train_loss: float | None = None
     validation_accuracy: float | None = None

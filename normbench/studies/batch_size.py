@@ -32,6 +32,8 @@ class Point:
     """By where BatchNorm's mean and variance come from: accuracy on a sample. Empty for other norms."""
     problems: tuple[str, ...]
     """What became of the runs that diverged or failed, a line each."""
+    tuned: bool | None = None
+    """Whether a search for this norm found the rate that is scaled to the batch; None where that is not known."""
 
 
 def batch_size_configs(recipe: Recipe, max_params: int) -> list[RunConfig]:
@@ -99,6 +101,7 @@ def _point(runs: Sequence[tuple[RunConfig, RunResult]], statistics: Mapping[str,
         seconds=_over_seeds([result.seconds for result in done]),
         statistics=_by_source(found),
         problems=tuple(f"seed {result.seed} {result.status}" for _, result in runs if result.status != "done"),
+        tuned=config.tuned,
     )
 
 

@@ -81,7 +81,7 @@ def _train_table(points: Sequence[Point]) -> FindingTable:
 def _lr_table(points: Sequence[Point], recipe: Recipe) -> FindingTable:
     rule = SCALINGS[recipe.sweep.lr_scaling].format(reference=recipe.training.batch_size)
     note = f"The recipe's rate of each norm is that of batches of {recipe.training.batch_size}; for b images: {rule}."
-    rows = _grid(points, lambda one: f"{one.lr:.4g}")
+    rows = _grid(points, lambda one: words.learning_rate(float(f"{one.lr:.4g}"), one.tuned))
     return FindingTable(title="Learning rate by batch size", columns=_columns(points), rows=rows, note=note)
 
 
@@ -139,6 +139,6 @@ def _values(one: Point) -> dict[str, Any]:
     figures = {name: getattr(one, name) for name in ("accuracy", "train_accuracy", "seconds")} | {
         f"accuracy_{source}": value for source, value in one.statistics.items()
     }
-    plain = {name: getattr(one, name) for name in ("norm", "batch_size", "lr", "steps")}
+    plain = {name: getattr(one, name) for name in ("norm", "batch_size", "lr", "tuned", "steps")}
     numbers = {name: value and asdict(value) for name, value in figures.items()}
     return plain | numbers | {"problems": list(one.problems)}

@@ -70,7 +70,8 @@ def comparison_configs(recipe: Recipe, grid: Grid, max_params: int) -> list[RunC
     configs = []
     for norm in recipe.norms:
         for seed in range(recipe.seed, recipe.seed + recipe.seeds):
-            config = recipe.run(norm, seed, max_params=max_params, read_test=not grid.is_search)
+            known = {"tuned": None} if grid.is_search else {}
+            config = recipe.run(norm, seed, max_params=max_params, read_test=not grid.is_search, **known)
             configs += [config.model_copy(update={"training": training}) for training in _points(grid, config)]
     return configs
 

@@ -8,8 +8,8 @@ import torch
 
 from normbench.analysis import Chart, Finding, FindingTable, Line
 from normbench.config import Recipe, RunConfig
+from normbench.config.settings import WEIGHT_STANDARDIZATION
 from normbench.device import describe
-from normbench.norms.resolve import WEIGHT_STANDARDIZATION
 from normbench.runs.environment import environment
 from normbench.studies.cost.clock import Spread
 from normbench.studies.cost.measure import CONTROL, Cost
