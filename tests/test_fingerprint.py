@@ -43,6 +43,7 @@ OTHER = {
         "schedule": "cosine",
         "step_size": 5,
         "gamma": 0.1,
+        "warmup": 0.3,
         "label_smoothing": 0.1,
         "precision": "fp32",
         "decay_norms": False,

@@ -47,7 +47,7 @@ def test_a_captured_step_gives_the_numbers_of_the_eager_one(norm, digits):
     assert graphs.replayed == 2 * 12 - 3  # all steps of two epochs but those of the warm-up
 
 
-@pytest.mark.parametrize("schedule", ["step", "cosine", "onecycle", "constant"])
+@pytest.mark.parametrize("schedule", ["step", "cosine", "onecycle", "linear", "constant"])
 def test_a_captured_step_follows_the_schedule(schedule, digits):
     config = run_config("gn", batch_size=16, schedule=schedule, step_size=1, epochs=3)
     captured = train([capturable(config, digits)], RecordedGraphs(), epochs=3)

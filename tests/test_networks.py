@@ -40,12 +40,16 @@ def by_hand(widths: tuple[int, ...], norm: str, block: str) -> int:
     total = widths[-1] * 10 + 10
     for place, (i, o, side) in enumerate(zip(inputs, widths, sides, strict=True)):
         capital = 9 * i * o if block == "plain" else 9 * 2 * i + 2 * i * o
+        if block == "separable" and place:
+            capital = 9 * i + NORM_PARAMETERS[norm](i, side) + i * o
+        elif block == "separable":
+            capital = 9 * i * o
         total += (i * o if place in small else capital) + NORM_PARAMETERS[norm](o, side)
     return total
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("block", ["plain", "depthwise"])
+@pytest.mark.parametrize("block", ["plain", "depthwise", "separable"])
 def test_c10_has_the_parameters_its_widths_say(norm, block):
     own = c10(norm, block=block)
     assert count_parameters(own) == by_hand(default_widths("c10"), norm, block)
@@ -106,7 +110,7 @@ def test_capital_blocks_are_3x3_small_ones_1x1_and_pools_halve():
         assert pool(torch.rand(1, 4, 32, 32)).shape == (1, 4, 16, 16)
 
 
-@pytest.mark.parametrize("block", ["plain", "depthwise"])
+@pytest.mark.parametrize("block", ["plain", "depthwise", "separable"])
 def test_residual_adds_go_around_c4_c5_c8_and_c9(block):
     network = c10(block=block).eval()
     layer = dict(network.named_children())
@@ -125,6 +129,20 @@ def test_without_residual_adds_c10_is_the_plain_chain():
     plain.load_state_dict(residual.state_dict())
     torch.testing.assert_close(plain(IMAGES), nn.Sequential(*plain.children())(IMAGES).flatten(1))
     assert not torch.allclose(plain(IMAGES), residual(IMAGES), rtol=0.01, atol=0.01)
+
+
+@pytest.mark.parametrize("norm", ["bn", "gn", "none", "lrn"])
+def test_a_separable_block_filters_every_channel_normalizes_and_mixes(norm):
+    conv = c10(norm, block="separable").C2.conv
+    assert [name for name, _ in conv.named_children()] == ["depthwise", "norm", "pointwise"]
+    x = torch.rand(2, 16, 8, 8)
+    moved = x.clone()
+    moved[:, 5] += 1
+    changed = (conv.depthwise(x) != conv.depthwise(moved)).any(-1).any(-1).any(0)
+    assert changed.nonzero().flatten().tolist() == [5]
+    torch.testing.assert_close(conv(x), conv.pointwise(conv.norm(conv.depthwise(x))))
+    assert (conv.depthwise.bias is not None) == (norm in {"none", "lrn"})
+    assert conv.pointwise.kernel_size == (1, 1)
 
 
 def test_a_depthwise_block_filters_every_channel_on_its_own_and_then_mixes_them():

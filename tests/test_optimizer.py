@@ -8,6 +8,8 @@ import pytest
 import torch
 from small import run_config, start, weights
 
+from normbench.training.optimizer import LinearWarmupDecay
+
 LR, EPOCHS, STEPS = 0.05, 8, 3
 
 
@@ -125,11 +127,21 @@ def one_cycle(done):
     return cosine(first, LR, done / peak) if done <= peak else cosine(LR, last, (done - peak) / (end - peak))
 
 
+def linear(done):
+    """Up by equal amounts over a fifth of all steps, then down by equal amounts to zero after the last."""
+    steps = STEPS * EPOCHS
+    rising = round(0.2 * steps)
+    rates = [LR * (step + 1) / (rising + 1) for step in range(rising)]
+    rates += [LR * (steps - step) / (steps - rising) for step in range(rising, steps)]
+    return rates[done]
+
+
 RATES = {
     "constant": lambda epoch: LR,
     "step": lambda epoch: LR * 0.5 ** ((epoch - 1) // 3),
     "cosine": lambda epoch: LR * (1 + math.cos(math.pi * (epoch - 1) / EPOCHS)) / 2,
     "onecycle": lambda epoch: one_cycle((epoch - 1) * STEPS),
+    "linear": lambda epoch: linear((epoch - 1) * STEPS),
 }
 
 
@@ -148,3 +160,13 @@ def test_momentum_is_what_the_config_says_under_every_schedule(schedule, momentu
     assert training.optimizer.param_groups[0]["momentum"] == momentum
     training.epoch(1)
     assert training.optimizer.param_groups[0]["momentum"] == momentum
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.25, 0.9])
+def test_the_linear_schedule_peaks_after_its_warmup_and_ends_one_step_above_zero(warmup):
+    factor, steps = LinearWarmupDecay(40, warmup), 40
+    factors = [factor(step) for step in range(steps)]
+    assert factors.index(max(factors)) == round(warmup * steps)
+    assert max(factors) == 1.0
+    assert factors[-1] == pytest.approx(1 / (steps - round(warmup * steps)))
+    assert factor(steps) == 0.0

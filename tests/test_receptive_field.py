@@ -47,7 +47,7 @@ def claimed(network: nn.Module) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.parametrize("residual", [True, False])
-@pytest.mark.parametrize("block", ["plain", "depthwise"])
+@pytest.mark.parametrize("block", ["plain", "depthwise", "separable"])
 def test_every_layer_of_c10_sees_what_the_table_says(residual, block):
     config = NetworkConfig(activation="tanh", init="torch", residual=residual, block=block)
     network = build(config, resolve_norm("none"))

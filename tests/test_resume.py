@@ -33,7 +33,7 @@ def assert_resumes_bit_for_bit(config, digits):
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
 
 
-@pytest.mark.parametrize("schedule", ["step", "cosine", "constant", "onecycle"])
+@pytest.mark.parametrize("schedule", ["step", "cosine", "constant", "onecycle", "linear"])
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
 def test_resuming_equals_never_stopping_under_every_schedule(schedule, dropout, digits):
     assert_resumes_bit_for_bit(run_config(dropout=dropout, epochs=3, schedule=schedule, step_size=1), digits)

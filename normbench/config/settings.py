@@ -13,7 +13,7 @@ PARAMETER_BUDGET = 50_000
 
 Activation = Literal["relu", "silu", "gelu", "leaky_relu", "elu", "tanh"]
 Init = Literal["torch", "kaiming", "xavier"]
-Schedule = Literal["step", "constant", "cosine", "onecycle"]
+Schedule = Literal["step", "constant", "cosine", "onecycle", "linear"]
 LrScaling = Literal["linear", "sqrt", "none"]
 
 WEIGHT_STANDARDIZATION = "+ws"
@@ -22,7 +22,7 @@ WEIGHT_STANDARDIZATION = "+ws"
 MOVES_NO_NUMBER = ("max_params", "tuned")
 """Settings of a run that are no part of its fingerprint."""
 
-ADDED_LATER: dict[str, object] = {"norm_revision": 1, "training.decay_norms": True}
+ADDED_LATER: dict[str, object] = {"norm_revision": 1, "training.decay_norms": True, "training.warmup": 0.2}
 """Settings that came after the first runs, with the value that does what was done before there was the setting.
 
 It is the default, too, since the run folders of then do not have the setting.
@@ -45,8 +45,9 @@ class NetworkConfig(Frozen):
     """Residual adds inside the second and third stage (`c10` only)."""
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     activation: Activation = "relu"
-    block: Literal["plain", "depthwise"] = "plain"
-    """`plain`: one 3x3 convolution; `depthwise`: 3x3 per channel, then 1x1 (`c10` only)."""
+    block: Literal["plain", "depthwise", "separable"] = "plain"
+    """`plain`: one 3x3 convolution; `depthwise`: two 3x3 filters per channel, then 1x1; `separable`: one 3x3 filter per
+    channel, a norm, then 1x1, in every block but C1 (`c10` only)."""
     init: Init = "kaiming"
     multiplier: int = Field(2, ge=1)
     """Factor on every width (`lnet` only)."""
@@ -83,6 +84,8 @@ class TrainingConfig(Frozen):
     """Epochs between two steps of StepLR."""
     gamma: float = Field(0.2, gt=0.0, le=1.0)
     """Factor on the learning rate at each step of StepLR."""
+    warmup: float = Field(0.2, ge=0.0, lt=1.0)
+    """Fraction of the steps in which the schedule `linear` rises, before it falls linearly to zero."""
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """`auto`: bfloat16 autocast on CUDA, float32 elsewhere."""

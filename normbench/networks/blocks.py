@@ -67,6 +67,29 @@ def give_bias(weights: nn.Module) -> nn.Parameter:
     return layer.get_parameter("bias")
 
 
+class Separable(nn.Sequential):
+    """One 3x3 filter per channel, a norm, and a 1x1 convolution across channels, on (N, C, H, W).
+
+    The norm in the middle makes the two convolutions train as two layers (MobileNet, arXiv:1704.04861, section 3.1).
+    """
+
+    def __init__(self, inputs: int, outputs: int, norm: Norm) -> None:
+        super().__init__()
+        self.add_module("depthwise", norm.conv(inputs, inputs, 3, padding=1, groups=inputs, bias=False))
+        self.adds_bias = norm.info.adds_bias
+        if not self.adds_bias:
+            give_bias(self.get_submodule("depthwise"))
+        with torch.random.fork_rng(devices=[]):
+            self.add_module("norm", norm.make(inputs))
+        self.add_module("pointwise", conv1x1(inputs, outputs, norm))
+
+    def norm_parameters(self) -> Iterator[nn.Parameter]:
+        """Scale and shift of the norm; where it has no shift, the depthwise convolution's bias in its place."""
+        yield from self.get_submodule("norm").parameters()
+        if not self.adds_bias:
+            yield give_bias(self.get_submodule("depthwise"))
+
+
 def conv3x3(inputs: int, outputs: int, norm: Norm, *, dilation: int = 1, bias: bool = False) -> nn.Conv2d:
     """A 3x3 convolution; without a bias, which the norm that follows adds, or else its block."""
     return norm.conv(inputs, outputs, 3, padding=1, dilation=dilation, bias=bias)

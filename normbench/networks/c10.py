@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from normbench.config import NetworkConfig
 from normbench.errors import UsageError
-from normbench.networks.blocks import Block, conv1x1, conv3x3, depthwise_separable
+from normbench.networks.blocks import Block, Separable, conv1x1, conv3x3, depthwise_separable
 from normbench.norms import Norm
 
 # C1 C2 c3 | C3 C4 C5 c6 | C7 C8 C9
+IMAGE_CHANNELS = 3
 C10_WIDTHS = (16, 32, 16, 28, 28, 28, 20, 32, 32, 32)
 
 
@@ -29,13 +30,18 @@ class C10(nn.Module):
             )
 
         def capital(inputs: int, outputs: int) -> Block:
-            make = conv3x3 if config.block == "plain" else depthwise_separable
-            return Block(make(inputs, outputs, norm), outputs, norm, config)
+            if config.block == "plain" or (config.block == "separable" and inputs == IMAGE_CHANNELS):
+                conv: nn.Module = conv3x3(inputs, outputs, norm)
+            elif config.block == "separable":
+                conv = Separable(inputs, outputs, norm)
+            else:
+                conv = depthwise_separable(inputs, outputs, norm)
+            return Block(conv, outputs, norm, config)
 
         def small(inputs: int, outputs: int) -> Block:
             return Block(conv1x1(inputs, outputs, norm), outputs, norm, config)
 
-        self.C1, self.C2, self.c3 = capital(3, w1), capital(w1, w2), small(w2, n3)
+        self.C1, self.C2, self.c3 = capital(IMAGE_CHANNELS, w1), capital(w1, w2), small(w2, n3)
         self.P1 = nn.MaxPool2d(2)
         self.C3, self.C4, self.C5, self.c6 = capital(n3, w3), capital(w3, w4), capital(w4, w5), small(w5, n6)
         self.P2 = nn.MaxPool2d(2)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR, StepLR
 
 from normbench.config import TrainingConfig
 from normbench.networks import norm_parameters
@@ -44,7 +44,7 @@ def make_optimizer(network: nn.Module, config: TrainingConfig, capturable: bool 
 
 
 def make_schedule(optimizer: SGD, config: TrainingConfig, steps: int) -> tuple[LRScheduler, bool]:
-    """The schedule of a config, and whether it advances every step (one-cycle) instead of every epoch.
+    """The schedule of a config, and whether it advances every step (one-cycle, linear) instead of every epoch.
 
     Args:
         optimizer: Whose learning rate is scheduled.
@@ -65,6 +65,27 @@ def make_schedule(optimizer: SGD, config: TrainingConfig, steps: int) -> tuple[L
                 total_steps=steps * config.epochs,
                 cycle_momentum=False,  # the config's momentum stands
             ), True
+        case "linear":
+            return LambdaLR(optimizer, LinearWarmupDecay(steps * config.epochs, config.warmup)), True
+
+
+class LinearWarmupDecay:
+    """Factor on the learning rate: up to 1 over the first steps, then down to zero after the last, both linearly.
+
+    Args:
+        steps: Of the whole training.
+        warmup: Fraction of them in which the factor rises.
+    """
+
+    def __init__(self, steps: int, warmup: float) -> None:
+        self.steps = steps
+        self.rising = round(warmup * steps)
+
+    def __call__(self, step: int) -> float:
+        """Return the factor of a step, counted from 0."""
+        if step < self.rising:
+            return (step + 1) / (self.rising + 1)
+        return max(0, self.steps - step) / (self.steps - self.rising)
 
 
 def load_optimizer(optimizer: SGD, state: dict[str, Any]) -> None:
