@@ -23,6 +23,7 @@ from benchmarks.records import Memory, Setup
 from normbench import data as datasets
 from normbench import randomness
 from normbench.data import DataSet
+from normbench.device import float32_arithmetic
 
 REHEARSAL = 16
 """Most batches of a rehearsal epoch; half an epoch is enough, too."""
@@ -135,15 +136,16 @@ def _serve(connection: Connection, name: str, job: Job, choices: Sequence[Setup]
 
 def _compete(connection: Connection, entry: Entry, job: Job, choices: Sequence[Setup]) -> None:
     train = entry.load()
-    randomness.set_deterministic(False)  # what normbench runs set, cuDNN's search for fast kernels included, for all
     data = datasets.load(job.config.data, job.machine, job.device)
     connection.send("loaded")
     connection.recv()
-    setup, tried = rehearse(entry, job, data, choices)
-    connection.send(Prepared(setup, tried, job.images(data)))
-    torch.set_num_threads(setup.threads)
-    clock = Clock(job.device, turn=lambda: _or_end(connection.recv), done=lambda lap: _or_end(connection.send, lap))
-    train(dataclasses.replace(job, setup=setup), data, clock)
+    # The flags under which normbench runs, for every contender.
+    with randomness.deterministic(False), float32_arithmetic(job.device, job.config.training.precision):
+        setup, tried = rehearse(entry, job, data, choices)
+        connection.send(Prepared(setup, tried, job.images(data)))
+        torch.set_num_threads(setup.threads)
+        clock = Clock(job.device, turn=lambda: _or_end(connection.recv), done=lambda lap: _or_end(connection.send, lap))
+        train(dataclasses.replace(job, setup=setup), data, clock)
     connection.recv()
     connection.send(Finished(clock.memory, clock.initial_loss))
 

@@ -1,12 +1,22 @@
-"""The device a run uses: choosing it, describing it, and its mixed precision."""
+"""The device a run uses: choosing it, describing it, and the precision that it computes in."""
 
-import contextlib
+import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from normbench.errors import UsageError
+
+Precision = Literal["fp32", "tf32", "bf16"]
+"""`fp32`: IEEE float32 throughout. `tf32`: convolutions and matrix products round their inputs to TF32, all else is
+float32. `bf16`: these two compute in bfloat16 (autocast); norms take and give bfloat16, and compute in float32."""
+
+HARDWARE_QUEUES = 32
+"""Of CUDA, at most: by default it has eight, and streams beyond them wait for each other."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -15,6 +25,7 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         UsageError: The device is asked for by name and torch does not see it.
     """
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", str(HARDWARE_QUEUES))  # read once, when CUDA starts
     available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
@@ -52,14 +63,46 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine() or "CPU"
 
 
-def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[None]:
-    """The mixed-precision context of a setting: bfloat16, or nothing.
+def resolve_precision(setting: str, device: torch.device) -> Precision:
+    """The precision that a setting means on a device; `auto` is TF32 on CUDA, and TF32 is float32 elsewhere."""
+    if setting == "bf16":
+        return "bf16"
+    return "tf32" if device.type == "cuda" and setting in {"auto", "tf32"} else "fp32"
+
+
+@contextmanager
+def float32_arithmetic(device: torch.device, setting: str) -> Iterator[None]:
+    """Set how CUDA multiplies float32 matrices and convolves, forward and backward, and restore it afterwards.
+
+    torch's own default is mixed: TF32 in convolutions, IEEE float32 in matrix products.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    mode = "tf32" if resolve_precision(setting, device) == "tf32" else "ieee"
+    backends = torch.backends.cudnn.conv, torch.backends.cuda.matmul  # type: ignore[attr-defined]
+    before = [backend.fp32_precision for backend in backends]
+    try:
+        for backend in backends:
+            backend.fp32_precision = mode
+        yield
+    finally:
+        for backend, restored in zip(backends, before, strict=True):
+            backend.fp32_precision = restored
+
+
+@contextmanager
+def autocast(device: torch.device, setting: str) -> Iterator[None]:
+    """The precision of a forward pass: `float32_arithmetic`, and for `bf16` autocast to bfloat16.
 
     bfloat16 has float32's range, so gradients need no scaling.
     """
-    if precision == "bf16" or (precision == "auto" and device.type == "cuda"):
-        return torch.autocast(device.type, torch.bfloat16)
-    return contextlib.nullcontext()
+    with float32_arithmetic(device, setting):
+        if resolve_precision(setting, device) == "bf16":
+            with torch.autocast(device.type, torch.bfloat16):
+                yield
+        else:
+            yield
 
 
 def synchronize(device: torch.device) -> None:

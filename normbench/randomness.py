@@ -7,9 +7,12 @@ see identical batches, so norms can be compared in pairs.
 import hashlib
 import os
 import threading
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, NamedTuple
 
 import torch
+import torch.utils.deterministic
 
 GLOBAL = threading.Lock()
 """Held while torch's global generators are seeded and drawn from: several threads train at once."""
@@ -33,10 +36,44 @@ def seed_global(seed: int, stream: Stream, epoch: int = 0) -> None:
     torch.manual_seed(stream_seed(seed, stream, epoch))
 
 
-def set_deterministic(enabled: bool) -> None:
-    """Ask torch for bitwise repeatable kernels; on CUDA this costs speed."""
+@contextmanager
+def deterministic(enabled: bool) -> Iterator[None]:
+    """Choose kernels by one rule, bitwise repeatable ones if asked for, and restore torch's flags afterwards.
+
+    cuDNN's search for the fastest kernels stays off: on an H200 it took 7 to 10 s and made a step 1 % slower, and
+    which kernel wins differs from one process to the next.
+    """
     if enabled:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(enabled, warn_only=True)
-    torch.backends.cudnn.deterministic = enabled
-    torch.backends.cudnn.benchmark = not enabled
+    before = _flags()
+    _set_flags(_Flags(enabled, True, enabled, False, False))
+    try:
+        yield
+    finally:
+        _set_flags(before)
+
+
+class _Flags(NamedTuple):
+    algorithms: bool
+    warn_only: bool
+    cudnn_deterministic: bool
+    cudnn_benchmark: bool
+    fill_memory: bool
+    """Of torch's deterministic mode: fills memory that nobody has written to, which doubles the kernels."""
+
+
+def _flags() -> _Flags:
+    return _Flags(
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cudnn.deterministic,
+        torch.backends.cudnn.benchmark,
+        torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
+    )
+
+
+def _set_flags(flags: _Flags) -> None:
+    torch.use_deterministic_algorithms(flags.algorithms, warn_only=flags.warn_only)
+    torch.backends.cudnn.deterministic = flags.cudnn_deterministic
+    torch.backends.cudnn.benchmark = flags.cudnn_benchmark
+    torch.utils.deterministic.fill_uninitialized_memory = flags.fill_memory  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from normbench.data import load
 from normbench.engine.fleets import fitting
 from normbench.networks import build
 from normbench.norms import NORMS, resolve_norm
-from normbench.randomness import set_deterministic
+from normbench.randomness import deterministic
 from normbench.runs import Conditions, execute
 from normbench.training import Fleet, Training, graphs_of
 
@@ -23,9 +23,8 @@ LONGEST_CAPTURE = 1.0
 
 @pytest.fixture(scope="module")
 def digits():
-    set_deterministic(True)
-    yield load(DataConfig(name="digits", subset=96, val_split=0.05), MachineConfig(), CUDA)
-    set_deterministic(False)
+    with deterministic(True):
+        yield load(DataConfig(name="digits", subset=96, val_split=0.05), MachineConfig(), CUDA)
 
 
 def training(config, data, batches=None):
@@ -38,7 +37,7 @@ def rows_and_weights(trainings, graphs, epochs=2):
     return rows, [weights(one) for one in trainings], fleet
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 @pytest.mark.parametrize("norm", [*NORMS, "gn+ws"])
 def test_a_captured_step_gives_the_numbers_of_the_eager_one(norm, precision, digits):
     config = run_config(norm, batch_size=8, precision=precision, step_size=1, gamma=0.5)
@@ -53,9 +52,10 @@ def test_a_run_in_a_fleet_leaves_the_folder_of_a_run_alone(tmp_path):
     configs = [config.model_copy(update={"deterministic": True}) for config in SIX]
     data = load(configs[0].data, MachineConfig(), CUDA)
     together, alone = folders_of(tmp_path / "together", configs), folders_of(tmp_path / "alone", configs)
-    execute(together, data, Quiet(), Conditions(graphs=graphs_of(CUDA), side_by_side=6))
-    for folder in alone:
-        execute([folder], data, Quiet(), Conditions(graphs=graphs_of(CUDA)))
+    with deterministic(True):
+        execute(together, data, Quiet(), Conditions(graphs=graphs_of(CUDA), side_by_side=6))
+        for folder in alone:
+            execute([folder], data, Quiet(), Conditions(graphs=graphs_of(CUDA)))
     for mine, yours in zip(together, alone, strict=True):
         assert left_behind(mine.path) == left_behind(yours.path)
 

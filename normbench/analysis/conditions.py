@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from normbench.analysis import words
 from normbench.runs import RunResult
 
-SAME = ("device", "torch", "batch_size", "epochs", "dataset", "train_images", "network")
+SAME = ("device", "torch", "batch_size", "epochs", "dataset", "train_images", "network", "precision")
 """What every run of a comparison shares; the number of CPU threads is part of the device's name."""
 
 
@@ -16,11 +16,19 @@ def mixed(results: Sequence[RunResult]) -> list[str]:
     for name in SAME:
         norms: dict[object, dict[str, None]] = {}
         for result in done:
-            norms.setdefault(getattr(result, name), {})[result.norm] = None
+            norms.setdefault(_condition(result, name), {})[result.norm] = None
         if len(norms) > 1:
             sides = "; ".join(f"{value} ({', '.join(names)})" for value, names in norms.items())
             sentences.append(f"not on equal terms: runs differ in {name.replace('_', ' ')}: {sides}")
     return sentences
+
+
+def _condition(result: RunResult, name: str) -> object:
+    """The value of a condition; earlier versions did not note the precision, which on a CPU was float32 by default."""
+    value = getattr(result, name)
+    if name == "precision" and value is None:
+        return "fp32" if "thread" in result.device else "not noted"
+    return value
 
 
 def conditions(results: Sequence[RunResult], epochs: int, searching: bool = False) -> str:

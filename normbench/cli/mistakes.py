@@ -27,20 +27,20 @@ def command(given: Given) -> None:
     from normbench.config import load_recipe
     from normbench.console import ConsoleListener
     from normbench.device import resolve_device
-    from normbench.randomness import set_deterministic
+    from normbench.randomness import deterministic
     from normbench.studies.mistakes import find
 
     output, machine = given.output(), given.machine()
     mistakes = _chosen(given["only"])
     recipe = load_recipe(given["config"] or RECIPE, given.overrides())
-    set_deterministic(recipe.deterministic)
     with ConsoleListener(output) as listener:
         choice = datasets.settle(recipe.data, machine, listener.on_download)
         if choice.reason:
             output.warning(choice.reason)
         data = datasets.load(choice.config, machine, resolve_device(machine.device), listener.on_download)
     try:
-        finding = find(recipe, data, mistakes, machine, output.note)
+        with deterministic(recipe.deterministic):
+            finding = find(recipe, data, mistakes, machine, output.note)
     except KeyboardInterrupt as error:
         hint = "Fewer at a time: --only NAME, or --seeds 1."
         raise NormbenchError("interrupted; nothing is kept until every mistake is made", hint, INTERRUPTED) from error

@@ -87,8 +87,9 @@ class TrainingConfig(Frozen):
     warmup: float = Field(0.2, ge=0.0, lt=1.0)
     """Fraction of the steps in which the schedule `linear` rises, before it falls linearly to zero."""
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """`auto`: bfloat16 autocast on CUDA, float32 elsewhere."""
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    """`fp32`: IEEE float32; `tf32`: TF32 in convolutions and matrix products, on CUDA alone; `bf16`: bfloat16 in
+    those, and norms compute in float32; `auto`: `tf32` on CUDA, `fp32` elsewhere. The same for every norm."""
     decay_norms: bool = True
     """Whether weight decay and L1 also fall on scale and shift of the norms, and on the biases that stand in for a
     shift."""

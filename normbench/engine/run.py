@@ -13,12 +13,13 @@ import torch
 
 from normbench import data as datasets
 from normbench.data import DataSet
-from normbench.device import describe
+from normbench.device import describe, resolve_precision
 from normbench.engine.callbacks import CallbackError, PlanCallback
 from normbench.engine.fleets import fitting, fleets
 from normbench.engine.planning import OnDownload, Plan
 from normbench.engine.threads import Stopped, Threads, threads_each
 from normbench.errors import NormbenchError, RunFailedError, UsageError
+from normbench.randomness import deterministic
 from normbench.runs import Conditions, HeldError, Listener, RunFolder, RunResult, execute, holder_of
 from normbench.training import graphs_of
 
@@ -67,8 +68,10 @@ def _run_all(plan: Plan, listener: PlanCallback, on_download: OnDownload | None)
     failed = any(isinstance(result, Exception) for result in found.values())
     data = datasets.load(plan.configs[0].data, plan.machine, plan.device, on_download) if waiting or failed else None
     if data is not None:
-        # Left early, it stops its threads.
-        with closing(_train_or_wait(plan, waiting, data, listener, conditions)) as outcomes:
+        repeatable = any(config.deterministic for config in plan.configs)
+        outcomes = _train_or_wait(plan, waiting, data, listener, conditions)
+        # Left early, it stops its threads. torch's flags are set before anything computes on the device.
+        with deterministic(repeatable), closing(outcomes):
             for folder, outcome in outcomes:
                 if isinstance(outcome, Exception):
                     listener.run_failed(folder.config, _problem(outcome))
@@ -244,6 +247,7 @@ def _failed(folder: RunFolder, data: DataSet, plan: Plan, error: Exception) -> R
         seconds=0.0,
         device=describe(plan.device),
         torch=torch.__version__,
+        precision=resolve_precision(config.training.precision, plan.device),
         problem=f"{type(error).__name__}: {error}",
         fingerprint=config.fingerprint,
         folder=str(folder.path),

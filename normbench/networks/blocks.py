@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from normbench.config import NetworkConfig
-from normbench.norms import Norm
+from normbench.norms import Norm, apply_norm
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -27,7 +27,17 @@ class Normed(Protocol):
         """Scale and shift of the norm, or the bias that stands in for the shift."""
 
 
-class Block(nn.Sequential):
+class NormedSequential(nn.Sequential):
+    """Layers one after another; the one called `norm` computes in float32 under mixed precision, whatever it is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layers to (N, C, H, W)."""
+        for name, layer in self.named_children():
+            x = apply_norm(layer, x) if name == "norm" else layer(x)
+        return x
+
+
+class Block(NormedSequential):
     """`conv`, `norm`, `drop` (only where there is dropout) and `act`, on (N, C, H, W)."""
 
     def __init__(self, conv: nn.Module, channels: int, norm: Norm, config: NetworkConfig) -> None:
@@ -67,7 +77,7 @@ def give_bias(weights: nn.Module) -> nn.Parameter:
     return layer.get_parameter("bias")
 
 
-class Separable(nn.Sequential):
+class Separable(NormedSequential):
     """One 3x3 filter per channel, a norm, and a 1x1 convolution across channels, on (N, C, H, W).
 
     The norm in the middle makes the two convolutions train as two layers (MobileNet, arXiv:1704.04861, section 3.1).

@@ -15,7 +15,7 @@ from normbench import randomness
 from normbench.config.settings import Activation, Init
 from normbench.networks.blocks import ACTIVATIONS, conv3x3, give_bias
 from normbench.networks.build import IMAGE_SHAPE, initialise
-from normbench.norms import Norm
+from normbench.norms import Norm, apply_norm
 
 Kind = Literal["mlp", "conv"]
 Position = Literal["pre", "post"]
@@ -69,8 +69,10 @@ class StackLayer(nn.Module):
 
     def before_activation(self, x: Tensor) -> Tensor:
         """What the activation is given."""
-        y: Tensor = self.weights(self.norm(x)) if self.position == "pre" else self.norm(self.weights(x))
-        return y
+        if self.position == "pre":
+            y: Tensor = self.weights(apply_norm(self.norm, x))
+            return y
+        return apply_norm(self.norm, self.weights(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C) or (N, C, H, W) to the same shape."""

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from normbench import networks, randomness
+from normbench import networks
 from normbench.data import Batches, DataSet
-from normbench.device import describe
+from normbench.device import describe, resolve_precision
 from normbench.evaluation import NonFiniteError, confusion_matrix, evaluate, evaluate_with_decisions
 from normbench.norms import resolve_norm
 from normbench.runs.environment import environment
@@ -69,7 +69,6 @@ def execute(
         UsageError: A setting does not fit the data, or a folder cannot be written.
         RunFailedError: The state or the result in a folder is damaged.
     """
-    randomness.set_deterministic(folders[0].config.deterministic)
     outcomes: dict[RunFolder, RunResult | HeldError] = {}
     with ExitStack() as locks:
         for folder in folders:
@@ -237,6 +236,7 @@ def _result(member: _Member, conditions: Conditions, **outcome: Any) -> RunResul
         capture_seconds=member.capture_seconds or None,
         device=describe(training.device),
         torch=torch.__version__,
+        precision=resolve_precision(config.training.precision, training.device),
         fingerprint=config.fingerprint,
         folder=str(member.folder.path),
         **outcome,

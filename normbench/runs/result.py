@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from normbench.config import RunConfig
+from normbench.device import Precision
 from normbench.training import EpochRow
 
 SCHEMA_VERSION = 1
@@ -59,6 +60,9 @@ class RunResult(BaseModel):
     """Not in `seconds`: scoring the train and test images at the end."""
     device: str
     torch: str
+    precision: Precision | None = None
+    """What the run computed in, `auto` resolved; None in results of earlier versions, where `auto` meant bf16 on CUDA,
+    norm by norm as torch's autocast has it."""
     problem: str | None = None
     fingerprint: str
     folder: str | None = None

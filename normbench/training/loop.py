@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 from normbench import randomness
 from normbench.config import RunConfig
 from normbench.data import Batches, DataSet
-from normbench.device import autocast, synchronize
+from normbench.device import autocast, float32_arithmetic, synchronize
 from normbench.errors import RunFailedError
 from normbench.evaluation import NonFiniteError, evaluate
 from normbench.training.optimizer import decayed, load_optimizer, make_optimizer, make_schedule
@@ -115,6 +115,10 @@ class Training:
 
     def step(self, images: Tensor, labels: Tensor) -> None:
         """One SGD step on images (B, C, H, W) float and labels (B,) int64: work of the device alone."""
+        with float32_arithmetic(self.device, self.config.training.precision):
+            self._step(images, labels)
+
+    def _step(self, images: Tensor, labels: Tensor) -> None:
         training = self.config.training
         with autocast(self.device, training.precision):
             scores = self.network(images).float()

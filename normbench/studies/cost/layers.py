@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from normbench.device import autocast
+from normbench.norms import apply_norm, autocast_enabled
 from normbench.studies.cost.memory import saved_bytes
 
 
@@ -31,7 +32,7 @@ class NormLayers:
     def forward(self) -> list[Tensor]:
         """As in training: the graph for the backward pass is kept."""
         with self._autocast():
-            return [placed.module(placed.x) for placed in self.placed]
+            return [apply_norm(placed.module, placed.x) for placed in self.placed]
 
     def backward(self, outputs: Sequence[Tensor]) -> None:
         """The gradients of what `forward` gave, by input and parameters; an identity has none to take."""
@@ -62,7 +63,11 @@ class NormLayers:
 
     def saved_bytes(self) -> int:
         """Bytes that the layers keep for the backward pass."""
-        return sum(saved_bytes(lambda p=placed: p.module(p.x), placed.module) for placed in self.placed)  # type: ignore[misc]
+        with self._autocast():
+            return sum(
+                saved_bytes(lambda p=placed: apply_norm(p.module, p.x), placed.module)  # type: ignore[misc]
+                for placed in self.placed
+            )
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -88,9 +93,12 @@ class NormLayers:
 def _placed(network: nn.Module, images: Tensor) -> list[Placed]:
     """Run one batch and note what every norm is given."""
     found: list[Placed] = []
+    casts = autocast_enabled(images)
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0].detach().clone()  # keeps the memory format
+        if casts:  # the norm is given float32, its layer the type that it was cast from
+            x = x.to(torch.get_autocast_dtype(x.device.type))
         found.append(Placed(module, x.requires_grad_(), torch.randn_like(x)))
 
     norms = [module for name, module in network.named_modules() if name.endswith(".norm")]
