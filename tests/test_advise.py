@@ -21,9 +21,23 @@ from normbench.studies.advice import NEEDS, RULES, TASKS, Situation, advise
 from normbench.studies.mistakes import MISTAKES
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "advice.md"
+
+
+def points(*measured: tuple[int, float, float]) -> dict:
+    """The values of a study of batch sizes: batch, accuracy of bn, accuracy of gn; one seed."""
+    found = [
+        {"norm": norm, "batch_size": size, "accuracy": {"mean": mean, "sd": None, "low": None, "high": None, "n": 1}}
+        for size, bn, gn in measured
+        for norm, mean in (("bn", bn), ("gn", gn))
+    ]
+    lost = {"norm": "none", "batch_size": 32, "accuracy": None}
+    return {"scored": "test accuracy", "points": [*found, lost]}
+
+
 FOUND = Finding(
-    study="batch-size", title="What does a small batch cost?", answer=("bn loses 20 points at 2.", "gn loses none."),
+    study="batch-size", title="What does a small batch cost?", answer=("bn is 25 pp below its best.",),
     conditions="digits, 3 seeds", tables=(), charts=(),
+    values=points((2, 0.30, 0.35), (8, 0.45, 0.38), (32, 0.55, 0.36)),
 )  # fmt: skip
 
 
@@ -49,7 +63,13 @@ def choice(
         ({"task": "vision", "needs": "streaming export fast"}, ("bn", "gn")),
         ({"task": "vision", "needs": "agree"}, ("gn", "ln")),
         ({"task": "vision", "data": "sequence"}, ("ln", "rms")),
+        ({"task": "vision", "devices": 8}, ("sync-bn", "bn")),
+        ({"task": "vision", "batch_size": 4, "needs": "pretrained"}, ("frozen-bn", "gn")),
+        ({"task": "vision", "needs": "pretrained"}, ("bn", "gn")),
         ({"task": "detection", "batch_size": 2}, ("gn", "ln")),
+        ({"task": "segmentation", "batch_size": 2}, ("gn", "ln")),
+        ({"task": "medical"}, ("gn", "in")),
+        ({"task": "online", "data": "image"}, ("ln", "in")),
         ({"task": "detection", "batch_size": 2, "devices": 8}, ("gn", "sync-bn")),
         ({"task": "sequence", "batch_size": 2}, ("ln", "rms")),
         ({"task": "sequence", "needs": "fast"}, ("rms", "ln")),
@@ -59,6 +79,36 @@ def choice(
 )
 def test_the_choice_follows_from_the_rules(situation: dict, expected: tuple[str, str | None]) -> None:
     assert choice(**situation) == expected
+
+
+GUIDE = {
+    "images, classification, batch of 16 or more": (Situation("vision", 16), ("bn",)),
+    "images, classification, smaller batch": (Situation("vision", 15), ("gn",)),
+    "images, detection, batch of 16 or more": (Situation("detection", 16), ("bn",)),
+    "images, detection, smaller batch": (Situation("detection", 15), ("gn",)),
+    "images, style transfer": (Situation("style"), ("in",)),
+    "images, adversarial translation (CycleGAN, pix2pix)": (Situation("image-to-image", 1), ("in",)),
+    "no images, language or sequences": (Situation("sequence"), ("ln",)),
+    "no images, online learning": (Situation("online", 1), ("ln", "in")),
+    "several devices": (Situation("vision", 32, 8), ("sync-bn",)),
+    "video": (Situation("video"), ("gn",)),
+    "video, few clips": (Situation("video", 2), ("gn",)),
+    "medical images": (Situation("medical"), ("gn",)),
+    "medical images, small batch": (Situation("medical", 2), ("gn",)),
+    "architecture: U-Net for segmentation": (Situation("segmentation"), ("gn",)),
+    "frozen BatchNorm": (Situation("detection", 2, needs=frozenset({"pretrained"})), ("frozen-bn",)),
+}
+"""The decision tree of the source guide, leaf by leaf, with what stands at each."""
+
+
+@pytest.mark.parametrize(("situation", "expected"), GUIDE.values(), ids=GUIDE)
+def test_every_leaf_of_the_source_guides_decision_tree_is_reached(
+    situation: Situation, expected: tuple[str, ...]
+) -> None:
+    advice = advise(situation, Path("nowhere"))
+    assert advice.first == expected[0]
+    assert expected[1:] == () or (advice.alternative,) == expected[1:]
+    assert not advice.warnings
 
 
 @pytest.mark.parametrize(
@@ -100,13 +150,69 @@ def test_what_was_measured_here_is_quoted_with_what_it_holds_for(tmp_path: Path)
     write_finding(tmp_path / "batch-size-mine", FOUND)
     asked = ("advise", "--task", "vision", "--batch-size", 4, "--out", tmp_path)
     said = normbench(*asked).words
-    assert f"measured here ({tmp_path / 'batch-size-mine'}): bn loses 20 points at 2." in said
+    assert f"measured here ({tmp_path / 'batch-size-mine'}): at batches of 2, the nearest to 4 that was" in said
     assert "Measured here on" in said and "digits, 3 seeds" in said
     assert "not measured here: `normbench mistakes` does" in said
     (rule,) = [one for one in normbench(*asked, "--json").document["rules"] if one["name"] == "small-batch"]
     assert [one["measured"] for one in rule["evidence"] if one.get("study") == "batch-size"] == [
-        {"folder": str(tmp_path / "batch-size-mine"), "says": FOUND.answer[0], "conditions": FOUND.conditions}
+        {
+            "folder": str(tmp_path / "batch-size-mine"),
+            "says": "at batches of 2, the nearest to 4 that was measured: gn 35.00 %, bn 30.00 % test accuracy",
+            "conditions": FOUND.conditions,
+            "batch_size": 2,
+            "disagrees": None,
+        }
     ]
+
+
+def measured(rule: str, study: str, *arguments: object) -> dict:
+    """What `advise` quotes of a study for a rule."""
+    found = normbench("advise", "--task", "vision", *arguments, "--json").document["rules"]
+    (evidence,) = [one for one in found if one["name"] == rule]
+    return next(one["measured"] for one in evidence["evidence"] if one.get("study") == study)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "nearest", "disagrees"),
+    [
+        (2, 2, None),
+        (3, 2, None),
+        (4, 2, None),
+        (5, 8, "bn is 7.0 points above gn"),
+        (15, 8, "bn is 7.0 points above gn"),
+    ],
+)
+def test_the_nearest_batch_size_is_quoted_and_a_contradiction_is_named(
+    tmp_path: Path, batch_size: int, nearest: int, disagrees: str | None
+) -> None:
+    """The reproduction: bn measured ahead at 8 while the rule is against it, which a sentence on its best hid."""
+    write_finding(tmp_path / "batch-size", FOUND)
+    options = ("--batch-size", batch_size, "--out", tmp_path)
+    found = measured("small-batch", "batch-size", *options)
+    assert found["batch_size"] == nearest
+    assert found["disagrees"] == (disagrees and f"{disagrees} (one seed, which shows no spread)")
+    said = normbench("advise", "--task", "vision", *options).words
+    assert ("This disagrees with the rule" in said) == bool(disagrees)
+
+
+def test_a_large_batch_is_not_judged_by_a_small_one(tmp_path: Path) -> None:
+    write_finding(tmp_path / "batch-size", FOUND)
+    found = measured("large-batch", "batch-size", "--batch-size", 64, "--out", tmp_path)
+    assert (found["batch_size"], found["disagrees"]) == (32, None)
+
+
+def test_a_study_without_points_is_no_measurement(tmp_path: Path) -> None:
+    write_finding(tmp_path / "batch-size", FOUND.model_copy(update={"values": {}}))
+    assert measured("small-batch", "batch-size", "--batch-size", 4, "--out", tmp_path) is None
+
+
+def test_the_comparison_at_the_nearest_batch_size_is_quoted(tmp_path: Path) -> None:
+    for name, size in (("a", 64), ("b", 16)):
+        (tmp_path / f"{name}.toml").write_text('norms = ["bn", "gn"]\n')
+        assert compare(tmp_path, "--config", tmp_path / f"{name}.toml", "--batch-size", size).code == 0
+    for asked, nearest in ((16, 16), (20, 16), (60, 64), (512, 64)):
+        found = measured("large-batch", "compare", "--batch-size", asked, "--out", tmp_path)
+        assert (found["batch_size"], Path(found["folder"]).name) == (nearest, "a" if nearest == 64 else "b")
 
 
 def test_a_mistake_is_quoted_with_its_accuracies(tmp_path: Path) -> None:
@@ -118,12 +224,16 @@ def test_a_mistake_is_quoted_with_its_accuracies(tmp_path: Path) -> None:
     write_finding(tmp_path / "mistakes", finding)
     said = normbench("advise", "--task", "vision", "--out", tmp_path).words
     assert "InstanceNorm in a classifier: 25.00 % instead of 85.00 % test accuracy (2 seeds; costs)" in said
+    assert "disagrees" not in said
+    measured |= {"verdict": "scores higher", "right_accuracy": [0.1, 0.2]}
+    write_finding(tmp_path / "mistakes", finding.model_copy(update={"values": {"mistakes": [measured]}}))
+    assert "disagrees with the rule" in normbench("advise", "--task", "vision", "--out", tmp_path).words
 
 
 def test_a_comparison_counts_as_measured(tmp_path: Path) -> None:
     assert compare(tmp_path, "--norms", "bn,gn").code == 0
     said = normbench("advise", "--task", "vision", "--out", tmp_path).words
-    assert re.search(r"measured here \(\S+baseline\): test accuracy bn [\d.]+ %, gn [\d.]+ %", said)
+    assert re.search(r"measured here \(\S+baseline\): at batches of \d+, the nearest to 32 .*: (bn|gn) [\d.]+ %", said)
     assert "256 train" in said
 
 

@@ -48,13 +48,21 @@ FLAGS: dict[str, Any] = {
         metavar="NORM",
     ),
     "task": _option(
-        str, "--task", text="vision, detection, sequence, generation or style.", panel=WHAT, metavar="NAME"
+        str,
+        "--task",
+        text="vision, detection, segmentation, medical, video, generation, image-to-image, style, sequence or online.",
+        panel=WHAT,
+        metavar="NAME",
     ),
     "devices": _option(int, "--devices", text="Devices that train together. \\[default: 1]", panel=WHAT),
     "image": _switch("--image", text="The data are images, whatever the task.", panel=WHAT),
     "sequence": _switch("--sequence", text="The data are sequences, as a vision transformer's patches.", panel=WHAT),
     "needs": _option(
-        str, "--needs", text="Of fold, streaming, agree, fast and export, with commas.", panel=WHAT, metavar="A,B"
+        str,
+        "--needs",
+        text="Of fold, streaming, agree, fast, export and pretrained, with commas.",
+        panel=WHAT,
+        metavar="A,B",
     ),
     "rules": _switch("--rules", text="List every rule and its evidence.", panel=SHOW),
     "only": _option(str, "--only", text="Only these mistakes, with commas.", panel=WHAT, metavar="A,B"),

@@ -88,7 +88,8 @@ def _line(evidence: Evidence, measured: Measured | None) -> str:
         return f"{evidence.source}: {evidence.says}"
     if measured is None:
         return f"not measured here: `normbench {evidence.study}` does"
-    return f"measured here ({measured.where}): {measured.says}"
+    contradiction = f". This disagrees with the rule: {measured.disagrees}" if measured.disagrees else ""
+    return f"measured here ({measured.where}): {measured.says}{contradiction}"
 
 
 def _document(advice: Advice) -> dict[str, Any]:
@@ -123,7 +124,13 @@ def _cited_documents(cited: Cited) -> list[dict[str, Any]]:
 def _evidence_document(evidence: Evidence, measured: Measured | None) -> dict[str, Any]:
     if not evidence.study:
         return {"source": evidence.source, "says": evidence.says}
-    found = measured and {"folder": str(measured.where), "says": measured.says, "conditions": measured.conditions}
+    found = measured and {
+        "folder": str(measured.where),
+        "says": measured.says,
+        "conditions": measured.conditions,
+        "batch_size": measured.batch_size,
+        "disagrees": measured.disagrees or None,
+    }
     return {"study": evidence.study, "part": evidence.part or None, "measured": found}
 
 

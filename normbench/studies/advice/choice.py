@@ -39,7 +39,7 @@ def advise(situation: Situation, out: Path) -> Advice:
     against = _objections(holding)
     ranked = sorted(_preferred(holding, situation), key=lambda norm: _weight(against.get(norm, {})))
     first, alternative = ranked[0], next((norm for norm in ranked[1:] if not against.get(norm)), None)
-    cited, unreadable = _cite(holding, out)
+    cited, unreadable = _cite(holding, situation, out)
     return Advice(
         situation=situation,
         first=first,
@@ -81,13 +81,13 @@ def _collision(norm: str, objections: dict[str, int]) -> list[str]:
     return [f"no norm meets every condition: {norm} is the best that is left, against {rules}"]
 
 
-def _cite(holding: list[Rule], out: Path) -> tuple[tuple[Cited, ...], list[str]]:
+def _cite(holding: list[Rule], situation: Situation, out: Path) -> tuple[tuple[Cited, ...], list[str]]:
     cited: list[Cited] = []
     problems: dict[str, None] = {}
     for rule in holding:
         evidence = []
         for one in rule.evidence:
-            found = look_up(one.study, one.part, out) if one.study else None
+            found = look_up(one, rule, situation, out) if one.study else None
             if isinstance(found, Unreadable):
                 problems[found.problem] = None
                 found = None

@@ -1,7 +1,8 @@
 """What was measured here: the findings and comparisons under the output folder, quoted with their conditions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ from normbench.analysis import Finding, conditions, mixed, read_finding, summari
 from normbench.analysis.words import percent
 from normbench.errors import NormbenchError
 from normbench.runs import RunResult, list_experiment
+from normbench.studies.advice.rules import Evidence, Rule
+from normbench.studies.advice.situation import Situation
 
 COMPARED = ("bn", "gn")
+HIGHER = "scores higher"
+"""The verdict of `mistakes` on a mistake that is separated from the right way, and above it."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,10 @@ class Measured:
     where: Path
     says: str
     conditions: str
+    batch_size: int | None = None
+    """Where the figures depend on it: the measured one that is nearest to the situation's."""
+    disagrees: str = ""
+    """How they contradict the rule that they are quoted for; empty where they do not."""
 
 
 @dataclass(frozen=True)
@@ -29,49 +38,114 @@ class Unreadable:
     problem: str
 
 
-def look_up(study: str, part: str, out: Path) -> Measured | Unreadable | None:
-    """The result of a study under an output folder; None if there is none."""
+def look_up(evidence: Evidence, rule: Rule, situation: Situation, out: Path) -> Measured | Unreadable | None:
+    """The result of the study that a rule rests on, under an output folder; None if there is none."""
     try:
-        return next(_compared(out) if study == "compare" else _found(study, part, out), None)
+        match evidence.study:
+            case "compare":
+                return _compared(rule, situation, out)
+            case "batch-size":
+                return next(_batch_sizes(rule, situation, out), None)
+            case study:
+                return next(_found(study, evidence.part, out), None)
     except NormbenchError as error:
         return Unreadable(error.message)
 
 
-def _found(study: str, part: str, out: Path) -> Iterator[Measured]:
-    """From the study's own folder first, then from those of other recipes."""
+def _findings(study: str, out: Path) -> Iterator[tuple[Path, Finding]]:
+    """Those of a study: in its own folder first, then in those of other recipes."""
     for folder in (out / study, *sorted(out.glob(f"{study}-*"))):
         finding = read_finding(folder)
-        if finding is not None and finding.study == study and (says := _says(finding, part)):
-            yield Measured(folder, says, finding.conditions)
+        if finding is not None and finding.study == study:
+            yield folder, finding
 
 
-def _says(finding: Finding, part: str) -> str:
-    if not part:
-        return finding.answer[0] if finding.answer else ""
-    parts: list[dict[str, Any]] = finding.values.get(finding.study, [])
-    return next((_mistake(one) for one in parts if one.get("name") == part), "")
+def _found(study: str, part: str, out: Path) -> Iterator[Measured]:
+    for folder, finding in _findings(study, out):
+        if not part and finding.answer:
+            yield Measured(folder, finding.answer[0], finding.conditions)
+        parts: list[dict[str, Any]] = finding.values.get(study, []) if part else []
+        for one in parts:
+            if one.get("name") == part:
+                yield _mistake(one, folder, finding)
 
 
-def _mistake(one: dict[str, Any]) -> str:
+def _mistake(one: dict[str, Any], folder: Path, finding: Finding) -> Measured:
     right, wrong = (sum(one[key]) / len(one[key]) for key in ("right_accuracy", "wrong_accuracy"))
     seeds = len(one["right_accuracy"])
-    return (
+    says = (
         f"{one['wrong']}: {percent(wrong)} instead of {percent(right)} test accuracy "
         f"({seeds} seed{'s' if seeds > 1 else ''}; {one['verdict']})"
     )
+    disagrees = "the wrong way scores higher than the right one" if one["verdict"] == HIGHER else ""
+    return Measured(folder, says, finding.conditions, disagrees=disagrees)
 
 
-def _compared(out: Path) -> Iterator[Measured]:
-    """From the first experiment in which both norms have finished runs on equal terms."""
+def _batch_sizes(rule: Rule, situation: Situation, out: Path) -> Iterator[Measured]:
+    for folder, finding in _findings("batch-size", out):
+        sizes: dict[int, dict[str, dict[str, Any]]] = {}
+        for point in finding.values.get("points", []):
+            if point["accuracy"]:
+                sizes.setdefault(point["batch_size"], {})[point["norm"]] = point["accuracy"]
+        if not sizes:
+            continue
+        size = _nearest(sizes, situation.batch_size)
+        means = {norm: accuracy["mean"] for norm, accuracy in sizes[size].items()}
+        seeds = max(accuracy["n"] for accuracy in sizes[size].values())
+        scored = finding.values.get("scored", "test accuracy")
+        yield Measured(
+            folder,
+            f"{_at(size, situation)}: {_listed(means)} {scored}",
+            finding.conditions,
+            size,
+            _contradiction(rule, means, seeds),
+        )
+
+
+def _compared(rule: Rule, situation: Situation, out: Path) -> Measured | None:
+    """From the experiment at the nearest batch size in which both norms have finished runs on equal terms."""
+    found: dict[int, Measured] = {}
     for folder in sorted(path for path in out.glob("*") if path.is_dir()):
         results = [entry.result for entry in list_experiment(folder) if _counts(entry.result)]
         done = [one for one in results if one is not None]
         rows = summarize(done)
-        norms = [row.norm for row in rows]
-        if set(COMPARED) <= set(norms) and len(norms) == len(set(norms)) and not mixed(done):
-            accuracies = ", ".join(f"{row.norm} {percent(row.test_accuracy)}" for row in rows)
-            yield Measured(folder, f"test accuracy {accuracies}", conditions(done, done[0].epochs))
+        means = {row.norm: row.test_accuracy.mean for row in rows if row.test_accuracy}
+        if set(COMPARED) <= set(means) and len(rows) == len(means) and not mixed(done):
+            size, seeds = done[0].batch_size, len({one.seed for one in done})
+            says = f"{_at(size, situation)}: {_listed(means)} test accuracy"
+            held_for = conditions(done, done[0].epochs)
+            found.setdefault(size, Measured(folder, says, held_for, size, _contradiction(rule, means, seeds)))
+    return found[_nearest(found, situation.batch_size)] if found else None
 
 
 def _counts(result: RunResult | None) -> bool:
     return result is not None and result.status == "done" and result.test_accuracy is not None
+
+
+def _nearest(sizes: Mapping[int, object], wanted: int) -> int:
+    """By ratio, not by difference; of two that are equally near the smaller."""
+    return min(sorted(sizes), key=lambda size: abs(log(size / wanted)))
+
+
+def _at(size: int, situation: Situation) -> str:
+    nearest = "" if size == situation.batch_size else f", the nearest to {situation.batch_size} that was measured"
+    return f"at batches of {size}{nearest}"
+
+
+def _listed(means: Mapping[str, float]) -> str:
+    best_first = sorted(means, key=means.__getitem__, reverse=True)
+    return ", ".join(f"{norm} {percent(means[norm])}" for norm in best_first)
+
+
+def _contradiction(rule: Rule, means: Mapping[str, float], seeds: int) -> str:
+    """Whether a norm that the rule is against, or puts second, came out above the one that it is for."""
+    preferred = [norm for norm in rule.prefer if norm in means]
+    rivals = [norm for norm in (*rule.avoid, *rule.exclude, *preferred[1:]) if norm in means]
+    if not preferred or not rivals:
+        return ""
+    best = max(rivals, key=means.__getitem__)
+    lead = means[best] - means[preferred[0]]
+    if lead <= 0:
+        return ""
+    chance = "one seed, which shows no spread" if seeds == 1 else f"mean of {seeds} seeds"
+    return f"{best} is {100 * lead:.1f} points above {preferred[0]} ({chance})"

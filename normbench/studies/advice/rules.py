@@ -46,6 +46,23 @@ _ENTRIES = (
         prefer=("in",), avoid=("bn", "sync-bn"),
     ),
     Rule(
+        "image-to-image", "translation of images into images", lambda s: s.task == "image-to-image",
+        "As in style transfer, the contrast of the single image is to go; and such networks are trained with one image "
+        "or few a step.",
+        (Evidence("arXiv:1703.10593", "CycleGAN's generator uses instance normalization"),
+         Evidence("arXiv:1611.07004", "pix2pix takes the statistics of the batch in use, too; with one image a batch, "
+                  "which is instance normalization, that is effective for generating images")),
+        prefer=("in",), avoid=("bn", "sync-bn"),
+    ),
+    Rule(
+        "online", "online learning", lambda s: s.task == "online",
+        "Examples come one by one, so there is no batch to take statistics over, and what comes may drift away from "
+        "running ones. InstanceNorm needs several positions or steps of each channel.",
+        (Evidence(LN_PAPER, "batch normalization cannot be applied to online learning; layer normalization puts no "
+                  "constraint on the size of a batch"),),
+        prefer=("ln", "in"), avoid=("bn", "sync-bn"),
+    ),
+    Rule(
         "fast-sequence", "sequences, and time matters", lambda s: not s.images and "fast" in s.needs,
         "RMSNorm leaves out LayerNorm's mean.",
         (Evidence("arXiv:1910.07467", "comparable to LayerNorm in its models, in 7 to 64 % less running time"),),
@@ -77,6 +94,38 @@ _ENTRIES = (
         prefer=("gn", "ln"), avoid=("bn", "sync-bn"),
     ),
     Rule(
+        "frozen", f"a network pretrained with BatchNorm, and fewer than {SMALL_BATCH} images a step on a device",
+        lambda s: s.images and "pretrained" in s.needs and s.batch_size < SMALL_BATCH,
+        "Its weights were learned with BatchNorm's running statistics, and a few images give no better ones: kept as "
+        "they are, BatchNorm is one fixed scale and shift a channel.",
+        (Evidence(GN_PAPER, "Fast, Faster and Mask R-CNN have batches of 1 or 2 images, with BatchNorm frozen into a "
+                  "linear layer; GroupNorm can outperform its BatchNorm counterparts there"),
+         Evidence("torchvision documentation of FrozenBatchNorm2d", "statistics and affine parameters are fixed")),
+        prefer=("frozen-bn",),
+    ),
+    Rule(
+        "video", "video", lambda s: s.task == "video",
+        "A clip has many frames, which leave room for few clips on a device.",
+        (Evidence(GN_PAPER, "video is among the tasks that memory keeps to small batches; GroupNorm can outperform its "
+                  "BatchNorm counterparts in video classification on Kinetics"),),
+        prefer=("gn",),
+    ),
+    Rule(
+        "medical", "medical images", lambda s: s.task == "medical",
+        "Volumes and large slices leave room for few of them on a device.",
+        (Evidence("arXiv:1810.11654", "the network that won the BraTS challenge of 2018 on brain tumours uses group "
+                  "normalization"),
+         Evidence("arXiv:1809.03783", "in U-Nets on three sets of medical slices, group normalization with many "
+                  "groups, or instance normalization, is more accurate than batch and layer normalization")),
+        prefer=("gn", "in"),
+    ),
+    Rule(
+        "segmentation", "segmentation", lambda s: s.task == "segmentation" and s.images,
+        "Large images leave room for few of them on a device.",
+        (Evidence(GN_PAPER, "GroupNorm can outperform BatchNorm for detection and segmentation on COCO"),),
+        prefer=("gn",),
+    ),
+    Rule(
         "batch-one", "one image a step on a device", lambda s: s.images and s.batch_size == 1,
         "BatchNorm's statistics are then those of the image itself, which its running statistics in eval mode are not.",
         (Evidence(study="mistakes", part="batch-one"),
@@ -95,13 +144,6 @@ _ENTRIES = (
         prefer=("gn",), avoid=("bn",),
     ),
     Rule(
-        "detection", "detection or segmentation", lambda s: s.task == "detection" and s.images,
-        "Large images leave room for few of them on a device.",
-        (Evidence(GN_PAPER, "GroupNorm can outperform BatchNorm for detection and segmentation on COCO"),
-         Evidence("arXiv:1711.07240", "a detector trained with large batches by batch normalization across devices")),
-        prefer=("gn", "sync-bn"),
-    ),
-    Rule(
         "generation", "generation of images", lambda s: s.task == "generation" and s.images,
         "A sample should not depend on the others of its batch.",
         (Evidence("arXiv:2006.11239", "the diffusion model's U-Net uses group normalization throughout"),
@@ -110,9 +152,10 @@ _ENTRIES = (
         prefer=("gn", "ln"), avoid=("bn", "sync-bn"),
     ),
     Rule(
-        "synchronize", f"several devices that have {SMALL_BATCH} images or more a step together, each fewer",
-        lambda s: s.images and s.batch_size < SMALL_BATCH <= s.batch_size * s.devices,
-        "Taken over all devices, BatchNorm's batch is large enough, at the price of communication in every layer.",
+        "synchronize", f"several devices that have {SMALL_BATCH} images or more a step together",
+        lambda s: s.images and s.devices > 1 and s.batch_size * s.devices >= SMALL_BATCH,
+        "Taken over all devices, BatchNorm's batch is large enough and does not depend on how it is shared out, at the "
+        "price of communication in every layer.",
         (Evidence("torch documentation of SyncBatchNorm", "statistics are taken over all processes of a group"),
          Evidence("arXiv:1711.07240", "batch normalization across devices trained a detector with large batches")),
         prefer=("sync-bn",),
@@ -126,12 +169,27 @@ _ENTRIES = (
         prefer=("bn", "gn"),
     ),
     Rule(
+        "detection", "detection", lambda s: s.task == "detection" and s.images,
+        "Large images leave room for few of them on a device.",
+        (Evidence(GN_PAPER, "GroupNorm can outperform BatchNorm for detection and segmentation on COCO"),
+         Evidence("arXiv:1711.07240", "a detector trained with large batches by batch normalization across devices")),
+        prefer=("gn", "sync-bn"),
+    ),
+    Rule(
+        "pretrained", f"a network pretrained with BatchNorm, and {SMALL_BATCH} images a step or more on a device",
+        lambda s: s.images and "pretrained" in s.needs and s.batch_size >= SMALL_BATCH,
+        "Its weights were learned with BatchNorm, and the batch is large enough to go on with it.",
+        (Evidence(GN_PAPER, "BatchNorm needs a batch that is large enough, such as 32 images a device"),),
+        prefer=("bn", "frozen-bn"),
+    ),
+    Rule(
         "per-device", "several devices", lambda s: s.images and s.devices > 1,
         "Without synchronization BatchNorm's batch is that of one device, however many there are.",
         (Evidence("arXiv:1706.02677", "batch statistics are computed for each worker, over its share of the batch"),),
     ),
     Rule(
-        "classifier", "classification or detection", lambda s: s.images and s.task in ("vision", "detection"),
+        "classifier", "classification, detection or segmentation",
+        lambda s: s.images and s.task in ("vision", "detection", "segmentation", "video"),
         "InstanceNorm gives every channel of every image the same mean and variance: how strongly a filter answers "
         "over the image is gone.",
         (Evidence(GN_PAPER, "with usual batches on ImageNet, GroupNorm outperforms LayerNorm and InstanceNorm"),

@@ -6,21 +6,30 @@ from normbench.errors import UsageError, unknown
 
 TASKS = {
     "vision": "classification of images",
-    "detection": "detection or segmentation",
-    "sequence": "text, audio, time series, transformers",
-    "generation": "generation of images",
+    "detection": "detection of objects",
+    "segmentation": "segmentation of images",
+    "medical": "medical images",
+    "video": "video",
+    "generation": "generation of images from noise",
+    "image-to-image": "translation of images into images, with or without an adversary",
     "style": "style transfer",
+    "sequence": "text, audio, time series, transformers",
+    "online": "online learning, one example after another",
 }
+OF_SEQUENCES = ("sequence", "online")
+"""Tasks whose data are sequences unless images are asked for."""
 NEEDS = {
     "fold": "the norm is to vanish into the convolution before it",
     "streaming": "inference one input at a time",
     "agree": "the same computation in training and in use",
     "fast": "as little time as possible",
     "export": "the network is to run elsewhere, by ONNX",
+    "pretrained": "the network was trained with BatchNorm before",
 }
 DATA = ("image", "sequence")
 CODE = {
     "bn": "nn.BatchNorm2d(channels)",
+    "frozen-bn": "torchvision.ops.FrozenBatchNorm2d(channels)",
     "sync-bn": "nn.SyncBatchNorm.convert_sync_batchnorm(network)",
     "gn": "nn.GroupNorm(groups, channels)",
     "in": "nn.InstanceNorm2d(channels, affine=True)",
@@ -28,7 +37,13 @@ CODE = {
     "rms": "normbench's rms",
     "none": "nn.Identity()",
 }
-ON_SEQUENCES = {"ln": "nn.LayerNorm(features)", "rms": "nn.RMSNorm(features)", "bn": "nn.BatchNorm1d(features)"}
+ON_SEQUENCES = {
+    "ln": "nn.LayerNorm(features)",
+    "rms": "nn.RMSNorm(features)",
+    "bn": "nn.BatchNorm1d(features)",
+    "in": "nn.InstanceNorm1d(features, affine=True)",
+}
+ONLY_IMAGES = ("style", "image-to-image", "medical", "video")
 
 
 @dataclass(frozen=True)
@@ -55,10 +70,10 @@ class Situation:
         for flag, number in (("--batch-size", self.batch_size), ("--devices", self.devices)):
             if number < 1:
                 raise UsageError(f"{flag} {number}: there must be at least one")
-        if self.task == "style" and self.data == "sequence":
-            raise UsageError("--task style is about images", "Leave --sequence away, or take --task sequence.")
+        if self.task in ONLY_IMAGES and self.data == "sequence":
+            raise UsageError(f"--task {self.task} is about images", "Leave --sequence away, or take --task sequence.")
         if not self.data:
-            object.__setattr__(self, "data", "sequence" if self.task == "sequence" else "image")
+            object.__setattr__(self, "data", "sequence" if self.task in OF_SEQUENCES else "image")
 
     @property
     def images(self) -> bool:
@@ -70,7 +85,7 @@ class Situation:
         """The situation in a sentence."""
         devices = f" on each of {self.devices} devices" if self.devices > 1 else ""
         needs = "".join(f"; {NEEDS[need]}" for need in NEEDS if need in self.needs)
-        data = "sequences" if self.data == "sequence" and self.task != "sequence" else ""
+        data = "sequences" if self.data == "sequence" and self.task not in OF_SEQUENCES else ""
         return f"{TASKS[self.task]}{' as ' if data else ''}{data}, {self.batch_size} a step{devices}{needs}"
 
 
