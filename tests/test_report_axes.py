@@ -42,11 +42,16 @@ def test_the_groups_of_group_norm_share_the_channels(groups, channels):
 
 
 def test_the_words_say_what_the_picture_shows():
-    assert axes_words(NORMS["bn"]) == "One statistic for each channel, over the images of the batch and all positions."
-    assert axes_words(NORMS["ln"]) == "One statistic for each image, over all channels and all positions."
-    assert axes_words(NORMS["ln-c"]) == "One statistic for each image and position, over all channels."
+    assert (
+        axes_words(NORMS["bn"])
+        == "One mean and variance for each channel, over the images of the batch and all positions."
+    )
+    assert axes_words(NORMS["ln"]) == "One mean and variance for each image, over all channels and all positions."
+    assert axes_words(NORMS["ln-c"]) == "One mean and variance for each image and position, over all channels."
     assert "group of channels, over its channels and all positions" in axes_words(NORMS["gn"])
-    assert "image, position and channel, over 5 neighbouring channels" in axes_words(NORMS["lrn"])
+    rms, lrn = axes_words(NORMS["rms"]), axes_words(NORMS["lrn"])
+    assert rms == "One mean square for each image, over all channels and all positions."
+    assert lrn == "One sum of squares for each image, position and channel, over 5 neighbouring channels."
     assert axes_words(NORMS["none"]) == "It averages over nothing."
 
 

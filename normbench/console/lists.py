@@ -24,8 +24,9 @@ def show_norms(output: Output) -> None:
     for info in NORMS.values():
         batch = "depends on the batch" if info.batch_statistics else "each image alone"
         modes = "train and eval differ" if info.train_eval_differ else "train and eval agree"
+        over = info.statistic if info.axes == "-" else f"{info.statistic} over {info.axes}"
         heading = Text.assemble((info.name, "bold cyan"), f"  {info.title}  ", (f"({info.paper})", "dim"))
-        lines = [f"  y = {info.formula}", f"  over {info.axes}; {batch}; {modes}", f"  {info.when}"]
+        lines = [f"  y = {info.formula}", f"  {over}; {batch}; {modes}", f"  {info.when}"]
         parts += [heading, Text("\n".join(lines) + "\n")]
     parts.append(Text("Add +ws to any name for weight standardization (arXiv:1903.10520): --norm gn+ws"))
     parts.append(Text("A page on one, with a picture and what was measured: normbench norms gn"))

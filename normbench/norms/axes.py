@@ -48,7 +48,7 @@ def axes_words(info: NormInfo, groups: int = 4) -> str:
     each, over = _channel_words(info, axes)
     for_each = ["" if axes.images else "image", "" if axes.positions else "position", each]
     taken_over = ["the images of the batch" * axes.images, over, "all positions" * axes.positions]
-    return f"One statistic for each {_and(for_each)}, over {_and(taken_over)}."
+    return f"One {info.statistic} for each {_and(for_each)}, over {_and(taken_over)}."
 
 
 def _channel_words(info: NormInfo, axes: Axes) -> tuple[str, str]:

@@ -18,7 +18,7 @@ class NormInfo:
     title: str
     formula: str
     axes: str
-    """Axes of (N, C, H, W) that one mean and variance is taken over."""
+    """Axes of (N, C, H, W) that its statistics are taken over."""
     batch_statistics: bool
     """Whether an image's output depends on the other images of its batch while training."""
     train_eval_differ: bool
@@ -30,6 +30,8 @@ class NormInfo:
     paper: str
     build: Callable[[int, int], "nn.Module"]
     """(channels, groups) -> module; only GroupNorm reads the groups."""
+    statistic: str = "mean and variance"
+    """What is taken over the axes."""
     adds_bias: bool = True
     """Whether a shift comes with it, or is left out on purpose; if not, the weights before it get one (`networks`)."""
     revision: int = 1
@@ -137,7 +139,7 @@ _ENTRIES = (
     NormInfo(
         "in", "Instance Normalization", "(x - mean_HW) / sqrt(var_HW + eps) * gamma_c + beta_c", "H, W",
         batch_statistics=False, train_eval_differ=False,
-        when="Style transfer and image generation, where each image's contrast is to be removed.",
+        when="Style transfer and image-to-image translation, where each image's contrast is to be removed.",
         avoid="For classification: 28.4 % error on ImageNet where BatchNorm had 23.6 % (arXiv:1803.08494, table 1).",
         mistakes=("Maps of 1x1 pixels: there is nothing to standardize, and torch raises.",),
         paper="arXiv:1607.08022", build=_instance_norm,
@@ -145,11 +147,15 @@ _ENTRIES = (
     NormInfo(
         "lrn", "Local Response Normalization", "x / (1 + 1e-4 / 5 * sum_5(x^2))^0.75", "5 neighbouring C",
         batch_statistics=False, train_eval_differ=False,
-        when="To reproduce AlexNet; no learned parameters, and hardly a norm at this size.",
+        when="For networks of AlexNet's time, here with torch's constants: on values around 1 it hardly does anything. "
+        "The convolutions before it have the bias that a norm would add.",
         avoid="In deep networks: VGG found no gain in accuracy, and a cost in memory and time (arXiv:1409.1556).",
-        mistakes=("torch's constants on values around 1: the output is within 0.01 % of the input.",),
+        mistakes=(
+            "torch's constants on values around 1: the output is within 0.01 % of the input.",
+            "Taking it for AlexNet's, with k = 2 and alpha not divided by the size: LocalResponseNorm(5, 5e-4, k=2).",
+        ),
         paper="Krizhevsky et al., NeurIPS 2012", build=_local_response_norm,
-        adds_bias=False, revision=2,
+        statistic="sum of squares", adds_bias=False, revision=2,
     ),
     NormInfo(
         "ln-chw", "Layer Normalization with torch's LayerNorm([C, H, W])",
@@ -175,16 +181,16 @@ _ENTRIES = (
         when="Where LayerNorm is used and its re-centring is thought needless, as in language models.",
         avoid="Where a shift of the inputs must not matter: it leaves the mean in (arXiv:1910.07467, table 1).",
         mistakes=("nn.RMSNorm(C) on (N, C, H, W): that is over W: it raises, or where W = C it averages rows.",),
-        paper="arXiv:1910.07467", build=_rms_norm,
+        paper="arXiv:1910.07467", build=_rms_norm, statistic="mean square",
     ),
     NormInfo(
         "none", "No normalization", "x", "-", batch_statistics=False, train_eval_differ=False,
-        when="The control: what the other norms are worth.",
+        when="The control: what the other norms are worth. The convolutions have the bias that a norm would add.",
         avoid="With a normalized network's learning rate: five times its own made Inception overflow "
         "(arXiv:1502.03167, section 4.2.2).",
         mistakes=(),
         paper="-", build=_identity,
-        adds_bias=False, revision=2,
+        statistic="nothing", adds_bias=False, revision=2,
     ),
 )  # fmt: skip
 

@@ -81,6 +81,7 @@ def norm_info(spec: str) -> NormInfo:
         when="Your own norm.",
         avoid="",
         mistakes=(),
+        statistic="?",
         adds_bias=True,
         revision=1,
     )

@@ -102,7 +102,8 @@ def neighbours(values: Array, size: int = 5) -> Array:
 def local_response_norm(x: Array, *, size: int = 5, alpha: float = 1e-4, power: float = 0.75, k: float = 1.0) -> Array:
     """Divide by the neighbours: y_c = x_c / d_c^power, d_c = k + alpha/size Σ x_j² over the channels j around c.
 
-    Krizhevsky et al., NeurIPS 2012; constants and the division by size are torch's.
+    Constants and the division by size are torch's. Krizhevsky et al. (NeurIPS 2012) have k = 2 and do not divide:
+    in these terms k = 2 and alpha = 5e-4.
     """
     return x / (k + alpha / size * neighbours(x**2, size)) ** power
 
