@@ -9,7 +9,7 @@ from cli import Answer, normbench
 
 from normbench.config import PARAMETER_BUDGET
 from normbench.errors import DATA_UNAVAILABLE
-from normbench.norms import NORMS
+from normbench.norms import NORMS, NormInfo
 
 BATCH_FILES = {*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"}
 
@@ -76,10 +76,15 @@ def test_summary_of_all_has_a_row_a_norm() -> None:
     assert table.count("within") == sum(one["over_budget"] == 0 for one in networks.values())
 
 
+def over(info: NormInfo) -> str:
+    """The axes, where the norm takes a statistic over any."""
+    return "" if info.axes == "-" else f" over {info.axes}"
+
+
 def test_norms_explains_every_entry_of_the_registry() -> None:
     said = normbench("norms").words
     for info in NORMS.values():
-        for word in (info.title, info.formula, f"over {info.axes};", info.paper, info.when):
+        for word in (info.title, info.formula, f"{info.statistic}{over(info)};", info.paper, info.when):
             assert " ".join(word.split()) in said
     assert [one["name"] for one in normbench("norms", "--json").document["norms"]] == list(NORMS)
     assert normbench("norms", "-q").stdout.split() == list(NORMS)
