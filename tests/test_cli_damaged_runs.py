@@ -11,7 +11,7 @@ import torch
 from cli import normbench, refused, run_folders, train
 from filelock import FileLock
 
-from normbench.errors import RUN_FAILED, USAGE
+from normbench.errors import RUN_FAILED
 from normbench.runs.hold import held
 
 
@@ -59,11 +59,12 @@ def test_a_state_with_code_in_it_is_not_run(folder: Path, tmp_path: Path) -> Non
 
 def test_a_run_that_another_process_holds_is_not_removed_and_the_process_is_named(folder: Path, tmp_path: Path) -> None:
     (folder / "result.json").unlink()
-    with FileLock(folder / ".lock"):
-        refused(normbench("runs", "clean", "--yes", "--out", tmp_path), USAGE, "another process", str(folder))
-    with held(folder):
-        refused(normbench("runs", "clean", "--yes", "--out", tmp_path), USAGE, f"process {os.getpid()} on ")
-    assert folder.is_dir()
+    for lock, words in ((FileLock(folder / ".lock"), "another process"), (held(folder), f"process {os.getpid()} on ")):
+        with lock:
+            cleaned = normbench("runs", "clean", "--yes", "--out", tmp_path, "--json").document
+        assert (cleaned["runs"], [kept["run"] for kept in cleaned["kept"]]) == ([], [str(folder)])
+        assert words in cleaned["kept"][0]["reason"]
+    assert (folder / "config.json").is_file()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size to stand for a full disk")

@@ -70,9 +70,11 @@ def test_clean_shows_what_it_would_remove_and_removes_it_when_told(out: Path) ->
 
 def test_a_damaged_run_is_listed_as_damaged_and_cannot_be_evaluated(out: Path) -> None:
     folder = unfinished(out)
-    (folder / "config.json").write_text(json.dumps({"norm": "bn", "colour": "red"}))
+    (folder / "config.json").write_text(json.dumps({"norm": ["bn"]}))
     states = {run["name"]: run["state"] for run in normbench("runs", "--out", out, "--json").document["runs"]}
     assert states["other/ln-s0-00000000"] == "damaged"
     answer = normbench("evaluate", "ln-s0", "--out", out)
     assert (answer.code, "is damaged" in answer.stderr) == (RUN_FAILED, True)
-    assert normbench("runs", "clean", "--yes", "--out", out).code == 0
+    cleaned = normbench("runs", "clean", "--yes", "--out", out, "--json").document
+    assert (cleaned["runs"], [kept["run"] for kept in cleaned["kept"]]) == ([], [str(folder)])
+    assert (folder / "config.json").exists(), "what cannot be read is not removed"

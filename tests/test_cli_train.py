@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cli import Answer, normbench, run_folders, train
 
-FILES = {".lock", "config.json", "env.json", "metrics.jsonl", "model.safetensors", "result.json"}
+FILES = {".lock", "config.json", "confusion.json", "env.json", "metrics.jsonl", "model.safetensors", "result.json"}
 ACCURACIES = ("train_accuracy", "train_loss", "test_accuracy", "test_loss")
 
 

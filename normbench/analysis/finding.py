@@ -1,16 +1,17 @@
 """What a study found: sentences, tables and charts as plain data, kept as finding.json in the experiment's folder."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from normbench.analysis.estimates import Estimate
 from normbench.config.settings import Frozen
 from normbench.errors import RunFailedError
-from normbench.files import in_words, replace_text
-from normbench.runs import FINDING
+from normbench.files import in_words, kind_of, replace_text
+from normbench.runs import FINDING, SCHEMA_VERSION, NewerFormatError, read_model
 
 
 class Line(Frozen):
@@ -111,7 +112,8 @@ def write_finding(folder: Path, finding: Finding) -> Path:
     """
     with in_words(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    replace_text(folder / FINDING, finding.model_dump_json(indent=2) + "\n")
+    document = {"schema_version": SCHEMA_VERSION} | json.loads(finding.model_dump_json())
+    replace_text(folder / FINDING, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return folder / FINDING
 
 
@@ -119,12 +121,15 @@ def read_finding(folder: Path) -> Finding | None:
     """The finding of an experiment's folder, None where it has none.
 
     Raises:
+        NewerFormatError: A newer normbench has written it.
         RunFailedError: There is one that cannot be read.
     """
     path = folder / FINDING
-    if not path.is_file():
+    if kind_of(path) is None:
         return None
     try:
-        return Finding.model_validate_json(path.read_bytes())
-    except (ValidationError, OSError) as error:
+        return read_model(Finding, path)
+    except NewerFormatError:
+        raise
+    except RunFailedError as error:
         raise RunFailedError(f"{path} is damaged", "Run the study again: it is written anew.") from error

@@ -44,11 +44,12 @@ def diff(given: Given) -> None:
 @app.command()
 @flags("out", "yes", *OUTPUT)
 def clean(given: Given) -> None:
-    """Remove runs that have no result: interrupted, never begun or damaged. Without --yes they are only listed."""
+    """Remove runs that have no result: interrupted or never begun. Without --yes they are only listed.
+
+    What is damaged, or made by a newer normbench, stays and is named; so do files that normbench did not write.
+    """
     from normbench import runs
     from normbench.console import runs as console
 
-    entries = runs.unfinished(given.machine().out)
-    if given["yes"]:
-        entries = [entry for entry in entries if runs.remove(entry)]
-    console.show_cleaned(given.output(), entries, removed=bool(given["yes"]))
+    cleaned = runs.clean(given.machine().out, remove=bool(given["yes"]))
+    console.show_cleaned(given.output(), cleaned, removed=bool(given["yes"]))

@@ -1,6 +1,5 @@
 """What `normbench runs` shows."""
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +12,16 @@ from rich.text import Text
 from normbench.analysis.words import percent
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
-from normbench.runs import Entry, flat, read_environment
+from normbench.runs import Cleaned, Entry, flat, read_environment
 
-COLOURS = {"done": "green", "diverged": "red", "damaged": "red", "interrupted": "yellow", "new": "yellow"}
+COLOURS = {
+    "done": "green",
+    "diverged": "red",
+    "damaged": "red",
+    "newer": "magenta",
+    "interrupted": "yellow",
+    "new": "yellow",
+}
 
 
 def show_runs(output: Output, entries: Sequence[Entry], where: str) -> None:
@@ -84,10 +90,17 @@ def show_differences(output: Output, a: Entry, b: Entry, found: Sequence[tuple[s
     output.result(words, document, quiet="\n".join(key for key, _, _ in found))
 
 
-def show_cleaned(output: Output, entries: Sequence[Entry], removed: bool) -> None:
-    """What `runs clean` has removed, or would."""
+def show_cleaned(output: Output, cleaned: Cleaned, removed: bool) -> None:
+    """What `runs clean` has removed, or would, and what it leaves alone."""
     said = "removed" if removed else "would be removed; --yes removes"
-    lines = [f"{entry.name} ({entry.state})" for entry in entries]
-    words = Text("\n".join([*lines, f"{len(entries)} unfinished run(s) {said}."]) if entries else "Nothing to clean.")
-    document = {"command": "runs clean", "removed": removed, "runs": [dataclasses.asdict(e)["path"] for e in entries]}
-    output.result(words, document, quiet="\n".join(str(entry.path) for entry in entries))
+    lines = [f"{entry.name} ({entry.state})" for entry in cleaned.removed]
+    lines += [f"{len(lines)} unfinished run(s) {said}."] if lines else []
+    lines += [f"{entry.name} stays: {reason}" for entry, reason in cleaned.kept]
+    document = {
+        "command": "runs clean",
+        "removed": removed,
+        "runs": [str(entry.path) for entry in cleaned.removed],
+        "kept": [{"run": str(entry.path), "state": entry.state, "reason": reason} for entry, reason in cleaned.kept],
+    }
+    words = Text("\n".join(lines or ["Nothing to clean."]))
+    output.result(words, document, quiet="\n".join(str(entry.path) for entry in cleaned.removed))

@@ -78,7 +78,8 @@ def _finished(entry: Entry) -> Finished | None:
 
 
 def _unfinished(entry: Entry) -> str:
-    return UNFINISHED.get(entry.state, f"it is damaged: {entry.problem}")
+    damage = entry.problem if entry.state == "newer" else f"it is damaged: {entry.problem}"
+    return UNFINISHED.get(entry.state, damage)
 
 
 def _other_terms(run: Finished, kept: Finished) -> str:

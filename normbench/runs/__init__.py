@@ -2,7 +2,9 @@
 
 from normbench.runs.catalog import (
     FINDING,
+    Cleaned,
     Entry,
+    clean,
     differences,
     find_experiment,
     find_run,
@@ -10,8 +12,6 @@ from normbench.runs.catalog import (
     list_experiment,
     list_runs,
     read_environment,
-    remove,
-    unfinished,
     usable,
 )
 from normbench.runs.execute import Conditions, execute
@@ -19,22 +19,26 @@ from normbench.runs.folder import RunFolder, read_confusion
 from normbench.runs.hold import HeldError, holder_of
 from normbench.runs.metrics import read_rows
 from normbench.runs.preflight import check
-from normbench.runs.result import SCHEMA_VERSION, Confusion, Listener, RunResult
+from normbench.runs.result import Confusion, Listener, RunResult
 from normbench.runs.saved import SavedModel, as_channels, load_model
+from normbench.runs.schema import SCHEMA_VERSION, NewerFormatError, read_model
 
 __all__ = [
     "FINDING",
     "SCHEMA_VERSION",
+    "Cleaned",
     "Conditions",
     "Confusion",
     "Entry",
     "HeldError",
     "Listener",
+    "NewerFormatError",
     "RunFolder",
     "RunResult",
     "SavedModel",
     "as_channels",
     "check",
+    "clean",
     "differences",
     "execute",
     "find_experiment",
@@ -46,8 +50,7 @@ __all__ = [
     "load_model",
     "read_confusion",
     "read_environment",
+    "read_model",
     "read_rows",
-    "remove",
-    "unfinished",
     "usable",
 ]

@@ -1,23 +1,34 @@
 """The runs on disk: finding them, telling them apart, removing what was left unfinished."""
 
-import json
-import shutil
+import fnmatch
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from normbench.config import RunConfig
 from normbench.errors import NormbenchError, RunFailedError, UsageError, nearest
-from normbench.runs.folder import CONFIG, ENVIRONMENT, read_result, state_of
-from normbench.runs.hold import held
+from normbench.files import FOLDER, TEMPORARY, check_regular, in_words, kind_of
+from normbench.locking import SOFT
+from normbench.runs.folder import (
+    CONFIG,
+    CONFUSION,
+    ENVIRONMENT,
+    METRICS,
+    MODEL,
+    RESULT,
+    STATE,
+    read_config,
+    read_result,
+    read_state,
+    state_of,
+)
+from normbench.runs.hold import HOLDER, LOCK, held
+from normbench.runs.metrics import read_rows
 from normbench.runs.result import RunResult
+from normbench.runs.schema import NewerFormatError, read_document
 
 # Not differences between two runs, but between two moments.
 MOMENTARY = ("argv",)
-
-UNFINISHED = ("interrupted", "new")
 
 FINDING = "finding.json"
 """In the folder of an experiment that answers a question of its own: what was found (`normbench.analysis.Finding`)."""
@@ -29,7 +40,7 @@ class Entry:
 
     path: Path
     state: str
-    """`done`, `diverged`, `interrupted`, `new` (no epoch finished) or `damaged`."""
+    """`done`, `diverged`, `interrupted`, `new` (no epoch finished), `damaged`, or `newer`: of a newer normbench."""
     config: RunConfig | None = None
     result: RunResult | None = None
     problem: str = ""
@@ -48,9 +59,11 @@ def list_runs(out: Path) -> list[Entry]:
 def read_entry(folder: Path) -> Entry:
     """Look at one run folder; damage is part of the answer."""
     try:
-        config = RunConfig.model_validate_json((folder / CONFIG).read_bytes())
+        config = read_config(folder)
         result = read_result(folder)
-    except (ValidationError, OSError, NormbenchError) as error:
+    except NewerFormatError as error:
+        return Entry(folder, "newer", problem=error.message)
+    except (OSError, NormbenchError) as error:
         return Entry(folder, "damaged", problem=str(error))
     return Entry(folder, result.status if result else state_of(folder), config, result)
 
@@ -101,8 +114,10 @@ def usable(entry: Entry) -> RunConfig:
     """The settings of a run whose folder could be read.
 
     Raises:
-        RunFailedError: It is damaged.
+        RunFailedError: It is damaged, or of a newer normbench.
     """
+    if entry.state == "newer":
+        raise RunFailedError(entry.problem, "Use that normbench for it.")
     if entry.config is None:
         raise RunFailedError(f"{entry.path} is damaged: {entry.problem}", "Train it again with --force.")
     return entry.config
@@ -111,10 +126,9 @@ def usable(entry: Entry) -> RunConfig:
 def read_environment(folder: Path) -> dict[str, Any]:
     """What env.json says of where a run was made; empty if it is missing or cannot be read."""
     try:
-        content = json.loads((folder / ENVIRONMENT).read_bytes())
-    except (OSError, ValueError):
+        return read_document(folder / ENVIRONMENT)
+    except (OSError, NormbenchError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def differences(a: Entry, b: Entry) -> list[tuple[str, Any, Any]]:
@@ -124,25 +138,86 @@ def differences(a: Entry, b: Entry) -> list[tuple[str, Any, Any]]:
     return [(key, left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)]
 
 
-def unfinished(out: Path) -> list[Entry]:
-    """Runs without a result, and damaged ones."""
-    return [entry for entry in list_runs(out) if entry.state in {*UNFINISHED, "damaged"}]
+@dataclass(frozen=True)
+class Cleaned:
+    """Unfinished runs: those that were removed, or would be, and those that stay, each with the reason."""
+
+    removed: tuple[Entry, ...]
+    kept: tuple[tuple[Entry, str], ...]
 
 
-def remove(entry: Entry) -> bool:
-    """Delete a run folder, unless its run was finished since the entry was read; returns whether it was deleted.
+def clean(out: Path, remove: bool) -> Cleaned:
+    """Remove the runs that have no result and that this normbench can read: a damaged or newer one may be of use.
+
+    Args:
+        out: The folder of experiments.
+        remove: False only tells which they are.
+    """
+    removed, kept = [], []
+    for entry in list_runs(out):
+        if entry.state in {"done", "diverged"}:
+            continue
+        try:
+            _check_unfinished(entry)
+            if remove and (left := _remove(entry)):
+                kept.append((entry, f"its files are removed; not of normbench: {', '.join(left)}"))
+            removed.append(entry)
+        except NormbenchError as error:
+            kept.append((entry, error.message))
+    return Cleaned(tuple(removed), tuple(kept))
+
+
+def _check_unfinished(entry: Entry) -> None:
+    """Read every file of a run that has no result, so that nothing is removed that cannot be read."""
+    if entry.state in {"damaged", "newer"}:
+        raise RunFailedError(entry.problem)
+    folder = entry.path
+    there = [name for name in WRITTEN if kind_of(folder / name) is not None]
+    for name in there:
+        check_regular(folder / name)
+    if ENVIRONMENT in there:
+        read_document(folder / ENVIRONMENT)
+    if STATE in there:
+        read_state(folder / STATE)
+    try:
+        read_rows(folder / METRICS)
+    except NewerFormatError:
+        raise
+    except NormbenchError:
+        pass  # its last line may be cut off; the state has the same epochs
+
+
+WRITTEN = (CONFIG, ENVIRONMENT, METRICS, STATE, MODEL, CONFUSION, RESULT)
+FILES = (*WRITTEN, HOLDER, f"{TEMPORARY}*", "events.out.tfevents.*")
+"""Every file that a run leaves in its folder, the lock apart; what is not of these is not removed with it."""
+
+
+def _remove(entry: Entry) -> list[str]:
+    """Remove the files of a run, and its folder if nothing else is in it; returns the names of what else is there.
 
     Raises:
-        UsageError: A process is writing it, or it cannot be deleted.
+        UsageError: A process is writing it.
+        RunFailedError: A file cannot be removed.
     """
-    with held(entry.path):
-        if entry.state in UNFINISHED and state_of(entry.path) == "done":
-            return False
-        try:
-            shutil.rmtree(entry.path)
-        except OSError as error:
-            raise UsageError(f"cannot delete {entry.path}: {error.strerror}") from error
-    return True
+    folder = entry.path
+    with held(folder), in_words(folder):
+        if state_of(folder) == "done":
+            raise RunFailedError("it was finished by another process")
+        ours = [path for path in folder.iterdir() if _is_ours(path)]
+        for path in sorted(ours, key=lambda path: path.name == CONFIG):  # the last: without it, it is no run
+            path.unlink(missing_ok=True)
+        locks = [folder / name for name in (LOCK, f"{LOCK}{SOFT}")]
+        left = sorted(path.name for path in folder.iterdir() if path not in locks)
+    if not left:
+        with in_words(folder):
+            for path in locks:
+                path.unlink(missing_ok=True)
+            folder.rmdir()
+    return left
+
+
+def _is_ours(path: Path) -> bool:
+    return kind_of(path) != FOLDER and any(fnmatch.fnmatch(path.name, name) for name in FILES)
 
 
 def _lasting(folder: Path) -> dict[str, Any]:

@@ -13,19 +13,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import ValidationError
 from safetensors.torch import save
 
 from normbench.config import RunConfig
 from normbench.errors import RunFailedError
-from normbench.files import in_words, json_text, replace_bytes, replace_text
+from normbench.files import append_text, check_regular, discard, json_text, kind_of, replace_bytes, replace_text
 from normbench.runs.result import Confusion, RunResult
+from normbench.runs.schema import SCHEMA_VERSION, VERSION, read_model, unversioned, versioned
 from normbench.training import EpochRow
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "env.json", "metrics.jsonl"
 STATE, MODEL, RESULT = "state.pt", "model.safetensors", "result.json"
 CONFUSION = "confusion.json"
 """Test images by true class and decided class: written beside the result, from the same reading of the images."""
+
+LONGEST = 200
+"""Characters of a norm in a folder's name, which file systems limit to 255 with seed and fingerprint; of a longer one
+the end stays, which says most."""
 
 RunState = Literal["new", "interrupted", "done"]
 Stamp = tuple[int, int, int]
@@ -48,7 +52,7 @@ class RunFolder:
     """The files of one run."""
 
     def __init__(self, out: Path, experiment: str, config: RunConfig) -> None:
-        norm = re.sub(r"[^A-Za-z0-9+._-]+", "-", config.norm).strip("-.")
+        norm = re.sub(r"[^A-Za-z0-9+._-]+", "-", config.norm).strip("-.")[-LONGEST:].strip("-.")
         self.path = out / experiment / f"{norm}-s{config.seed}-{config.fingerprint[:8]}"
         self.config = config
 
@@ -76,21 +80,22 @@ class RunFolder:
         return state_of(self.path)
 
     def start(self, environment: dict[str, Any]) -> None:
-        """Forget an earlier try and write what the new one starts from."""
-        for name in (RESULT, METRICS, STATE, MODEL, CONFUSION):
-            (self.path / name).unlink(missing_ok=True)
+        """Forget an earlier try and write what the new one starts from.
+
+        Raises:
+            RunFailedError: A folder is in the place of a file, or the files cannot be written.
+        """
+        discard(self.path, (RESULT, METRICS, STATE, MODEL, CONFUSION, CONFIG, ENVIRONMENT))
         self._write_json(CONFIG, self.config.model_dump(mode="json"))
         self._write_json(ENVIRONMENT, environment)
 
     def append(self, row: EpochRow) -> None:
         """Add one epoch's line to metrics.jsonl."""
-        path = self.path / METRICS
-        with in_words(path), path.open("a", encoding="utf-8") as file:
-            file.write(_line(row))
+        append_text(self.path / METRICS, _line(row))
 
     def save_state(self, state: dict[str, Any], rows: list[EpochRow]) -> None:
         """Replace the resumable state; it carries the epochs so far, so that both are of one moment."""
-        content = {"training": state, "rows": [dataclasses.asdict(row) for row in rows]}
+        content = versioned({"training": state, "rows": [dataclasses.asdict(row) for row in rows]})
         buffer = io.BytesIO()
         torch.save(content, buffer)
         replace_bytes(self.path / STATE, buffer.getvalue())
@@ -102,27 +107,22 @@ class RunFolder:
             RunFailedError: The state is damaged, or config.json no longer says what the run was started with.
         """
         path = self.path / STATE
-        if not path.exists():
+        if kind_of(path) is None:
             return None
         self._check_config()
+        content = read_state(path)
         try:
-            content = _load_checked(path)
             rows = [EpochRow(**row) for row in content["rows"]]
             training = content["training"]
         except DAMAGE as error:
-            raise RunFailedError(
-                f"{path} is damaged, the run cannot be resumed: {error}", "Start it again from its first epoch: --force"
-            ) from error
+            raise _damaged(path, error) from error
         replace_text(self.path / METRICS, "".join(_line(row) for row in rows))
         return training, rows
 
     def _check_config(self) -> None:
         """A run goes on with the settings it was started with: an edited config.json is another run."""
         path = self.path / CONFIG
-        try:
-            written = RunConfig.model_validate_json(path.read_bytes())
-        except (ValidationError, OSError) as error:
-            raise RunFailedError(f"{path} cannot be read: {error}", "Start the run again: --force") from error
+        written = read_config(self.path)
         if written.fingerprint != self.config.fingerprint:
             raise RunFailedError(
                 f"{path} was edited: it no longer holds the settings that its run was started with",
@@ -144,42 +144,71 @@ class RunFolder:
         (self.path / STATE).unlink(missing_ok=True)
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
+        content = {VERSION: SCHEMA_VERSION} | content  # a result carries it already
         replace_text(self.path / name, json_text(content) + "\n")
 
 
 def state_of(folder: Path) -> RunState:
     """Whether a run folder holds a result, or a state to resume from."""
-    if (folder / RESULT).exists():
+    if kind_of(folder / RESULT) is not None:
         return "done"
-    return "interrupted" if (folder / STATE).exists() else "new"
+    return "new" if kind_of(folder / STATE) is None else "interrupted"
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The settings in a run folder.
+
+    Raises:
+        NewerFormatError: A newer normbench has written them.
+        RunFailedError: They cannot be read.
+    """
+    return read_model(RunConfig, folder / CONFIG)
 
 
 def read_result(folder: Path) -> RunResult | None:
     """The result in a run folder, or None while there is none.
 
     Raises:
+        NewerFormatError: A newer normbench has written it.
         RunFailedError: It cannot be read.
     """
     path = folder / RESULT
-    if not path.exists():
+    if kind_of(path) is None:
         return None
-    try:
-        result = RunResult.model_validate_json(path.read_bytes())
-    except (ValidationError, OSError) as error:
-        raise RunFailedError(f"{path} cannot be read: {error}", "Redo the run with --force.") from error
+    result = read_model(RunResult, path)
     return result.model_copy(update={"folder": str(folder)})  # it may have been moved since
 
 
 def read_confusion(folder: Path) -> Confusion | None:
     """The confusion matrix in a run folder; None where there is none, or none that can be read."""
     try:
-        return Confusion.model_validate_json((folder / CONFUSION).read_bytes())
-    except (ValidationError, OSError):
+        return read_model(Confusion, folder / CONFUSION)
+    except RunFailedError:
         return None
 
 
+def read_state(path: Path) -> dict[str, Any]:
+    """A run's saved state.
+
+    Raises:
+        NewerFormatError: A newer normbench has written it.
+        RunFailedError: It is damaged.
+    """
+    try:
+        check_regular(path)
+        return unversioned(_load_checked(path), path)
+    except (*DAMAGE, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> RunFailedError:
+    return RunFailedError(
+        f"{path} is damaged, the run cannot be resumed: {error}", "Start it again from its first epoch: --force"
+    )
+
+
 def _line(row: EpochRow) -> str:
-    return json_text(dataclasses.asdict(row), indent=None) + "\n"
+    return json_text(versioned(dataclasses.asdict(row)), indent=None) + "\n"
 
 
 def _load_checked(path: Path) -> dict[str, Any]:
@@ -187,5 +216,7 @@ def _load_checked(path: Path) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:
         if broken := archive.testzip():
             raise zipfile.BadZipFile(f"the checksum of {broken} is wrong")
-    content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    content = torch.load(path, weights_only=True, map_location="cpu")
+    if not isinstance(content, dict):
+        raise TypeError("it holds no state")
     return content

@@ -1,36 +1,51 @@
 """Reading back what each epoch of a run measured."""
 
+import dataclasses
+import json
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from normbench.errors import RunFailedError
+from normbench.files import read_regular
+from normbench.runs.schema import REDO, newer, unversioned
 from normbench.training import EpochRow
 
 _ROW = TypeAdapter(EpochRow)
-REDO = "Redo the run with --force."
+FIELDS = {field.name for field in dataclasses.fields(EpochRow)}
 
 
 def read_rows(path: Path) -> list[EpochRow]:
     """The epochs in a run's metrics.jsonl, first to last.
 
     Raises:
+        NewerFormatError: A newer normbench has written it.
         RunFailedError: The file cannot be read, or a line is damaged or out of turn; says which and how.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(path).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise RunFailedError(f"{path} cannot be read: {error}", REDO) from error
     return [_row(path, number, line) for number, line in enumerate(lines, 1)]
 
 
 def _row(path: Path, number: int, line: str) -> EpochRow:
+    where = f"{path}, line {number}"
     try:
-        row = _ROW.validate_json(line, strict=True)
+        content = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise RunFailedError(f"{where}: Invalid JSON: {error}", REDO) from error
+    if not isinstance(content, dict):
+        raise RunFailedError(f"{where}: should be an object", REDO)
+    content = unversioned(content, path)
+    if unknown := sorted(content.keys() - FIELDS):
+        raise newer(path, f"its line {number} has {', '.join(unknown)}, which this normbench does not know")
+    try:
+        row = _ROW.validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        where = "".join(f" {part}:" for part in first["loc"])
-        raise RunFailedError(f"{path}, line {number}:{where} {first['msg']}", REDO) from error
+        field = "".join(f" {part}:" for part in first["loc"])
+        raise RunFailedError(f"{where}:{field} {first['msg']}", REDO) from error
     if row.epoch != number:
-        raise RunFailedError(f"{path}, line {number}: tells of epoch {row.epoch}, not of epoch {number}", REDO)
+        raise RunFailedError(f"{where}: tells of epoch {row.epoch}, not of epoch {number}", REDO)
     return row

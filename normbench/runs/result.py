@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from normbench.config import RunConfig
 from normbench.device import Precision
+from normbench.runs.schema import SCHEMA_VERSION
 from normbench.training import EpochRow
 
-SCHEMA_VERSION = 1
 SCORES = (
     "train_accuracy", "train_loss", "validation_accuracy", "validation_loss", "test_accuracy", "test_loss",
 )  # fmt: skip

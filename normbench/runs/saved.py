@@ -11,6 +11,7 @@ from torch import nn
 from normbench import networks
 from normbench.config import RunConfig
 from normbench.errors import RunFailedError
+from normbench.files import check_regular, kind_of
 from normbench.norms import norm_info, resolve_norm
 from normbench.runs.folder import MODEL
 
@@ -33,7 +34,7 @@ def load_model(folder: Path, config: RunConfig) -> SavedModel:
         RunFailedError: The weights are missing, damaged, or of another network.
     """
     path = folder / MODEL
-    if not path.exists():
+    if kind_of(path) is None:
         raise RunFailedError(f"{folder} has no weights", "Only runs that are done have them: see `normbench runs`.")
     if config.norm_revision != norm_info(config.norm).revision:
         raise RunFailedError(
@@ -41,6 +42,7 @@ def load_model(folder: Path, config: RunConfig) -> SavedModel:
             "Train the run again, or use the normbench that trained it (env.json names its version).",
         )
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["images"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
