@@ -60,6 +60,11 @@ class RecordedGraphs:
         for work in reversed(works):
             work()
 
+    def watch(self, step: Callable[[], None]) -> str | None:
+        """Take the step: a CPU never waits for itself."""
+        step()
+        return None
+
     def capture(self, step: Callable[[], None]) -> Callable[[], None]:
         """Record the step."""
         self.captured += 1

@@ -14,6 +14,9 @@ from normbench.config import DataConfig
 from normbench.data.sets import DataSet, normalize
 from normbench.errors import UsageError
 
+CHUNK = {True: 8192, False: 256}
+"""Images that are augmented at once: many on CUDA (key True), and no more than a CPU's cache holds elsewhere."""
+
 
 class Batches:
     """The training batches of one run; all of one size, so a last smaller one is left out of its epoch.
@@ -32,28 +35,34 @@ class Batches:
         self.seed, self.batch_size = seed, batch_size
         self.flip = config.flip and data.flips
         self.padding = config.crop_padding
-        self.windows = crop_windows(data.train.images, config.crop_padding)
-        device, shape = data.train.images.device, (len(self), batch_size)
-        # The plan of an epoch keeps its place in memory: a captured step reads the same addresses again and again.
-        self.order = torch.zeros(shape, dtype=torch.int64, device=device)
-        self.corners = torch.zeros((*shape, 2), dtype=torch.int64, device=device)
-        self.mirrored = torch.zeros(shape, dtype=torch.bool, device=device)
-        self.place = torch.zeros(1, dtype=torch.int64, device=device)
+        source, shape = data.train.images, (len(self), batch_size)
+        channels, height, width = source.shape[1:]
+        # An epoch keeps its place in memory: a captured step reads the same addresses again and again.
+        self.images = torch.zeros((*shape, height, width, channels), dtype=torch.uint8, device=source.device)
+        self.labels = torch.zeros(shape, dtype=torch.int64, device=source.device)
+        self.place = torch.zeros(1, dtype=torch.int64, device=source.device)
 
     def __len__(self) -> int:
         """Steps in an epoch."""
         return len(self.data.train) // self.batch_size
 
     def start(self, epoch: int) -> None:
-        """Draw order and augmentation of an epoch, counted from 1, and begin with its first batch."""
-        count = len(self) * self.batch_size
-        order = torch.randperm(len(self.data.train), generator=randomness.generator(self.seed, "order", epoch))[:count]
+        """Draw order and augmentation of an epoch, counted from 1, make its batches, and begin with the first."""
+        count, split = len(self) * self.batch_size, self.data.train
+        order = torch.randperm(len(split), generator=randomness.generator(self.seed, "order", epoch))[:count]
         chance = randomness.generator(self.seed, "augment", epoch)
         corners = torch.randint(2 * self.padding + 1, (count, 2), generator=chance)
         mirrored = torch.rand(count, generator=chance) < 0.5
-        self.order.copy_(order.view_as(self.order))
-        self.corners.copy_(corners.view_as(self.corners))
-        self.mirrored.copy_(mirrored.view_as(self.mirrored))
+        device = split.images.device
+        order, corners, mirrored = order.to(device), corners.to(device), mirrored.to(device)
+        epoch_images = self.images.flatten(0, 1)
+        for first in range(0, count, CHUNK[device.type == "cuda"]):
+            part = slice(first, first + CHUNK[device.type == "cuda"])
+            images = crop(split.images[order[part]], corners[part], self.padding)
+            if self.flip:
+                images = torch.where(mirrored[part].view(-1, 1, 1, 1), images.flip(3), images)
+            epoch_images[part] = images.permute(0, 2, 3, 1)
+        torch.index_select(split.labels, 0, order, out=self.labels.view(-1))
         self.place.zero_()
 
     def next(self) -> tuple[Tensor, Tensor]:
@@ -61,15 +70,9 @@ class Batches:
 
         Which one is next stands on the device, so that a captured step draws another batch every time.
         """
-        index, corner, mirror = (plan.index_select(0, self.place)[0] for plan in self._plan())
+        images, labels = (tensor.index_select(0, self.place)[0] for tensor in (self.images, self.labels))
         self.place += 1
-        images = self.windows[index, :, corner[:, 0], corner[:, 1]]
-        if self.flip:
-            images = torch.where(mirror.view(-1, 1, 1, 1), images.flip(3), images)
-        return normalize(images, self.data.mean, self.data.std), self.data.train.labels[index]
-
-    def _plan(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.order, self.corners, self.mirrored
+        return normalize(images.permute(0, 3, 1, 2), self.data.mean, self.data.std), labels
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every batch of one epoch."""
@@ -78,7 +81,10 @@ class Batches:
             yield self.next()
 
 
-def crop_windows(images: Tensor, padding: int) -> Tensor:
-    """Every crop of black-padded images (N, C, H, W): a view (N, C, 2p+1, 2p+1, H, W) that copies no window."""
+def crop(images: Tensor, corners: Tensor, padding: int) -> Tensor:
+    """Crop black-padded images (N, C, H, W) to their own size at corners (N, 2), rows and columns from 0."""
+    if not padding:
+        return images
     height, width = images.shape[2:]
-    return F.pad(images, [padding] * 4).unfold(2, height, 1).unfold(3, width, 1)
+    windows = F.pad(images, [padding] * 4).unfold(2, height, 1).unfold(3, width, 1)  # a view that copies nothing
+    return windows[torch.arange(len(images), device=images.device), :, corners[:, 0], corners[:, 1]]

@@ -1,6 +1,6 @@
 """How the runs of a plan share a device: side by side as fleets on CUDA, as threads on a CPU, or one after another."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +12,8 @@ from normbench.norms import resolve_norm
 from normbench.runs import RunFolder
 from normbench.training import Training
 
-LARGEST_FLEET = 32
-"""On CUDA: more runs than this fill the largest device, and their steps take long to record."""
+LARGEST_FLEET = 31
+"""On CUDA: torch has a pool of 32 streams, and the capture needs one itself."""
 SHARE_OF_MEMORY = 0.7
 """Of what is free: norms differ in what they keep for the backward pass, and the scoring at the end needs room."""
 
@@ -60,12 +60,16 @@ def evenly(runs: int, cpus: int) -> int:
     return -(-runs // max(1, runs // cpus))
 
 
-def fleets(folders: Sequence[RunFolder], size: int) -> list[list[RunFolder]]:
-    """Put runs that can train in lockstep together, at most `size` of them: equal data, batch size and epochs."""
+def fleets(folders: Sequence[RunFolder], size: int, uncaptured: Container[str] = frozenset()) -> list[list[RunFolder]]:
+    """Put runs that can train in lockstep together, at most `size` of them: equal data, batch size and epochs.
+
+    Runs of norms whose steps cannot be captured keep to themselves.
+    """
     alike: dict[str, list[RunFolder]] = {}
     for folder in folders:
         training = folder.config.training
-        key = f"{training.epochs} {training.batch_size} {folder.config.data.model_dump_json()}"
+        captured = folder.config.norm not in uncaptured
+        key = f"{training.epochs} {training.batch_size} {folder.config.data.model_dump_json()} {captured}"
         alike.setdefault(key, []).append(folder)
     return [group[first : first + size] for group in alike.values() for first in range(0, len(group), size)]
 

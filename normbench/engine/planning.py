@@ -11,9 +11,10 @@ from normbench.config import MachineConfig, RunConfig
 from normbench.device import resolve_device
 from normbench.engine.fleets import Sharing, sharing
 from normbench.errors import OverBudgetError
-from normbench.networks import build, count_parameters, draws_random_numbers
+from normbench.networks import IMAGE_SHAPE, build, count_parameters, draws_random_numbers
 from normbench.norms import norm_info, resolve_norm, source_digest
 from normbench.runs import RunFolder, check
+from normbench.training import host_access, uncaptured
 
 OnDownload = Callable[[int, int | None], None]
 
@@ -31,6 +32,8 @@ class Plan:
     warnings: tuple[str, ...]
     sharing: Sharing
     """How its runs share the device."""
+    uncaptured: frozenset[str] = frozenset()
+    """Norms, as they were typed, whose steps cannot be captured in a CUDA graph."""
 
 
 def plan(
@@ -70,7 +73,10 @@ def plan(
     folders = tuple(RunFolder(machine.out, experiment, config) for config in settled)
     random = any(_draws(config) for config in {config.norm: config for config in settled}.values())
     how = sharing(device, machine, len(settled), random)
-    return Plan(settled, folders, machine, device, parameters, tuple(warnings), how)
+    capture = device.type == "cuda" and machine.capture
+    reasons = _uncaptured(settled) if capture else {}
+    warnings |= {uncaptured(norm, reason): None for norm, reason in reasons.items()}
+    return Plan(settled, folders, machine, device, parameters, tuple(warnings), how, frozenset(reasons))
 
 
 def _identity(norm: str) -> dict[str, object]:
@@ -80,6 +86,14 @@ def _identity(norm: str) -> dict[str, object]:
 
 def _draws(config: RunConfig) -> bool:
     return draws_random_numbers(build(config.network, resolve_norm(config.norm, config.groups)))
+
+
+def _uncaptured(configs: Sequence[RunConfig]) -> dict[str, str]:
+    """Custom norms whose training steps cannot be captured in a CUDA graph, with the reason; all built-in ones can."""
+    custom = {config.norm: config for config in configs if ":" in config.norm}
+    networks = {name: build(c.network, resolve_norm(name, c.groups)) for name, c in custom.items()}
+    reasons = {name: host_access(network, IMAGE_SHAPE) for name, network in networks.items()}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
 def within_budget(config: RunConfig) -> int:

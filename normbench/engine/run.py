@@ -6,7 +6,7 @@ the result of that, and takes over what a process that died has left.
 
 import time
 from collections.abc import Generator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 
 import torch
@@ -162,8 +162,9 @@ def _as_fleets(
     size = plan.sharing.side_by_side
     if size > 1 and plan.machine.fleet is None and waiting:
         size = min(size, fitting(waiting[0].config, data, plan.device))
-    for fleet in fleets(waiting, size):
-        yield from _fleet(fleet, data, listener, conditions)
+    for fleet in fleets(waiting, size, plan.uncaptured):
+        capturable = fleet[0].config.norm not in plan.uncaptured
+        yield from _fleet(fleet, data, listener, conditions if capturable else replace(conditions, graphs=None))
 
 
 def _conditions(plan: Plan) -> Conditions:
@@ -189,7 +190,10 @@ def _fleet(folders: Sequence[RunFolder], data: DataSet, listener: Listener, cond
     else:
         yield from zip(folders, results, strict=True)
         return
-    torch.cuda.empty_cache()  # outside of the handler, whose traceback keeps the tensors of the failed fleet alive
+    # Outside of the handler, whose traceback keeps the tensors of the failed fleet alive. After a capture that CUDA
+    # itself gave up torch refuses; the halves may still find room.
+    with suppress(RuntimeError):
+        torch.cuda.empty_cache()
     middle = len(folders) // 2
     for half in (folders[:middle], folders[middle:]):
         yield from _fleet(half, data, listener, replace(conditions, force=False))

@@ -121,7 +121,8 @@ def _train(members: Sequence[_Member], listener: Listener, conditions: Condition
         turn = [member for member in waiting if member.next_epoch == epoch]
         if turn != together:  # a captured step is that of certain members
             together = turn
-            fleet = Fleet([member.training for member in together], conditions.graphs, conditions.interrupted)
+            trainings = [member.training for member in together]
+            fleet = Fleet(trainings, conditions.graphs, conditions.interrupted, listener.warning)
         outcomes = fleet.epoch(epoch)
         for member, outcome in zip(together, outcomes, strict=True):
             member.capture_seconds = fleet.capture_seconds

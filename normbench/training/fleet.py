@@ -12,6 +12,11 @@ WARM_UP = 3
 momentum comes into being, and memory finds its size."""
 
 
+def uncaptured(norms: str, reason: str) -> str:
+    """The warning that runs are trained without a captured step, which costs speed and no accuracy."""
+    return f"{norms}: trained without a CUDA graph, which is slower: {reason}"
+
+
 class Fleet:
     """Runs with equal epochs, batch size and data set; those that share `batches` draw each batch once.
 
@@ -19,6 +24,7 @@ class Fleet:
         members: The runs; one alone is a fleet as well.
         graphs: Captures the step of all members; None takes every step as it is written.
         interrupted: Asked before each step; what it raises ends the epoch.
+        warn: Is told, in words, why steps cannot be captured that were to be.
     """
 
     def __init__(
@@ -26,10 +32,12 @@ class Fleet:
         members: Sequence[Training],
         graphs: Graphs | None = None,
         interrupted: Callable[[], None] = lambda: None,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.members = list(members)
         self.graphs = graphs
         self.interrupted = interrupted
+        self.warn = warn
         self.capture_seconds = 0.0
         self._replay: Callable[[], None] | None = None
         self._steps = 0
@@ -40,8 +48,10 @@ class Fleet:
 
     def _advance(self) -> None:
         self.interrupted()
-        if self.graphs is None or self._steps < WARM_UP:
+        if self.graphs is None or self._steps < WARM_UP - 1:
             self._step()
+        elif self._steps == WARM_UP - 1:
+            self._watched(self.graphs)
         else:
             self._captured(self.graphs)()
         self._steps += 1
@@ -57,6 +67,14 @@ class Fleet:
                 work()
         else:
             self.graphs.side_by_side(works)
+
+    def _watched(self, graphs: Graphs) -> None:
+        """The last step before the capture: after a failed one torch 2.11 has no usable memory left on the device."""
+        place = graphs.watch(self._step)
+        if place is not None:
+            norms = ", ".join(dict.fromkeys(member.config.norm for member in self.members))
+            self.warn(uncaptured(norms, f"the host waits for the device at {place}"))
+            self.graphs = None
 
     def _captured(self, graphs: Graphs) -> Callable[[], None]:
         if self._replay is None:

