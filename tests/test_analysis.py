@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normbench.analysis import best_settings, estimate, summarize
+from normbench.analysis import best_settings, estimate, searched, summarize
+from normbench.analysis.words import ROW_COLUMNS, percent, row_cells
 from normbench.runs import RunResult
 
 
@@ -69,14 +70,16 @@ def test_seeds_are_gathered_by_norm_and_setting_in_order_of_appearance():
     assert [row.seconds.n for row in rows] == [2, 2, 2, 2]
 
 
-def test_a_run_that_diverged_is_shown_and_not_averaged():
+def test_a_mean_of_which_a_run_diverged_is_no_number():
     runs = [
         result(seed=0, test_accuracy=0.6),
         result(seed=1, status="diverged", problem="the loss is not finite"),
         result(seed=2, test_accuracy=0.8),
     ]
     (row,) = summarize(runs)
-    assert (row.test_accuracy.mean, row.test_accuracy.n) == (pytest.approx(0.7), 2)
+    assert (row.test_accuracy, row.runs, row.finished, row.diverged) == (None, 3, 2, 1)
+    assert row_cells(row)[ROW_COLUMNS.index("test accuracy")] == "1 of 3 diverged"
+    assert row_cells(row)[ROW_COLUMNS.index("seeds")] == "2 of 3"
     assert row.problems == ("seed 1 diverged: the loss is not finite",)
 
 
@@ -96,6 +99,23 @@ def test_the_best_setting_of_each_norm_is_the_one_best_on_validation():
     ]
     best = best_settings(summarize(runs))
     assert {norm: row.lr for norm, row in best.items()} == {"bn": 0.2, "gn": 0.1}
+
+
+def test_a_rate_at_which_a_run_diverged_is_never_the_best():
+    steady = [result(lr=0.3, seed=seed, validation_accuracy=score) for seed, score in enumerate((0.48, 0.49, 0.47))]
+    lucky = [result(lr=1.0, validation_accuracy=0.5), *(result(lr=1.0, seed=s, status="diverged") for s in (1, 2))]
+    rows = summarize([*lucky, *steady])
+    assert best_settings(rows)["bn"].lr == 0.3
+    ((curve,),) = searched(rows)
+    assert curve.values[curve.best] == 0.3
+    assert curve.tolerated == (0, 0)
+    assert best_settings(summarize(lucky)) == {}
+
+
+def test_two_values_are_shown_as_they_are_and_three_as_mean_and_interval():
+    assert percent(estimate([0.82, 0.8])) == "82.00, 80.00 %"
+    assert percent(estimate([0.82, 0.8, 0.81])).startswith("81.00 ± ")
+    assert percent(estimate([0.82])) == "82.00 %"
 
 
 def test_the_best_setting_is_chosen_by_the_mean_over_seeds():

@@ -38,7 +38,7 @@ def test_two_seeds_or_more_show_paired_differences():
     text = printed(conclude(runs(3), Grid()))
     assert "Paired differences to bn (3 seeds)" in text
     # Differences of 1.0, 1.1 and 1.2 points: mean 1.1, sd 0.1, half width 4.303 * 0.1 / sqrt(3).
-    assert "+1.10 ± 0.25 pp" in text
+    assert "+1.10 [+0.85, +1.35] pp" in text
     assert "Paired differences to gn" in printed(conclude(runs(3), Grid(), "gn"))
 
 
@@ -55,7 +55,9 @@ def test_the_document_is_json_in_fractions():
     [difference] = document["differences"]
     assert (difference["norm"], difference["control"], difference["seeds"]) == ("gn", "bn", [0, 1, 2])
     assert difference["test_accuracy"]["mean"] == pytest.approx(0.011)
-    assert difference["p_better"] == {"probability": 1.0, "low95": None, "high95": None}
+    assert difference["p_better"] == {
+        "probability": 1.0, "low95": pytest.approx(0.025 ** (1 / 3)), "high95": 1.0,
+    }  # fmt: skip
     assert [target["measured"] for target in document["targets"]] == [False] * 6
     assert "not measured" in document["targets"][0]["why_not"]
     assert document["files"] == ["table.md"]

@@ -54,15 +54,19 @@ def test_the_table_has_the_accuracies_and_says_on_what(tmp_path: Path) -> None:
 
 
 def test_seeds_give_a_mean_with_its_interval(tmp_path: Path) -> None:
-    table = compare(tmp_path, "--norms", "gn", "--seeds", 2)
-    document = compare(tmp_path, "--norms", "gn", "--seeds", 2, "--json").document
+    table = compare(tmp_path, "--norms", "gn", "--seeds", 3)
+    document = compare(tmp_path, "--norms", "gn", "--seeds", 3, "--json").document
     (row,) = document["rows"]
     accuracy = row["test_accuracy"]
-    half = 12.706 * accuracy["sd"] / 2**0.5  # Student's t for two seeds, from the tables
-    assert accuracy["mean"] == pytest.approx(sum(run["test_accuracy"] for run in document["runs"]) / 2)
+    half = 4.30265 * accuracy["sd"] / 3**0.5  # Student's t for three seeds, from the tables
+    assert accuracy["mean"] == pytest.approx(sum(run["test_accuracy"] for run in document["runs"]) / 3)
     assert accuracy["high95"] - accuracy["mean"] == pytest.approx(half, rel=1e-4)
     assert f"{100 * accuracy['mean']:.2f} ± {100 * half:.2f} %" in table.words
     assert "95 % interval" in table.words
+    two = compare(tmp_path, "--norms", "gn", "--seeds", 2)
+    values = ", ".join(f"{100 * run['test_accuracy']:.2f}" for run in document["runs"][:2])
+    assert f"{values} %" in two.words
+    assert "±" not in two.stdout.split("Other test images")[0]
 
 
 def test_quiet_prints_a_norm_and_its_accuracy_a_line(tmp_path: Path) -> None:
@@ -99,7 +103,14 @@ def test_one_norm_that_diverges_stops_no_other_and_shows_in_code_and_table(tmp_p
     answer = compare(tmp_path, "--config", recipe)
     assert answer.code == SOME_RUNS_FAILED
     assert "none: seed 0 diverged" in answer.words
-    runs = compare(tmp_path, "--config", recipe, "--json").document["runs"]
+    assert "1 of 1 diverged" in answer.words
+    for name in ("table.md", "table.tex"):
+        assert "1 of 1 diverged" in (tmp_path / "mixed" / name).read_text(encoding="utf-8")
+    assert compare(tmp_path, "--config", recipe, "-q").stdout.splitlines()[0] == "none 1 of 1 diverged"
+    document = compare(tmp_path, "--config", recipe, "--json").document
+    lost = document["rows"][0]
+    assert (lost["test_accuracy"], lost["runs"], lost["finished"], lost["diverged"]) == (None, 1, 0, 1)
+    runs = document["runs"]
     assert [(run["norm"], run["status"]) for run in runs] == [("none", "diverged"), ("gn", "done")]
     assert runs[1]["test_accuracy"] is not None
 

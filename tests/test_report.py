@@ -89,7 +89,7 @@ def doctor(run: Path, **changes: object) -> None:
 def test_the_page_answers_first_and_has_every_section_in_order(page):
     idents = [attributes.get("id") for attributes in page.all("h2")]
     assert idents == ["answer-title", *SECTIONS]
-    assert re.search(r"\w\w leads with \d+\.\d\d ± \d+\.\d\d % test accuracy \(mean over 2 seeds\)", page.said)
+    assert re.search(r"\w\w leads with \d+\.\d\d % test accuracy \(mean over seeds 0 and 1\)", page.said)
     assert "3 pairs of norms together (Holm)" in page.said
     assert "embedded digits, not CIFAR-10" in page.said
     assert "Left out" not in page.said
@@ -226,7 +226,7 @@ def test_one_norm_has_nothing_to_be_compared_with(copy):
         shutil.rmtree(run)
     page = report(copy)
     assert "There is no other norm here" in page.said
-    assert "Left out. There is only one norm here." in page.said
+    assert "Left out. There are no two norms here that are ranked." in page.said
 
 
 def test_plots_of_an_earlier_report_do_not_stay_behind(copy):
@@ -262,8 +262,10 @@ def test_settings_of_one_norm_stand_side_by_side(copy):
         (run / "config.json").write_text(json.dumps(config))
         doctor(run, norm="bn", lr=0.05)
     page = report(copy)
-    assert "Paired differences to bn, lr 0.02" in page.said
-    assert "bn, lr 0.05" in page.said
+    assert "bn ran with several settings (lr 0.02; lr 0.05): such runs are not ranked by the test images" in page.said
+    assert "ln reaches" in page.said, "the one norm that is left to be ranked"
+    assert "Paired differences to" not in page.said
+    refused(normbench("report", copy, "--control", "bn"), 2, "bn ran with several settings", "cannot be the control")
     assert "Settings that differ" in page.said
     assert "training.lr" in page.said
 
@@ -281,6 +283,15 @@ def test_runs_on_other_terms_and_unfinished_ones_are_left_out_and_named(copy):
     assert "Instance Normalization" not in page.said
 
 
+def test_norms_with_unequal_seeds_are_ranked_on_common_ones(copy):
+    for run in copy.glob("*-s1-*"):
+        if run.name.startswith("bn"):
+            shutil.rmtree(run)
+    page = report(copy)
+    assert "unequal seeds: bn 0; gn 0-1; ln 0-1" in page.said
+    assert "with seed 0" in page.said or "has the highest test accuracy" in page.said
+
+
 def test_runs_that_diverged_are_in_no_mean_and_are_said(copy):
     for run in copy.glob("ln-*"):
         result = json.loads((run / "result.json").read_text())
@@ -289,8 +300,12 @@ def test_runs_that_diverged_are_in_no_mean_and_are_said(copy):
         )
         (run / "result.json").write_text(json.dumps(result | lost | {"status": "diverged", "problem": "lr too high"}))
     page = report(copy)
-    assert "Runs that diverged and are in no mean: 2 of ln." in page.said
+    assert (
+        "Diverged: 2 of 2 runs of ln. These have no mean accuracy, and they rank below all norms without one."
+        in page.said
+    )
     assert "seed 0 diverged: lr too high" in page.said
+    assert page.said.count("2 of 2 diverged") == 3  # train and test accuracy, and the difference
 
 
 def test_without_its_data_set_a_report_says_what_is_missing(copy):

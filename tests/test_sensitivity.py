@@ -78,7 +78,7 @@ def test_of_two_settings_each_curve_takes_the_best_over_the_other() -> None:
 
 def test_a_norm_that_never_finishes_is_said_and_drawn() -> None:
     found = searched(summarize([*runs("bn", 0.40, 0.44, 0.45, 0.44), *runs("none", None, None, None, None)]))
-    assert "none finished no run." in sensitivity_answer(found[0])
+    assert "none finished its runs at no value." in sensitivity_answer(found[0])
     (chart,) = sensitivity_charts(found)
     assert chart.lines[1].lost == RATES
     assert "not finished: none at 0.01, 0.03, 0.1, 0.3" in shown(chart)

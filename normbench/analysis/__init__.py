@@ -1,6 +1,6 @@
 """From results to statistics: means and intervals over seeds, differences between norms, time to a target."""
 
-from normbench.analysis.conditions import conditions, mixed
+from normbench.analysis.conditions import conditions, mixed, uneven_seeds
 from normbench.analysis.estimates import Estimate, estimate
 from normbench.analysis.finding import (
     Chart,
@@ -12,6 +12,7 @@ from normbench.analysis.finding import (
 )
 from normbench.analysis.leading import Leading, leading
 from normbench.analysis.paired import (
+    MARGIN,
     Outperforming,
     PairedDifference,
     holm,
@@ -25,6 +26,7 @@ from normbench.analysis.sensitivity import Sensitivity, searched, sensitivity_an
 from normbench.analysis.targets import TARGETS, Hit, Target, first_hit, targets
 
 __all__ = [
+    "MARGIN",
     "TARGETS",
     "Chart",
     "Estimate",
@@ -56,5 +58,6 @@ __all__ = [
     "sensitivity_charts",
     "summarize",
     "targets",
+    "uneven_seeds",
     "write_finding",
 ]

@@ -1,10 +1,11 @@
 """A mean over seeds, and how far it can be trusted."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # which loads scipy.stats, slow to import, when a figure first needs it
+import scipy  # which loads scipy.special, slow to import, when a figure first needs it
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,13 @@ class Estimate:
     sd: float | None = None
     low: float | None = None
     high: float | None = None
+    values: tuple[float, ...] = ()
+    """What the mean is of, in the order in which it came in."""
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether it is of two values, which say more than an interval of one degree of freedom."""
+        return self.n == 2 and len(self.values) == 2
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
@@ -25,9 +33,15 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     """
     if not values:
         return None
-    mean = float(np.mean(values))
+    mean, plain = float(np.mean(values)), tuple(map(float, values))
     if len(values) == 1:
-        return Estimate(mean, 1)
+        return Estimate(mean, 1, values=plain)
     sd = float(np.std(values, ddof=1))
-    half = float(scipy.stats.t.ppf(0.975, len(values) - 1)) * sd / len(values) ** 0.5
-    return Estimate(mean, len(values), sd, mean - half, mean + half)
+    half = half_width(sd, len(values))
+    return Estimate(mean, len(values), sd, mean - half, mean + half, plain)
+
+
+def half_width(sd: float, n: int, alpha: float = 0.05) -> float:
+    """Half of the 1 - alpha interval of the mean of n values with this standard deviation (Student's t)."""
+    quantile = float(scipy.special.stdtrit(n - 1, 1 - alpha / 2))
+    return quantile * sd / math.sqrt(n)

@@ -33,8 +33,10 @@ class Line(Frozen):
         cls, label: str, x: Sequence[float], values: Sequence[Estimate | None], lost: Sequence[float] = ()
     ) -> "Line":
         """A line through means, with the band of their 95 % intervals where there are any."""
+        # Two seeds have an interval as well, of one degree of freedom: a band of it would hide the lines.
         ends: dict[str, tuple[float | None, ...] | None] = {
-            end: tuple(getattr(value, end, None) for value in values) for end in ("low", "high")
+            end: tuple(None if value is None or value.is_pair else getattr(value, end) for value in values)
+            for end in ("low", "high")
         }
         return cls(
             label=label,

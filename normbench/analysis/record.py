@@ -23,11 +23,14 @@ class Recorded:
 
 
 def record(entries: Iterable[Entry], norm: str) -> list[Recorded]:
-    """The test accuracies of a norm, in the order of the experiments; searches, which read none, are left out."""
+    """The test accuracies of a norm, in the order of the experiments; searches, which read none, are left out.
+
+    A run that diverged counts: without it the mean of the others would flatter the norm.
+    """
     groups: dict[tuple[str, str], list[RunResult]] = {}
     for entry in entries:
         result, config = entry.result, entry.config
-        if result and config and result.norm == norm and result.test_accuracy is not None:
+        if result and config and result.norm == norm and config.read_test and result.status != "failed":
             groups.setdefault((entry.path.parent.name, _terms(config, result)), []).append(result)
     return [
         Recorded(experiment, summarize(results)[0], conditions(results, results[0].epochs))

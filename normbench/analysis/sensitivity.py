@@ -26,7 +26,7 @@ class Sensitivity:
     values: tuple[float, ...]
     """From small to large; the other fields have an entry for each."""
     accuracies: tuple[Estimate | None, ...]
-    """Fractions; None where no run was finished."""
+    """Fractions; None where a run diverged, or none was finished."""
     runs: tuple[int, ...]
     diverged: tuple[int, ...]
     """How many of the runs diverged."""
@@ -154,7 +154,7 @@ def _widest(learned: Sequence[Sensitivity], name: str) -> list[str]:
 
 def _hardly(one: Sensitivity) -> str:
     if one.best is None:
-        return f"{one.norm} finished no run."
+        return f"{one.norm} finished its runs at no value."
     best = one.accuracies[one.best]
     reached = f"{100 * best.mean:.1f} %" if best else ""
     return f"{one.norm} hardly learns at any value ({reached} at best), so the width of its curve says nothing."

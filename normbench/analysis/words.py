@@ -12,28 +12,33 @@ NOTHING = "-"
 UNTUNED = "*"
 """Beside a learning rate that was not searched for with its norm."""
 ROW_COLUMNS = (
-    "norm", "train accuracy", "test accuracy", "train loss", "test loss", "parameters", "lr", "decay", "seconds",
+    "norm", "train accuracy", "test accuracy", "train loss", "test loss", "parameters", "lr", "decay", "seeds",
+    "seconds",
 )  # fmt: skip
-SEARCH_COLUMNS = ("norm", "lr", "decay", "validation accuracy", "train accuracy", "seconds", "")
-DIFFERENCE_COLUMNS = ("norm", "difference", "Holm p", "P(better)", "more seeds needed")
+SEARCH_COLUMNS = ("norm", "lr", "decay", "validation accuracy", "train accuracy", "seeds", "seconds", "")
+DIFFERENCE_COLUMNS = ("norm", "difference", "seeds", "Holm p", "P(better)", "verdict", "more seeds, roughly")
 MANY_SEEDS = 1000
 
 
 def percent(value: Estimate | float | None) -> str:
-    """An accuracy in percent; over seeds with the half width of its 95 % interval."""
+    """An accuracy in percent; over seeds with the half width of its 95 % interval, of two seeds both values."""
     if value is None:
         return NOTHING
     if isinstance(value, float):
         return f"{value:.2%}".replace("%", " %")
+    if value.is_pair:
+        return f"{', '.join(f'{100 * one:.2f}' for one in value.values)} %"
     if value.high is None:
         return percent(value.mean)
     return f"{100 * value.mean:.2f} ± {100 * (value.high - value.mean):.2f} %"
 
 
 def points(value: Estimate | None) -> str:
-    """A difference of accuracies in percentage points (pp), with sign and half width."""
+    """A difference of accuracies in percentage points (pp), with sign and half width, of two seeds both values."""
     if value is None:
         return NOTHING
+    if value.is_pair:
+        return f"{', '.join(f'{100 * one:+.2f}' for one in value.values)} pp"
     spread = "" if value.high is None else f" ± {100 * (value.high - value.mean):.2f}"
     return f"{100 * value.mean:+.2f}{spread} pp"
 
@@ -43,17 +48,28 @@ def figure(value: Estimate | None, digits: int = 3) -> str:
     return NOTHING if value is None else f"{value.mean:.{digits}f}"
 
 
+def accuracy(value: Estimate | None, diverged: int = 0, runs: int = 0) -> str:
+    """An accuracy over runs; where one of them diverged there is no mean, and how many did is said in its place."""
+    return f"{diverged} of {runs} diverged" if diverged else percent(value)
+
+
+def finished(row: Row) -> str:
+    """How many runs the figures of a row are over; of how many, where not all were finished."""
+    return f"{row.finished}" if row.finished == row.runs else f"{row.finished} of {row.runs}"
+
+
 def row_cells(row: Row) -> tuple[str, ...]:
     """A norm's line under `ROW_COLUMNS`."""
     return (
         row.norm,
-        percent(row.train_accuracy),
-        percent(row.test_accuracy),
+        accuracy(row.train_accuracy, row.diverged, row.runs),
+        accuracy(row.test_accuracy, row.diverged, row.runs),
         figure(row.train_loss),
         figure(row.test_loss),
         f"{row.parameters:,}",
         learning_rate(row.lr, row.tuned),
         f"{row.weight_decay:g}",
+        finished(row),
         figure(row.seconds, 1),
     )
 
@@ -78,8 +94,9 @@ def search_cells(row: Row, chosen: bool) -> tuple[str, ...]:
         row.norm,
         f"{row.lr:g}",
         f"{row.weight_decay:g}",
-        percent(row.validation_accuracy),
-        percent(row.train_accuracy),
+        accuracy(row.validation_accuracy, row.diverged, row.runs),
+        accuracy(row.train_accuracy, row.diverged, row.runs),
+        finished(row),
         figure(row.seconds, 1),
         "best on validation" if chosen else "",
     )
@@ -99,7 +116,39 @@ def _key(norm: str) -> str:
 
 def difference_cells(one: PairedDifference) -> tuple[str, ...]:
     """A norm's line under `DIFFERENCE_COLUMNS`."""
-    return (one.norm, points(one.difference), _p(one.p_holm), _probability(one.better), _seeds(one))
+    return (
+        one.norm,
+        joint_points(one),
+        str(len(one.seeds)),
+        _p(one.p_holm),
+        _probability(one.better),
+        verdict(one),
+        _seeds(one),
+    )
+
+
+def joint_points(one: PairedDifference) -> str:
+    """A difference in percentage points with the interval that holds for all pairs of its family together."""
+    if one.diverged:
+        return f"{one.diverged} of {len(one.seeds)} diverged"
+    if one.difference is None or one.difference.is_pair or one.low is None or one.high is None:
+        return points(one.difference)
+    return f"{100 * one.difference.mean:+.2f} [{100 * one.low:+.2f}, {100 * one.high:+.2f}] pp"
+
+
+def verdict(one: PairedDifference) -> str:
+    """What the tests say of a pair."""
+    if one.diverged:
+        return "diverged"
+    if one.difference is None:
+        return "no common seed"
+    if one.difference.n == 1:
+        return "one seed"
+    if one.has_no_spread:
+        return "no spread"
+    if one.alike:
+        return "separated, alike" if one.separated else "alike"
+    return "separated" if one.separated else "undecided"
 
 
 def difference_title(differences: Sequence[PairedDifference]) -> str:
@@ -111,14 +160,25 @@ def difference_title(differences: Sequence[PairedDifference]) -> str:
 
 def difference_notes(differences: Sequence[PairedDifference]) -> str:
     """What the columns of the table of differences mean."""
-    tests = sum(one.p is not None for one in differences)
-    family = f", Holm-adjusted for {tests} comparisons" if tests > 1 else ""
+    first = differences[0]
+    family = f" for all {first.tests} pairs of norms together" if first.tests > 1 else ""
+    pairs = " Two seeds are shown as their two values." if any(_is_pair(one) for one in differences) else ""
+    still = [one.norm for one in differences if one.has_no_spread]
+    constant = f" The same on every seed, so there is no spread to test by: {', '.join(still)}." if still else ""
+    joint, adjusted = (f" that holds{family}, by Bonferroni", f", adjusted{family}") if family else ("", "")
+    wider = ", which can be where the wider interval still touches 0" if family else ""
     return (
-        f"Test accuracy less that of {differences[0].control} on the same seeds; ± is the half width of the 95 % "
-        f"interval (Student's t). p: paired t-test{family}. P(better): probability of beating it on one seed, ties "
-        "half, with its 95 % bootstrap interval where pairs disagree. More seeds: for 80 % power, were the observed "
-        "difference the true one."
+        f"Test accuracy less that of {first.control} on the seeds that both share, with a 95 % interval (Student's t)"
+        f"{joint}.{pairs}{constant} Holm p: paired t-test{adjusted}; separated: below 0.05{wider}. alike: less than "
+        f"{100 * first.margin:g} pp apart (--margin) by two one-sided tests{', adjusted likewise' if family else ''}. "
+        "P(better): probability of beating it on one seed, ties half, with its exact 95 % interval (Clopper-Pearson). "
+        "More seeds: for 80 % power, were the observed difference the true one. That is a plan from noise: of two norms"
+        " that do not differ at all, three seeds ask for ten more or fewer in about a quarter of cases."
     )
+
+
+def _is_pair(one: PairedDifference) -> bool:
+    return one.difference is not None and one.difference.is_pair
 
 
 def _p(value: float | None) -> str:
@@ -130,8 +190,7 @@ def _p(value: float | None) -> str:
 def _probability(value: Outperforming | None) -> str:
     if value is None:
         return NOTHING
-    interval = "" if value.low is None else f" [{value.low:.2f}, {value.high:.2f}]"
-    return f"{value.probability:.2f}{interval}"
+    return f"{value.probability:.2f} [{value.low:.2f}, {value.high:.2f}]"
 
 
 def _seeds(one: PairedDifference) -> str:

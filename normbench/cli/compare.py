@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 ASSIGNMENT = ("bn", "gn", "ln")
 
 
-@flags("all", "norms", "every", "control", "seeds", *SCIENCE, *MACHINE_FLAGS, "track", "dry_run", *OUTPUT)
+@flags("all", "norms", "every", "control", "margin", "seeds", *SCIENCE, *MACHINE_FLAGS, "track", "dry_run", *OUTPUT)
 def command(given: Given) -> None:
     """Train several norms on the same network, data, epochs and batches, and print one table.
 
-    With several --seeds a second table sets every norm against the control norm, in pairs of equal seeds.
+    With several --seeds a second table sets every norm against the control norm, in pairs of equal seeds: separated,
+    alike (less than --margin apart, by an equivalence test), or undecided.
 
     With several values for --lr or --weight-decay every norm is tried with every combination, scored on the
     validation split; the test images stay unread.
@@ -35,7 +36,7 @@ def command(given: Given) -> None:
     from normbench.console import ConsoleListener
     from normbench.studies.compare import Grid, comparison_configs, conclude
 
-    output = given.output()
+    output, margin = given.output(), given.margin()
     grid = Grid(given.numbers("lr"), given.numbers("weight_decay"))
     several = [name for name, values in (("lr", grid.lrs), ("weight_decay", grid.weight_decays)) if len(values) > 1]
     recipe = load_recipe(given.recipe, given.overrides(*several) | _chosen(given))
@@ -55,7 +56,7 @@ def command(given: Given) -> None:
         if not announce(given, plan, listener):
             return
         results = engine.run_all(plan, told, listener.on_download)
-    _show(given, plan, conclude(results, grid, given["control"]), recipe.training.epochs)
+    _show(given, plan, conclude(results, grid, given["control"], margin), recipe.training.epochs)
 
 
 def _show(given: Given, plan: "Plan", comparison: "Comparison", epochs: int) -> None:

@@ -47,6 +47,10 @@ FLAGS: dict[str, Any] = {
         str, "--control", text="The norm that the others are set against. [default: the first]", panel=WHAT,
         metavar="NORM",
     ),
+    "margin": _option(
+        float, "--margin", text="Percentage points within which norms count as alike. \\[default: 0.5]",
+        panel=SHOW, metavar="PP",
+    ),
     "task": _option(
         str,
         "--task",

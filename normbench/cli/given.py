@@ -115,6 +115,16 @@ class Given:
                 f"{_flag(name)} {self[name]}: not a whole number, nor several with commas", "For example: 2,8,32"
             ) from error
 
+    def margin(self) -> float:
+        """The difference within which norms may be called alike, as a fraction; it is given in percentage points."""
+        from normbench.analysis import MARGIN
+
+        if self["margin"] is None:
+            return MARGIN
+        if not 0 < self["margin"] <= 100:
+            raise UsageError(f"--margin {self['margin']:g}: percentage points, above 0 and up to 100")
+        return float(self["margin"]) / 100
+
     def _value(self, name: str) -> Any:
         if name == "sizes":
             return self.whole_numbers(name)

@@ -4,12 +4,13 @@ from normbench.cli.flags import OUTPUT, flags
 from normbench.cli.given import Given
 
 
-@flags("experiment", "control", "out", "data_dir", "device", *OUTPUT)
+@flags("experiment", "control", "margin", "out", "data_dir", "device", *OUTPUT)
 def command(given: Given) -> None:
     """Write EXPERIMENT/report.html: which norm leads, tables, curves, confusions, settings, how to do it again.
 
-    It opens without a network, and its plots lie in EXPERIMENT/plots as SVG and PNG. The saved weights are scored
-    again for the accuracy by class, where the data set is at hand; nothing is downloaded.
+    It opens without a network, and its plots lie in EXPERIMENT/plots as SVG and PNG. Accuracy by class is what a run
+    kept when it ended; of runs that kept none the saved weights are scored again, where the data set is at hand.
+    Nothing is downloaded.
     """
     from rich.text import Text
 
@@ -18,7 +19,7 @@ def command(given: Given) -> None:
 
     output, machine = given.output(), given.machine()
     folder = runs.find_experiment(given["experiment"], machine.out)
-    written = write_report(folder, machine, given["control"])
+    written = write_report(folder, machine, given["control"], given.margin())
     for reason in written.left_out:
         output.note(f"left out: {reason}")
     document = {

@@ -124,6 +124,9 @@ def row_document(row: Row) -> dict[str, object]:
         "test_accuracy": _numbers(row.test_accuracy),
         "test_loss": _numbers(row.test_loss),
         "seconds": _numbers(row.seconds),
+        "runs": row.runs,
+        "finished": row.finished,
+        "diverged": row.diverged,
         "problems": list(row.problems),
     }
 
@@ -137,8 +140,16 @@ def difference_document(one: PairedDifference) -> dict[str, object]:
         "test_accuracy": _numbers(one.difference),
         "p": one.p,
         "p_holm": one.p_holm,
+        "tests": one.tests,
+        "joint_low95": one.low,
+        "joint_high95": one.high,
         "p_better": _outperforming(one.better),
         "separated": one.separated,
+        "margin": one.margin,
+        "p_alike": one.p_alike,
+        "alike": one.alike,
+        "diverged": one.diverged,
+        "verdict": words.verdict(one),
         "more_seeds": one.more_seeds,
     }
 
@@ -151,7 +162,7 @@ def target_document(target: Target) -> dict[str, object]:
         "weight_decay": target.weight_decay,
         "validation_accuracy": target.accuracy,
         "measured": target.measured,
-        "why_not": None if target.measured else "not measured: there is no validation split (--val-split)",
+        "why_not": None if target.measured else "not measured: no finished run had a validation split (--val-split)",
         "runs": len(target.hits),
         "reached": target.reached,
         "epochs": _numbers(target.epochs),
@@ -159,10 +170,11 @@ def target_document(target: Target) -> dict[str, object]:
     }
 
 
-def _numbers(value: Estimate | None) -> dict[str, float | int | None] | None:
+def _numbers(value: Estimate | None) -> dict[str, object] | None:
     if value is None:
         return None
-    return {"mean": value.mean, "sd": value.sd, "low95": value.low, "high95": value.high, "n": value.n}
+    ends = {"low95": value.low, "high95": value.high, "n": value.n, "values": list(value.values)}
+    return {"mean": value.mean, "sd": value.sd, **ends}
 
 
 def _outperforming(value: Outperforming | None) -> dict[str, float | None] | None:
@@ -172,9 +184,13 @@ def _outperforming(value: Outperforming | None) -> dict[str, float | None] | Non
 
 
 def comparison_values(comparison: Comparison) -> str:
-    """What `compare -q` prints: norm and mean test accuracy (in a search: validation), a line each."""
+    """What `compare -q` prints: norm and mean test accuracy (in a search: validation), a line each.
+
+    Of a norm of which a run diverged: how many did.
+    """
     lines = []
     for row in comparison.rows:
         accuracy = row.test_accuracy or row.validation_accuracy
-        lines.append(f"{row.norm} {accuracy.mean:.4f}" if accuracy else f"{row.norm} -")
+        none = words.accuracy(None, row.diverged, row.runs)
+        lines.append(f"{row.norm} {accuracy.mean:.4f}" if accuracy else f"{row.norm} {none}")
     return "\n".join(lines)

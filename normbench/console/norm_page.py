@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from normbench.analysis import Recorded
-from normbench.analysis.words import percent
+from normbench.analysis.words import accuracy, finished
 from normbench.console.comparison import row_document
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
@@ -100,11 +100,8 @@ def _figures(page: NormPage) -> list[RenderableType]:
     table = plain_table("experiment", "test accuracy", "train accuracy", "seeds", "lr", "decay", title="\nMeasured")
     for one in page.recorded:
         row = one.row
-        seeds = str(row.test_accuracy.n) if row.test_accuracy else "0"
-        table.add_row(
-            one.experiment, percent(row.test_accuracy), percent(row.train_accuracy), seeds, f"{row.lr:g}",
-            f"{row.weight_decay:g}",
-        )  # fmt: skip
+        accuracies = [accuracy(mean, row.diverged, row.runs) for mean in (row.test_accuracy, row.train_accuracy)]
+        table.add_row(one.experiment, *accuracies, finished(row), f"{row.lr:g}", f"{row.weight_decay:g}")
     notes = [f"{one.experiment}: {one.conditions}" for one in page.recorded]
     return [table, Text("\n".join(dict.fromkeys(notes)), style="dim")]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from normbench.analysis import (
+    MARGIN,
     Leading,
     PairedDifference,
     Row,
@@ -15,6 +16,7 @@ from normbench.analysis import (
     paired_differences,
     searched,
     summarize,
+    uneven_seeds,
 )
 from normbench.errors import UsageError
 from normbench.norms import NORMS
@@ -56,6 +58,8 @@ class Experiment:
     differences: tuple[PairedDifference, ...]
     """To the control; empty in a search, or of one norm."""
     leader: Leading | None
+    unranked: tuple[str, ...]
+    """Norms that ran with several settings, and with which: ranking those by test images would choose by them."""
     warnings: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
 
@@ -83,19 +87,28 @@ class Experiment:
         return tuple(replace(one, index=place) for place, one in enumerate(best))
 
 
-def collect(folder: Path, control: str | None = None) -> Experiment:
+def collect(folder: Path, control: str | None = None, margin: float = MARGIN) -> Experiment:
     """Read the runs of an experiment's folder.
 
+    Args:
+        folder: Where the run folders lie.
+        control: The norm that the others are set against; by default the first one.
+        margin: The difference (a fraction) within which norms may be called alike.
+
     Raises:
-        UsageError: No run has a result, or none has the control norm.
+        UsageError: No run has a result, or none has the control norm, or that ran with several settings.
     """
     runs, left_out = select(list_experiment(folder))
     if not runs:
         raise UsageError(f"no run in {folder} has a result", "See `normbench runs` for what became of them.")
     searching = not runs[0].settings["read_test"]
-    series = _series(sorted(runs, key=_order))
-    labelled = [run.result.model_copy(update={"norm": one.label}) for one in series for run in one.runs]
-    differences = [] if searching else paired_differences(labelled, _control(control, series))
+    runs = sorted(runs, key=_order)
+    series = _series(runs)
+    unranked = {} if searching else _several_settings(series)
+    if control in unranked:
+        raise UsageError(f"{unranked[control]}, and so cannot be the control", "Give --control another norm.")
+    ranked = [run.result for one in series for run in one.runs if one.row.norm not in unranked]
+    differences = [] if searching or not ranked else paired_differences(ranked, control, margin)
     return Experiment(
         name=folder.resolve().name,
         folder=folder,
@@ -105,8 +118,11 @@ def collect(folder: Path, control: str | None = None) -> Experiment:
         found=best_settings(one.row for one in series) if searching else {},
         sensitivity=tuple(map(tuple, searched([one.row for one in series]))) if searching else (),
         differences=tuple(differences),
-        leader=None if searching else leading(labelled),
-        warnings=tuple(mixed(labelled)),
+        leader=None if searching else leading(ranked, margin),
+        unranked=tuple(unranked.values()),
+        warnings=tuple(
+            mixed([run.result for one in series for run in one.runs]) + ([] if searching else uneven_seeds(ranked))
+        ),
         left_out=tuple(left_out),
     )
 
@@ -120,14 +136,13 @@ def _order(run: Finished) -> tuple[int, str, float, float, int]:
 
 def _series(runs: Sequence[Finished]) -> tuple[Series, ...]:
     rows = summarize(run.result for run in runs)
+    groups: dict[tuple[str, float, float], list[Finished]] = {}
+    for run in runs:
+        groups.setdefault((run.result.norm, run.result.lr, run.result.weight_decay), []).append(run)
     return tuple(
-        Series(_label(row, rows), index, row, tuple(run for run in runs if _is_of(run.result, row)))
+        Series(_label(row, rows), index, row, tuple(groups[row.norm, row.lr, row.weight_decay]))
         for index, row in enumerate(rows)
     )
-
-
-def _is_of(result: RunResult, row: Row) -> bool:
-    return (result.norm, result.lr, result.weight_decay) == (row.norm, row.lr, row.weight_decay)
 
 
 def _label(row: Row, rows: Sequence[Row]) -> str:
@@ -137,6 +152,13 @@ def _label(row: Row, rows: Sequence[Row]) -> str:
     return f"{row.norm}{lr}{decay}"
 
 
-def _control(asked: str | None, series: Sequence[Series]) -> str | None:
-    """The label of the control: the one asked for, or the first series of that norm."""
-    return next((one.label for one in series if asked in (one.label, one.row.norm)), asked)
+def _several_settings(series: Sequence[Series]) -> dict[str, str]:
+    """By name, of each norm that stands there with several settings: that it does, and with which."""
+    labels: dict[str, list[str]] = {}
+    for one in series:
+        labels.setdefault(one.row.norm, []).append(one.label.removeprefix(f"{one.row.norm}, "))
+    return {
+        norm: f"{norm} ran with several settings ({'; '.join(found)})"
+        for norm, found in labels.items()
+        if len(found) > 1
+    }

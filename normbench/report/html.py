@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from normbench import __version__
-from normbench.analysis import read_finding
+from normbench.analysis import MARGIN, read_finding
 from normbench.config import MachineConfig
 from normbench.files import in_words, replace, replace_text
 from normbench.report.canvas import Plot
@@ -33,7 +33,7 @@ class Written:
     """Sections and runs that are not in it, with the reason, a sentence each."""
 
 
-def write_report(folder: Path, machine: MachineConfig, control: str | None = None) -> Written:
+def write_report(folder: Path, machine: MachineConfig, control: str | None = None, margin: float = MARGIN) -> Written:
     """Write an experiment's report and plots into its folder, over those of an earlier report.
 
     A study that has left a finding there is reported by it, any other experiment by its runs.
@@ -44,7 +44,7 @@ def write_report(folder: Path, machine: MachineConfig, control: str | None = Non
     """
     finding = read_finding(folder)
     if finding is None:
-        content = page(collect(folder, control), machine)
+        content = page(collect(folder, control, margin), machine)
     else:
         content = finding_page(folder.resolve().name, finding)
     plots = _write_plots(folder / PLOTS, content.plots)

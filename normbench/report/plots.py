@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from normbench.analysis import PairedDifference
-from normbench.analysis.words import percent, points
+from normbench.analysis.words import joint_points, percent
 from normbench.report.canvas import FAINT, INK, Plot, blank, drawing, finish, legend, look, percents, short
 from normbench.report.experiment import Series
 from normbench.training import EpochRow
@@ -34,9 +34,16 @@ CURVES = (
 
 
 def differences_plot(differences: Sequence[PairedDifference], indices: dict[str, int]) -> Plot:
-    """Mean paired difference to the control, with its 95 % interval, against zero; `indices` by label."""
-    shown = [one for one in differences if one.difference and one.difference.high is not None]
-    control = shown[0].control
+    """Mean paired difference to the control over several seeds, with its interval, against zero.
+
+    The intervals hold for all pairs of norms together. Of two seeds, and where there is no spread, the values are
+    drawn instead.
+
+    Args:
+        differences: Those to be drawn, each over two seeds or more.
+        indices: The place of each norm among the colours.
+    """
+    shown, control = differences, differences[0].control
     with drawing():
         figure, axes = blank(1.15 + 0.42 * len(shown))
         axes.axvline(0, color=INK, linewidth=1.2)
@@ -46,11 +53,11 @@ def differences_plot(differences: Sequence[PairedDifference], indices: dict[str,
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("difference of test accuracy, in points")
-        said = "; ".join(f"{one.norm}: {points(one.difference)}" for one in shown)
+        said = "; ".join(f"{one.norm}: {joint_points(one)}" for one in shown)
         return finish(
             figure,
             "differences",
-            f"Paired differences to {control}, with 95 % intervals",
+            f"Paired differences to {control}, with 95 % intervals that hold together",
             f"{said}. Zero: no difference.",
         )
 
@@ -58,9 +65,11 @@ def differences_plot(differences: Sequence[PairedDifference], indices: dict[str,
 def _interval(axes: Axes, place: int, one: PairedDifference, index: int) -> None:
     found = one.difference
     assert found is not None, "only differences over several seeds are drawn"
-    half = 100 * ((found.high or found.mean) - found.mean)
-    style = look(index) | {"linestyle": "none", "markersize": 8, "capsize": 5}
-    axes.errorbar(100 * found.mean, place, xerr=half, **style)
+    style = look(index) | {"linestyle": "none", "markersize": 8}
+    if found.is_pair or one.high is None:
+        axes.plot([100 * value for value in found.values], [place] * found.n, **style)
+        return
+    axes.errorbar(100 * found.mean, place, xerr=100 * (one.high - found.mean), capsize=5, **style)
 
 
 def curve_plot(curve: Curve, series: Sequence[Series], rows: dict[str, list[list[EpochRow]]]) -> Plot | None:

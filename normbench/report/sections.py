@@ -50,14 +50,17 @@ def differences(experiment: Experiment) -> Section:
     if experiment.searching:
         return Section(ident, title, missing="A search leaves the test images unread, so there is nothing to pair.")
     if not found:
-        return Section(ident, title, missing="There is only one norm here.")
+        return Section(ident, title, missing="There are no two norms here that are ranked.")
     if not experiment.is_paired:
         return Section(ident, title, missing="It takes two seeds or more in common to judge a difference (--seeds 5).")
-    plot = differences_plot(found, {one.label: one.index for one in experiment.series})
+    drawn = [one for one in found if one.difference is not None and one.difference.n > 1]
+    plots = [differences_plot(drawn, {one.label: one.index for one in experiment.series})] if drawn else []
     lines = [words.difference_cells(one) for one in found]
     strong = frozenset(place for place, one in enumerate(found) if one.separated)
     table = Grid("pairs", words.difference_title(found), words.DIFFERENCE_COLUMNS, lines, strong=strong)
-    return Section(ident, title, [Plots([plot]), table, Text(words.difference_notes(found), "note")])
+    return Section(
+        ident, title, [*([Plots(plots)] if plots else []), table, Text(words.difference_notes(found), "note")]
+    )
 
 
 def curves(experiment: Experiment) -> Section:

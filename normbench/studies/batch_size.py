@@ -25,7 +25,7 @@ class Point:
     steps: int
     """Of the whole run."""
     accuracy: Estimate | None
-    """Of the test images; where some are held out for validation, of those. None if no run was finished."""
+    """Of the test images; where some are held out for validation, of those. None if one diverged."""
     train_accuracy: Estimate | None
     seconds: Estimate | None
     statistics: Mapping[str, Estimate]
@@ -34,6 +34,8 @@ class Point:
     """What became of the runs that diverged or failed, a line each."""
     tuned: bool | None = None
     """Whether a search for this norm found the rate that is scaled to the batch; None where that is not known."""
+    runs: int = 1
+    diverged: int = 0
 
 
 def batch_size_configs(recipe: Recipe, max_params: int) -> list[RunConfig]:
@@ -89,6 +91,7 @@ def summarize_points(
 def _point(runs: Sequence[tuple[RunConfig, RunResult]], statistics: Mapping[str, Statistics]) -> Point:
     config, first = runs[0]
     done = [result for _, result in runs if result.status == "done"]
+    diverged = sum(result.status == "diverged" for _, result in runs)
     found = [one for result in done if (one := statistics.get(result.folder or ""))]
     scored = "test_accuracy" if config.read_test else "validation_accuracy"
     return Point(
@@ -96,12 +99,14 @@ def _point(runs: Sequence[tuple[RunConfig, RunResult]], statistics: Mapping[str,
         batch_size=config.training.batch_size,
         lr=config.training.lr,
         steps=first.train_images // config.training.batch_size * config.training.epochs,
-        accuracy=_over_seeds([getattr(result, scored) for result in done]),
-        train_accuracy=_over_seeds([result.train_accuracy for result in done]),
+        accuracy=None if diverged else _over_seeds([getattr(result, scored) for result in done]),
+        train_accuracy=None if diverged else _over_seeds([result.train_accuracy for result in done]),
         seconds=_over_seeds([result.seconds for result in done]),
-        statistics=_by_source(found),
+        statistics={} if diverged else _by_source(found),
         problems=tuple(f"seed {result.seed} {result.status}" for _, result in runs if result.status != "done"),
         tuned=config.tuned,
+        runs=len(runs),
+        diverged=diverged,
     )
 
 

@@ -77,7 +77,7 @@ def _percent(value: float) -> str:
 
 def _lost(points: Sequence[Point]) -> list[str]:
     lost = [f"{one.norm} at {one.batch_size} ({', '.join(one.problems)})" for one in points if one.problems]
-    return [f"Not finished, and in no mean: {'; '.join(lost)}."] if lost else []
+    return [f"Not finished, and a point without a mean where one diverged: {'; '.join(lost)}."] if lost else []
 
 
 def _limits(results: Sequence[RunResult]) -> list[str]:

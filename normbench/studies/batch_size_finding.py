@@ -62,19 +62,23 @@ def _grid(points: Sequence[Point], cell: Callable[[Point], str]) -> tuple[tuple[
     )
 
 
+def _cell(one: Point, accuracy: Estimate | None) -> str:
+    return words.accuracy(accuracy, one.diverged, one.runs) if accuracy or one.diverged else "not finished"
+
+
 def _columns(points: Sequence[Point]) -> tuple[str, ...]:
     return ("batch", "steps", *by_norm(points))
 
 
 def _accuracy_table(points: Sequence[Point], scored: str) -> FindingTable:
     note = "Every point has seen the same images as often; steps are those of a whole run."
-    rows = _grid(points, lambda one: words.percent(one.accuracy) if one.accuracy else "not finished")
+    rows = _grid(points, lambda one: _cell(one, one.accuracy))
     return FindingTable(title=f"{scored.capitalize()} by batch size", columns=_columns(points), rows=rows, note=note)
 
 
 def _train_table(points: Sequence[Point]) -> FindingTable:
     note = "In eval mode on the plain training images: where this falls too, the small batch has hindered learning."
-    rows = _grid(points, lambda one: words.percent(one.train_accuracy))
+    rows = _grid(points, lambda one: _cell(one, one.train_accuracy))
     return FindingTable(title="Train accuracy by batch size", columns=_columns(points), rows=rows, note=note)
 
 
@@ -139,6 +143,6 @@ def _values(one: Point) -> dict[str, Any]:
     figures = {name: getattr(one, name) for name in ("accuracy", "train_accuracy", "seconds")} | {
         f"accuracy_{source}": value for source, value in one.statistics.items()
     }
-    plain = {name: getattr(one, name) for name in ("norm", "batch_size", "lr", "tuned", "steps")}
+    plain = {name: getattr(one, name) for name in ("norm", "batch_size", "lr", "tuned", "steps", "runs", "diverged")}
     numbers = {name: value and asdict(value) for name, value in figures.items()}
     return plain | numbers | {"problems": list(one.problems)}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from normbench.analysis import (
+    MARGIN,
     PairedDifference,
     Row,
     Sensitivity,
@@ -14,6 +15,7 @@ from normbench.analysis import (
     searched,
     summarize,
     targets,
+    uneven_seeds,
 )
 from normbench.config import Recipe, RunConfig, TrainingConfig
 from normbench.config.recipes import COMMAND_LINE
@@ -84,8 +86,12 @@ def _points(grid: Grid, config: RunConfig) -> list[TrainingConfig]:
     return [validated(TrainingConfig, settings | point, COMMAND_LINE) for point in points]
 
 
-def conclude(results: Sequence[RunResult], grid: Grid, control: str | None = None) -> Comparison:
+def conclude(
+    results: Sequence[RunResult], grid: Grid, control: str | None = None, margin: float = MARGIN
+) -> Comparison:
     """What the runs of a comparison say; differences are to the norm `control`, or to the first one.
+
+    Norms that differ by less than `margin`, a fraction, may be called alike.
 
     Raises:
         UsageError: No run has the control norm.
@@ -95,10 +101,10 @@ def conclude(results: Sequence[RunResult], grid: Grid, control: str | None = Non
     return Comparison(
         rows=tuple(rows),
         found=best_settings(rows) if grid.is_search else {},
-        differences=() if grid.is_search else tuple(paired_differences(results, control)),
+        differences=() if grid.is_search else tuple(paired_differences(results, control, margin)),
         sensitivity=tuple(map(tuple, searched(rows))) if grid.is_search else (),
         targets=tuple(targets(results)),
         results=tuple(results),
         searching=grid.is_search,
-        warnings=tuple(mixed(results)),
+        warnings=tuple(mixed(results) + ([] if grid.is_search else uneven_seeds(results))),
     )

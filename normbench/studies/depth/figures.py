@@ -32,8 +32,9 @@ def depth_charts(depth: Depth, by_kind: Mapping[Kind, Sequence[Measured]]) -> tu
 
 
 def accuracy(one: Measured, depth: int) -> Estimate | None:
-    """Test accuracy over the seeds at which a rate did not diverge."""
-    return estimate([trained.test_accuracy for trained in one.trained[depth] if trained is not None])
+    """Test accuracy over seeds; None where every rate diverged on one of them."""
+    found = [trained.test_accuracy for trained in one.trained[depth] if trained is not None]
+    return estimate(found) if len(found) == len(one.trained[depth]) else None
 
 
 def stack_words(depth: Depth, kind: Kind) -> str:
@@ -83,11 +84,11 @@ def _signal_cells(one: Measured, places: Sequence[int]) -> tuple[str, ...]:
 
 def _accuracy_cell(one: Measured, depth: int) -> str:
     runs = [trained for trained in one.trained[depth] if trained is not None]
-    if not runs:
-        return "diverged"
-    lost = len(one.trained[depth]) - len(runs)
+    found = one.trained[depth]
+    if len(runs) < len(found):
+        return f"{len(found) - len(runs)} of {len(found)} diverged" if len(found) > 1 else "diverged"
     lrs = "/".join(f"{lr:g}" for lr in dict.fromkeys(trained.lr for trained in runs))
-    return f"{percent(accuracy(one, depth)).removesuffix(' %')} ({lrs}{f'; {lost} diverged' if lost else ''})"
+    return f"{percent(accuracy(one, depth)).removesuffix(' %')} ({lrs})"
 
 
 def _charts(depth: Depth, kind: Kind, measured: Sequence[Measured]) -> list[Chart]:
