@@ -88,7 +88,7 @@ def test_what_was_measured_is_shown_with_its_conditions(tmp_path):
     mean, half = (100 * measured["test_accuracy"][key] for key in ("mean", "high95"))
     assert f"{mean:.2f} ± {half - mean:.2f} %" in said
     assert "baseline: the embedded digits, not CIFAR-10 (256 train" in said
-    assert "2 seeds (0-1)" in said
+    assert "3 seeds (0-2)" in said
 
 
 def entry(folder: str, norm: str = "gn", seed: int = 0, accuracy: float | None = 0.5, device: str = "cpu", **training):

@@ -207,7 +207,6 @@ def test_names_from_the_user_are_escaped(copy):
     assert page.all("script", "img", "b") == []
     assert hostile in page.said
     assert "<img src=x onerror=y>" in page.said
-    assert "could not be evaluated again" in page.said
     assert "Only its own code says what it averages over" in page.said
 
 
@@ -315,8 +314,34 @@ def test_without_its_data_set_a_report_says_what_is_missing(copy):
             config["data"]["name"] = "cifar10"
             (run / "config.json").write_text(json.dumps(config))
     page = report(copy, "--data-dir", copy / "nowhere")
-    assert "Left out. Not measured, since the data set is not at hand:" in page.said
+    assert "Left out" not in page.said, "what runs kept needs no images"
+    for kept in copy.glob("*/confusion.json"):
+        kept.unlink()
+    page = report(copy, "--data-dir", copy / "nowhere")
+    assert "could not be evaluated again: the data set is not at hand:" in page.said
     assert "leads with" in page.said
+
+
+def test_runs_that_kept_no_confusions_or_wrong_ones_are_scored_from_their_weights(experiment, copy, page):
+    for place, kept in enumerate(sorted(copy.glob("*/confusion.json"))):
+        content = json.loads(kept.read_text())
+        content["counts"][0][0] += 1
+        if place % 2:
+            kept.unlink()
+        else:
+            kept.write_text(json.dumps(content))
+    found = [attributes for attributes in report(copy).all("td")]
+    assert len(found) == len(page.all("td"))
+    matrices = [re.findall(r'id="confusion-.*?</table>', text, re.DOTALL) for text in (page.text, report(copy).text)]
+    assert matrices[0] == matrices[1]
+
+
+def test_damaged_confusions_cost_no_report(copy):
+    for kept in copy.glob("*/confusion.json"):
+        kept.write_text('{"classes": ["a"], "counts": [[1, 2]]}')
+    for weights in copy.glob("*/model.safetensors"):
+        weights.unlink()
+    assert "could not be evaluated again" in report(copy).said
 
 
 def test_damaged_epochs_cost_a_curve_and_not_the_report(copy):

@@ -21,7 +21,7 @@ def classes_plot(classes: Sequence[str], confusions: Sequence[Confusion]) -> Plo
         for place, one in enumerate(confusions):
             shift = 0.7 * ((place + 0.5) / len(confusions) - 0.5)
             style = look(one.series.index) | {"linestyle": "none", "markersize": 7, "label": short(one.series.label)}
-            means = [estimate.mean for estimate in one.per_class]
+            means = [np.nan if estimate is None else estimate.mean for estimate in one.per_class]
             axes.plot(means, np.arange(len(classes)) + shift, **style)
         for place in range(0, len(classes), 2):
             axes.axhspan(place - 0.5, place + 0.5, color=FAINT, alpha=0.08, linewidth=0)
@@ -36,9 +36,9 @@ def classes_plot(classes: Sequence[str], confusions: Sequence[Confusion]) -> Plo
 
 
 def _extremes(classes: Sequence[str], one: Confusion) -> str:
-    means = [estimate.mean for estimate in one.per_class]
-    worst, best = int(np.argmin(means)), int(np.argmax(means))
-    ends = f"best on {classes[best]} ({percent(means[best])}), worst on {classes[worst]} ({percent(means[worst])})"
+    means = {name: found.mean for name, found in zip(classes, one.per_class, strict=True) if found is not None}
+    worst, best = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
+    ends = f"best on {best} ({percent(means[best])}), worst on {worst} ({percent(means[worst])})"
     return f"{one.series.label}: {ends}"
 
 

@@ -1,7 +1,7 @@
-"""Where each norm errs: the saved weights on the test images again, summed over seeds."""
+"""Where each norm errs on the test images, summed over seeds: as its runs kept it, else from their weights."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,11 +11,11 @@ from normbench.config import MachineConfig
 from normbench.data import DataSet
 from normbench.device import resolve_device
 from normbench.errors import NormbenchError, UsageError
-from normbench.evaluation import Details
+from normbench.evaluation import recognised
 from normbench.norms import source_digest
 from normbench.report.experiment import Experiment, Series
 from normbench.report.selection import Finished
-from normbench.runs import usable
+from normbench.runs import read_confusion, usable
 from normbench.studies.evaluate import score_again
 
 
@@ -26,13 +26,13 @@ class Confusion:
     series: Series
     counts: np.ndarray
     """(classes, classes): images by true class (row) and decided class (column), summed over seeds."""
-    per_class: tuple[Estimate, ...]
-    """Accuracy on each class, over seeds."""
+    per_class: tuple[Estimate | None, ...]
+    """Accuracy on each class, over seeds; None of a class without images."""
 
 
 @dataclass(frozen=True)
 class Mistakes:
-    """What the evaluation has found, and a sentence for all that it has not."""
+    """What is known, and a sentence for all that is not."""
 
     classes: tuple[str, ...]
     confusions: tuple[Confusion, ...]
@@ -40,63 +40,97 @@ class Mistakes:
 
 
 def find_mistakes(experiment: Experiment, machine: MachineConfig) -> Mistakes:
-    """Score the weights of every finished run again; without its data set at hand there is only the reason."""
-    runs = [run for one in experiment.series for run in one.done]
+    """The confusion matrices of the finished runs.
+
+    A run of an earlier version kept none: its weights are scored again, if its data set is at hand.
+    """
     if experiment.searching:
         return Mistakes((), (), ("A search leaves the test images unread, and so does its report.",))
-    if not runs:
-        return Mistakes((), (), ("No run was finished, so there are no weights to evaluate.",))
-    try:
-        data = _at_hand(runs[0], machine)
-    except NormbenchError as error:
-        return Mistakes((), (), (f"Not measured, since the data set is not at hand: {error.message}",))
-    notes: list[str] = []
-    found = [_confusion(one, data, notes) for one in experiment.series]
-    return Mistakes(data.classes, tuple(one for one in found if one), tuple(notes))
+    if not any(one.done for one in experiment.series):
+        return Mistakes((), (), ("No run was finished, so there are no decisions to count.",))
+    reader = _Reader(machine)
+    found = [_confusion(one, reader) for one in experiment.series]
+    return Mistakes(reader.classes, tuple(one for one in found if one), tuple(reader.notes))
 
 
-def _at_hand(run: Finished, machine: MachineConfig) -> DataSet:
-    """The data set without a download: a report is no reason to start one."""
-    here = machine.model_copy(update={"offline": True})
-    return datasets.load(usable(run.entry).data, here, resolve_device(machine.device))
+@dataclass
+class _Reader:
+    """The matrices of runs, and what stood in the way of some."""
+
+    machine: MachineConfig
+    classes: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    data: DataSet | NormbenchError | None = None
+    """The images, or why they are not at hand; None as long as no run has needed them."""
+
+    def kept(self, run: Finished) -> np.ndarray | None:
+        """What the run kept, if it gives the recorded accuracy."""
+        found = read_confusion(run.path)
+        if found is None or found.accuracy != run.result.test_accuracy:
+            return None
+        if self.classes not in ((), found.classes):
+            return None
+        self.classes = found.classes
+        return np.array(found.counts, dtype=np.int64)
+
+    def again(self, run: Finished) -> np.ndarray:
+        """The run's weights on the test images, unless its norm is no longer what it was trained with.
+
+        Raises:
+            NormbenchError: It has no usable weights, or its data set is not at hand.
+        """
+        data = self.images(run)
+        config = usable(run.entry)
+        if source_digest(config.norm) != config.norm_source:
+            raise UsageError("the file of its norm has changed since")
+        self.classes = data.classes
+        return np.array(score_again(run.entry, data).confusion, dtype=np.int64)
+
+    def images(self, run: Finished) -> DataSet:
+        """The data set without a download: a report is no reason to start one. All runs share it."""
+        if self.data is None:
+            here = self.machine.model_copy(update={"offline": True})
+            try:
+                self.data = datasets.load(usable(run.entry).data, here, resolve_device(self.machine.device))
+            except NormbenchError as error:
+                self.data = UsageError(f"the data set is not at hand: {error.message}")
+        if isinstance(self.data, NormbenchError):
+            raise self.data
+        return self.data
 
 
-def _confusion(series: Series, data: DataSet, notes: list[str]) -> Confusion | None:
-    scored: list[Details] = []
+def _confusion(series: Series, reader: _Reader) -> Confusion | None:
+    matrices: list[np.ndarray] = []
     failed: dict[str, list[int]] = {}
+    gaps = [0.0]
     for run in series.done:
+        kept = reader.kept(run)
         try:
-            scored.append(_again(run, data))
+            matrices.append(reader.again(run) if kept is None else kept)
         except NormbenchError as error:
             failed.setdefault(error.message, []).append(run.result.seed)
-    notes += [f"{series.label} (seed {_listed(of)}) could not be evaluated again: {why}." for why, of in failed.items()]
-    notes += _differing(series, scored) if len(scored) == len(series.done) else []
-    if not scored:
+        else:
+            gaps.append(abs(_accuracy(matrices[-1]) - (run.result.test_accuracy or 0.0)))
+    label = series.label
+    reader.notes += [
+        f"{label} (seed {_listed(of)}) kept no counts that fit its accuracy, and could not be evaluated again: {why}."
+        for why, of in failed.items()
+    ]
+    if max(gaps) > 0:
+        reader.notes.append(
+            f"{label}: evaluated here, test accuracies are up to {100 * max(gaps):.2f} pp off the recorded ones, as "
+            "another device or version may be."
+        )
+    if not matrices:
         return None
-    counts = np.sum([one.confusion for one in scored], axis=0)
-    values = zip(*(one.per_class.values() for one in scored), strict=True)
-    return Confusion(series, counts, tuple(found for one in values if (found := estimate(one))))
+    per_class = zip(*(recognised(matrix) for matrix in matrices), strict=True)
+    estimates = tuple(estimate([value for value in values if value is not None]) for values in per_class)
+    return Confusion(series, np.sum(matrices, axis=0), estimates)
+
+
+def _accuracy(matrix: np.ndarray) -> float:
+    return int(matrix.trace()) / int(matrix.sum())
 
 
 def _listed(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds))
-
-
-def _again(run: Finished, data: DataSet) -> Details:
-    """Score a run again, unless its norm is no longer what it was trained with."""
-    config = usable(run.entry)
-    if source_digest(config.norm) != config.norm_source:
-        raise UsageError("the file of its norm has changed since")
-    return score_again(run.entry, data)
-
-
-def _differing(series: Series, scored: Sequence[Details]) -> list[str]:
-    """Said where another device or version does not give the recorded accuracies again."""
-    pairs = zip(series.done, scored, strict=True)
-    gaps = [abs(again.accuracy - (run.result.test_accuracy or 0.0)) for run, again in pairs]
-    if max(gaps, default=0.0) == 0.0:
-        return []
-    return [
-        f"{series.label}: evaluated here, test accuracies are up to {100 * max(gaps):.2f} pp off the recorded ones, "
-        "as another device or version may be."
-    ]

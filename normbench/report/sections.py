@@ -119,13 +119,18 @@ def classes(found: Mistakes) -> Section:
     columns = ("class", *(one.series.label for one in found.confusions))
     over = ", mean over seeds" if any(len(one.series.done) > 1 for one in found.confusions) else ""
     lines = [
-        (name, *(words.percent(one.per_class[place].mean) for one in found.confusions))
-        for place, name in enumerate(found.classes)
+        (name, *(_class_accuracy(one, place) for one in found.confusions)) for place, name in enumerate(found.classes)
     ]
     table = Grid("per-class-table", f"Test accuracy by class{over}", columns, lines)
     notes = [Text(note, "warning") for note in found.notes]
     plots = Plots([classes_plot(found.classes, found.confusions)])
     return Section("classes", "Accuracy by class", [plots, table, *notes])
+
+
+def _class_accuracy(one: Confusion, place: int) -> str:
+    """The mean over seeds; nothing of a class without images."""
+    found = one.per_class[place]
+    return words.NOTHING if found is None else words.percent(found.mean)
 
 
 def confusions(found: Mistakes) -> Section:

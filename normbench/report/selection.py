@@ -59,12 +59,19 @@ def select(entries: Sequence[Entry]) -> tuple[list[Finished], list[LeftOut]]:
     before searches. A norm of which there are two versions (groups, code or revision) stands with the version
     that has more seeds.
     """
-    finished = [one for entry in entries if (one := _finished(entry))]
-    left_out = [LeftOut(entry.path.name, _unfinished(entry)) for entry in entries if not _finished(entry)]
+    found = [(entry, _finished(entry)) for entry in entries]
+    finished = [run for _, run in found if run]
+    left_out = [LeftOut(entry.path.name, _unfinished(entry)) for entry, run in found if not run]
     equal = _largest(finished, lambda run: repr(run.terms))
-    left_out += [LeftOut(run.path.name, _other_terms(run, equal[0])) for run in finished if run not in equal]
+    left_out += [LeftOut(run.path.name, _other_terms(run, equal[0])) for run in _without(finished, equal)]
     chosen = [run for runs in _groups(equal, _setting).values() for run in _each_seed_once(_largest(runs, _version))]
-    return chosen, left_out + [LeftOut(run.path.name, OTHER_VERSION) for run in equal if run not in chosen]
+    return chosen, left_out + [LeftOut(run.path.name, OTHER_VERSION) for run in _without(equal, chosen)]
+
+
+def _without(runs: Sequence[Finished], others: Sequence[Finished]) -> list[Finished]:
+    """The runs that are not among the others; by name, since comparing every run with every other takes minutes."""
+    names = {run.path.name for run in others}
+    return [run for run in runs if run.path.name not in names]
 
 
 def _each_seed_once(runs: Sequence[Finished]) -> list[Finished]:
