@@ -24,10 +24,9 @@ def make_experiment(out: Path, norms: Sequence[str], seeds: int, experiment: str
     return out / experiment
 
 
-def make_run(
-    out: Path, norm: str, seed: int, accuracy: float | None, experiment: str = "many", lr: float = 0.1, **other: Any
-) -> Path:
+def make_run(out: Path, norm: str, seed: int, accuracy: float | None, experiment: str = "many", **other: Any) -> Path:
     """One run folder; no accuracy makes a run that diverged, no `counts` one that kept no confusions."""
+    lr = float(other.get("lr", 0.1))
     config = RunConfig(
         norm=norm, seed=seed, data=DataConfig(name="digits"), training=TrainingConfig(epochs=EPOCHS, lr=lr)
     )
