@@ -9,7 +9,7 @@ from typing import Any
 from normbench.analysis import Finding, conditions, mixed, read_finding, summarize
 from normbench.analysis.words import percent
 from normbench.errors import NormbenchError
-from normbench.runs import RunResult, list_experiment
+from normbench.runs import Entry, RunResult, list_experiment
 from normbench.studies.advice.rules import Evidence, Rule
 from normbench.studies.advice.situation import Situation
 
@@ -106,8 +106,7 @@ def _compared(rule: Rule, situation: Situation, out: Path) -> Measured | None:
     """From the experiment at the nearest batch size in which both norms have finished runs on equal terms."""
     found: dict[int, Measured] = {}
     for folder in sorted(path for path in out.glob("*") if path.is_dir()):
-        results = [entry.result for entry in list_experiment(folder) if _counts(entry.result)]
-        done = [one for one in results if one is not None]
+        done = [one for entry in list_experiment(folder) if (one := _counted(entry)) is not None]
         rows = summarize(done)
         means = {row.norm: row.test_accuracy.mean for row in rows if row.test_accuracy}
         if set(COMPARED) <= set(means) and len(rows) == len(means) and not mixed(done):
@@ -118,8 +117,11 @@ def _compared(rule: Rule, situation: Situation, out: Path) -> Measured | None:
     return found[_nearest(found, situation.batch_size)] if found else None
 
 
-def _counts(result: RunResult | None) -> bool:
-    return result is not None and result.status == "done" and result.test_accuracy is not None
+def _counted(entry: Entry) -> RunResult | None:
+    """The result of a run that reads the test images; one that diverged counts, as its norm has no mean then."""
+    if entry.config is None or entry.result is None or not entry.config.read_test:
+        return None
+    return None if entry.result.status == "failed" else entry.result
 
 
 def _nearest(sizes: Mapping[int, object], wanted: int) -> int:
