@@ -40,7 +40,8 @@ def _conditions(depth: Depth, device: torch.device) -> str:
         f"seed {config.seed}" if config.seeds == 1 else f"{config.seeds} seeds ({config.seed}-{config.all_seeds[-1]})"
     )
     parts = [
-        f"{config.activation}, weights drawn as `{config.init}` does, no bias, no shortcut",
+        f"{config.activation}, weights drawn as `{config.init}` does, no shortcut, and no bias "
+        "but the norm's (with `none` and `lrn`: that of the weights)",
         f"signal and gradient: N(0, 1) noise, batch {BATCH}, train mode, before any training",
     ]
     if data is not None:
