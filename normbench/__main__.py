@@ -1,5 +1,49 @@
-"""`python -m normbench` is the console script."""
+"""The process of the command line: `python -m normbench` and the console script. Signals are handled first of all."""
 
-from normbench.cli.main import main
+import os
+import signal
 
-main()
+
+def _leave(_number: int, _frame: object) -> None:
+    os.write(2, b"error: interrupted\n")
+    os._exit(130)
+
+
+for _signal in (signal.SIGINT, signal.SIGTERM):  # until the imports below are through
+    if signal.getsignal(_signal) is not signal.SIG_IGN:
+        signal.signal(_signal, _leave)
+
+import sys  # noqa: E402
+import threading  # noqa: E402
+
+from normbench import interruption  # noqa: E402
+from normbench.errors import INTERRUPTED  # noqa: E402
+
+interruption.install()
+
+
+def main() -> None:
+    """Run the command line, and let nothing disturb its exit code."""
+    from normbench.cli.main import main as run
+
+    interruption.raise_again_if_lost()
+    try:
+        run()
+    except KeyboardInterrupt:  # between the last word and the exit
+        _exit(INTERRUPTED)
+    except SystemExit as left:
+        _exit(left.code if isinstance(left.code, int) else int(left.code is not None))
+
+
+def _exit(code: int) -> None:
+    interruption.end(code)
+    if any(thread.name.startswith(interruption.OURS) for thread in threading.enumerate()):
+        # One of them hangs, or computes: the interpreter must not be torn down under it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

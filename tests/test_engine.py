@@ -255,3 +255,76 @@ def test_a_setting_that_no_run_can_be_trained_with_stops_all(tmp_path):
     plan = planned(tmp_path, [settings("bn", batch_size=1000), settings("gn", batch_size=1000)])
     with pytest.raises(UsageError, match="do not fill one batch"):
         engine.run_all(plan, Quiet())
+
+
+ENDING = """
+import sys, torch
+class Odd(BaseException): pass
+class Ends(torch.nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+    def forward(self, x):
+        if self.training and len(x) == 32:
+            self.end()
+        return x
+class Exits(Ends):
+    def end(self): sys.exit(0)
+class Raises(Ends):
+    def end(self): raise Odd("odd")
+class Interrupts(Ends):
+    def end(self): raise KeyboardInterrupt
+"""
+
+
+@pytest.mark.parametrize("fleet", [1, 3])
+@pytest.mark.parametrize(("norm", "words"), [("Exits", "sys.exit(0)"), ("Raises", "Odd: odd")])
+def test_a_norm_that_ends_the_program_fails_its_run_only(tmp_path, norm, words, fleet):
+    (tmp_path / "ending.py").write_text(ENDING)
+    plan = planned(tmp_path, [settings(f"{tmp_path}/ending.py:{norm}"), settings("bn"), settings("gn")], fleet=fleet)
+    listener = Quiet()
+    results = engine.run_all(plan, listener)
+    assert [result.status for result in results] == ["failed", "done", "done"]
+    assert words in results[0].problem
+    (failed,) = [told for told in listener.told if told[0] == "failed"]
+    assert (failed[1:3], words in failed[3]) == ((plan.configs[0].norm, 0), True)
+
+
+@pytest.mark.parametrize("fleet", [1, 2])
+def test_an_interruption_out_of_a_run_ends_all_and_each_run_is_told_to_have_failed(tmp_path, fleet):
+    (tmp_path / "ending.py").write_text(ENDING)
+    configs = [settings(f"{tmp_path}/ending.py:Interrupts"), settings("bn", epochs=20)]
+    listener = Quiet()
+    with pytest.raises(KeyboardInterrupt):
+        engine.run_all(planned(tmp_path, configs, fleet=fleet), listener)
+    started = [told[1] for told in listener.told if told[0] == "started"]
+    assert [told[1] for told in listener.told if told == ("failed", told[1], 0, "interrupted")] == started != []
+
+
+def test_a_callback_that_fails_ends_all_and_fails_no_run(tmp_path):
+    class Failing(Quiet):
+        def epoch_done(self, config, row):
+            raise OSError("no screen")
+
+    plan = planned(tmp_path, [settings("bn"), settings("gn")], fleet=2)
+    listener = Failing()
+    with pytest.raises(OSError, match="no screen"):
+        engine.run_all(plan, listener)
+    assert {told[3] for told in listener.told if told[0] == "failed"} == {"interrupted"}
+    assert [result.status for result in engine.run_all(plan, Quiet())] == ["done", "done"]
+
+
+@pytest.mark.parametrize("granted", [0, 1])
+def test_with_fewer_threads_than_wanted_every_run_is_trained(tmp_path, monkeypatch, granted):
+    """The system is played by what it does: refuse threads."""
+    start = threading.Thread.start
+    left = [granted]
+
+    def few(thread):
+        if not left[0]:
+            raise RuntimeError("can't start new thread")
+        left[0] -= 1
+        start(thread)
+
+    plan = planned(tmp_path, [settings("bn"), settings("gn"), settings("ln")], fleet=3)
+    monkeypatch.setattr(threading.Thread, "start", few)
+    assert [result.status for result in engine.run_all(plan, Quiet())] == ["done"] * 3

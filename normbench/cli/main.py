@@ -1,13 +1,11 @@
 """The Typer app, and the one place where errors become words and exit codes."""
 
 import os
-import shlex
-import signal
 import sys
-from types import FrameType
 
 import typer
 
+from normbench import interruption
 from normbench.cli import (
     advise,
     batch_size,
@@ -26,9 +24,6 @@ from normbench.cli import (
     verify,
 )
 from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
-
-RESUMING = ("train", "compare", "batch-size")
-"""Commands that go on where they were interrupted; the others are short, and begin anew."""
 
 app = typer.Typer(
     name="normbench",
@@ -70,43 +65,48 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 
 def main() -> None:
     """Run the command line and exit with its code (see `normbench.errors`)."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        code = app(standalone_mode=False)
-        if code == INTERRUPTED:  # Typer has caught the Ctrl-C and says nothing
-            code = _fail(_interrupted())
-    except NormbenchError as error:
-        code = _fail(error)
-    except (KeyboardInterrupt, typer.Abort):
-        code = _fail(_interrupted())
-    except typer.BadParameter.__base__ as error:  # type: ignore[misc]  # every usage error of the vendored parser
-        message = error.format_message().rstrip(".")  # empty where no command is given: the help was shown instead
-        code = _fail(UsageError(message, "See `normbench --help`.")) if message else USAGE
-    except Exception as error:  # noqa: BLE001  # the last resort: words instead of a traceback
-        message = f"{type(error).__name__}: {error}"
-        code = _fail(NormbenchError(message, "This was not expected. NORMBENCH_DEBUG=1 shows where it happened."))
+    with interruption.handled():
+        code = _run()
+        interruption.end(code)
     sys.exit(code)
 
 
-def _interrupted() -> NormbenchError:
-    words = [word for word in sys.argv[1:] if word != "--force"]  # which starts from scratch
-    again = shlex.join(["normbench", *words])
-    if sys.argv[1:2] and sys.argv[1] in RESUMING:
-        return NormbenchError("interrupted; finished epochs are kept", f"Go on with: {again}", INTERRUPTED)
-    return NormbenchError("interrupted", f"Start again with: {again}", INTERRUPTED)
+def _run() -> int:
+    """Run the command, say in words what went wrong, and return the exit code."""
+    code, failure = 0, None
+    try:
+        code = app(standalone_mode=False) or 0
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the one place where it becomes words
+        failure = _in_words(error)
+    if code == INTERRUPTED or (interruption.happened() and not _is_interruption(failure)):
+        failure = interruption.words()  # Typer caught it, or it was lost on its way, or taken for another failure
+    return code if failure is None else _fail(failure)
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """A batch system's SIGTERM ends a run as Ctrl-C does: what is finished is kept, and the way on is said."""
-    raise KeyboardInterrupt
+def _is_interruption(failure: NormbenchError | None) -> bool:
+    return failure is not None and failure.exit_code == INTERRUPTED
+
+
+def _in_words(error: BaseException) -> NormbenchError:
+    """The error in words; without a message where the help was shown instead."""
+    if isinstance(error, NormbenchError):
+        return error
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return interruption.words()
+    if isinstance(error, typer.BadParameter.__base__):  # type: ignore[arg-type]  # every usage error of the parser
+        message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+        return UsageError(message, "See `normbench --help`.")
+    message = f"{type(error).__name__}: {error}"
+    return NormbenchError(message, "This was not expected. NORMBENCH_DEBUG=1 shows where it happened.")
 
 
 def _fail(error: NormbenchError) -> int:
-    if os.environ.get("NORMBENCH_DEBUG") == "1":
+    if os.environ.get("NORMBENCH_DEBUG") == "1" and error.exit_code != INTERRUPTED:
         raise error
     from normbench.console.output import Output
 
-    Output("json" if "--json" in sys.argv else "human").error(error)
+    if error.message:
+        Output("json" if "--json" in sys.argv else "human").error(error)
     return error.exit_code
 
 

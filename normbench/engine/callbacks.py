@@ -17,7 +17,7 @@ class CallbackError(BaseException):
         error: What the callback raised.
     """
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: Exception | SystemExit) -> None:
         super().__init__(str(error))
         self.error = error
 
@@ -83,5 +83,5 @@ class PlanCallback:
         with self.lock:
             try:
                 yield
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # SystemExit: nobody reads what the callback writes
                 raise CallbackError(error) from error

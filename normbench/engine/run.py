@@ -12,6 +12,7 @@ from dataclasses import replace
 import torch
 
 from normbench import data as datasets
+from normbench import interruption
 from normbench.data import DataSet
 from normbench.device import describe, resolve_precision
 from normbench.engine.callbacks import CallbackError, PlanCallback
@@ -45,6 +46,8 @@ def run_all(plan: Plan, listener: Listener, on_download: OnDownload | None = Non
     try:
         return _run_all(plan, callback, on_download)
     except CallbackError as error:
+        with suppress(CallbackError):
+            callback.close("interrupted")
         raise error.error from error
     except Exception as error:
         callback.close(_problem(error))
@@ -181,7 +184,9 @@ def _fleet(folders: Sequence[RunFolder], data: DataSet, listener: Listener, cond
     how = replace(conditions, side_by_side=len(folders))
     try:
         results = _execute(folders, data, listener, how)
-    except Exception as error:  # noqa: BLE001  # told in the row of its run, once that is alone
+    except Exception as error:  # told in the row of its run, once that is alone
+        if interruption.happened():  # and was taken for a failure on its way
+            raise KeyboardInterrupt from error
         if len(folders) == 1:
             yield folders[0], error
             return
@@ -252,7 +257,7 @@ def _failed(folder: RunFolder, data: DataSet, plan: Plan, error: Exception) -> R
         device=describe(plan.device),
         torch=torch.__version__,
         precision=resolve_precision(config.training.precision, plan.device),
-        problem=f"{type(error).__name__}: {error}",
+        problem=_problem(error),
         fingerprint=config.fingerprint,
         folder=str(folder.path),
     )

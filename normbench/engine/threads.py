@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import torch
 
 from normbench.errors import RunFailedError
+from normbench.interruption import OURS
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")
@@ -63,7 +64,7 @@ class Threads(Generic[Job, Done]):
 
     def _start(self, count: int) -> None:
         for _ in range(count):
-            thread = threading.Thread(target=self._serve, daemon=True)
+            thread = threading.Thread(target=self._serve, name=f"{OURS}run", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # the system grants no more

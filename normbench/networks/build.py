@@ -89,7 +89,7 @@ def _try_out(network: nn.Module, norm: Norm) -> None:
             network(torch.zeros(2, *IMAGE_SHAPE))
     except NormbenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"norm '{norm.name}' fails in the network: {type(error).__name__}: {error}", contract
         ) from error
@@ -107,7 +107,7 @@ def draws_random_numbers(network: nn.Module) -> bool:
         before = torch.get_rng_state()
         network.train()
         # A norm that fails here fails in its run, too, which tells of it and does not stop those of other norms.
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception, SystemExit):
             network(torch.zeros(2, *IMAGE_SHAPE)).sum().backward()
         return not torch.equal(before, torch.get_rng_state())
 

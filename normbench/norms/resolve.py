@@ -124,7 +124,7 @@ def _checked(name: str, factory: Callable[[int], object]) -> Callable[[int, int]
     def build(channels: int, _groups: int) -> nn.Module:
         try:
             module = factory(channels)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(
                 f"norm '{name}': factory({channels}) failed: {type(error).__name__}: {error}", contract
             ) from error
@@ -147,7 +147,7 @@ def _module(name: str, kind: str = "norm") -> tuple[ModuleType, str]:
         return (_from_file(source, kind) if source.endswith(".py") else importlib.import_module(source)), attribute
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"{kind} '{name}': cannot import {source}: {type(error).__name__}: {error}",
             "Run `python " + source + "` to see the failure on its own."
