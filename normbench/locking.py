@@ -59,9 +59,9 @@ def acquire(path: Path, timeout: float = 0.0, warn: Warn | None = None) -> BaseF
 
 
 @contextmanager
-def named(folder: Path) -> Iterator[None]:
+def named(folder: Path, name: str = HOLDER) -> Iterator[None]:
     """Leave the name of this process in a folder while it holds it; nothing that lies there is written through."""
-    holder = folder / HOLDER
+    holder = folder / name
     _unlink(holder)
     descriptor = os.open(holder, _WRITING, 0o644)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -77,9 +77,9 @@ def _unlink(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def holder_of(folder: Path) -> str:
+def holder_of(folder: Path, name: str = HOLDER) -> str:
     """The process that holds a folder, in words."""
-    path = folder / HOLDER
+    path = folder / name
     try:
         return path.read_text(encoding="utf-8") if path.is_file() else "another process"
     except (OSError, UnicodeDecodeError):  # between taking the lock and writing the name, or just gone

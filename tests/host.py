@@ -21,6 +21,13 @@ class Host:
     pause: float = 0.0
     """Seconds between two pieces of 1,000 bytes."""
     speaks_http: bool = True
+    length: str = "true"
+    """The Content-Length: the true one, none, or whatever is said."""
+    silent: str = ""
+    """Before what it falls silent until it is released: the head or the body."""
+    released: threading.Event = field(default_factory=threading.Event)
+    sent: int = 0
+    """Bytes that it has got rid of."""
     address: str = ""
     asked: list[str | None] = field(default_factory=list)
 
@@ -63,12 +70,18 @@ def answer(request: BaseHTTPRequestHandler, host: Host) -> None:
         request.send_error(416)
         return
     body = host.payload[start:]
-    request.send_response(206 if start else 200)
-    request.send_header("Content-Length", str(len(body)))
-    request.end_headers()
-    body = body if host.breaks_after is None else body[: host.breaks_after]
-    step = 1000 if host.pause else len(body)
     with contextlib.suppress(ConnectionError):  # who has seen enough hangs up
+        if host.silent == "head":
+            host.released.wait(30)
+        request.send_response(206 if start else 200)
+        if host.length != "none":
+            request.send_header("Content-Length", str(len(body)) if host.length == "true" else host.length)
+        request.end_headers()
+        if host.silent == "body":
+            host.released.wait(30)
+        body = body if host.breaks_after is None else body[: host.breaks_after]
+        step = 1000 if host.pause else 1 << 16
         for at in range(0, len(body), step):
             request.wfile.write(body[at : at + step])
+            host.sent += step
             time.sleep(host.pause)

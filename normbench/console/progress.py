@@ -1,5 +1,6 @@
 """Progress on stderr: bars on a terminal, one line an epoch elsewhere, nothing with `-q`."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,9 +17,13 @@ from rich.progress import (
 
 from normbench.config import RunConfig
 from normbench.console.output import Output
+from normbench.data import Progress as Download
 from normbench.engine import Plan
 from normbench.runs import RunResult
 from normbench.training import EpochRow
+
+LINE_EVERY = 10.0
+"""Seconds between two lines of a download, off a terminal."""
 
 
 class ConsoleListener:
@@ -43,6 +48,8 @@ class ConsoleListener:
         )
         self.tasks: dict[str, TaskID] = {}
         self.download: Progress | None = None
+        self.next_line = 0.0
+        """When the next line of a download is due, off a terminal."""
 
     def __enter__(self) -> "ConsoleListener":
         self.progress.start()
@@ -125,26 +132,35 @@ class ConsoleListener:
         """Pass a warning on."""
         self.output.warning(message)
 
-    def on_download(self, done: int, total: int | None) -> None:
-        """Show bytes of a download arriving; off a terminal only its start and its end."""
-        if self.output.mode == "quiet":
+    def on_download(self, download: Download) -> None:
+        """Show bytes of a download arriving, and how fast; off a terminal a line now and then."""
+        if download.note:
+            self.output.note(download.note)
+        if self.output.mode == "quiet" or download.total is None:
             return
         if not self.live:
-            if done in (0, total):
-                size = f" of {total / 1e6:.0f} MB" if total else ""
-                self.output.note(f"downloading CIFAR-10: {done / 1e6:.0f} MB{size}")
+            self._say_download(download)
             return
         if self.download is None:
             self.progress.stop()
             columns = (TextColumn("downloading CIFAR-10"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
             self.download = Progress(*columns, console=self.output.stderr, transient=True)
-            self.download.add_task("", total=total)
+            self.download.add_task("", total=download.total)
             self.download.start()
-        self.download.update(self.download.task_ids[0], completed=done, total=total)
-        if done == total:
+        self.download.update(self.download.task_ids[0], completed=download.done, total=download.total)
+        if download.done == download.total:
             self.download.stop()
             self.download = None
             self.progress.start()
+
+    def _say_download(self, download: Download) -> None:
+        now = time.monotonic()
+        if download.rate is not None and download.done != download.total and now < self.next_line:
+            return
+        self.next_line = now + LINE_EVERY
+        speed = "" if download.rate is None else f", {download.rate / 1e6:.3g} MB/s"
+        done, total = download.done / 1e6, (download.total or 0) / 1e6
+        self.output.note(f"downloading CIFAR-10: {done:.0f} of {total:.0f} MB{speed}")
 
 
 def _settings(config: RunConfig) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from normbench.data.batches import Batches
 from normbench.data.cifar10 import Status, locate
-from normbench.data.download import check_torchvision, fetch
+from normbench.data.download import OnDownload, Progress, check_torchvision, fetch
 from normbench.data.load import Choice, load, settle
 from normbench.data.sets import DataSet, Split, normalize
 
@@ -10,6 +10,8 @@ __all__ = [
     "Batches",
     "Choice",
     "DataSet",
+    "OnDownload",
+    "Progress",
     "Split",
     "Status",
     "check_torchvision",

@@ -4,7 +4,10 @@ The official files are pickles. A pickle can run code, so none is opened before 
 that are opened are the very bytes that were checked.
 """
 
+import contextlib
+import errno
 import hashlib
+import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +18,8 @@ import torch
 
 from normbench.config import MachineConfig
 from normbench.data.sets import Source, Split
-from normbench.errors import DataError
+from normbench.errors import DataError, RunFailedError
+from normbench.files import read_regular
 
 FOLDER = "cifar-10-batches-py"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -28,6 +32,10 @@ TRAIN_MD5 = {
 }
 TEST_MD5 = {"test_batch": "40351d587109b95175f43aff81a1287e"}
 MD5 = TRAIN_MD5 | TEST_MD5
+"""Of the files that are read."""
+META_MD5 = {"batches.meta": "5ff9c542aee3614f3951f8cda6e48888"}
+"""Of the file that torchvision reads besides."""
+ARCHIVE, ARCHIVE_MD5, ARCHIVE_BYTES = "cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", 170_498_071
 WAYS_OUT = (
     "`normbench data --fetch` downloads it (163 MiB); --data-dir FOLDER names a folder that has it; "
     "NORMBENCH_MIRROR names another address; --dataset digits needs no download."
@@ -50,29 +58,88 @@ class Status:
         return all(state == "ok" for state in self.files.values())
 
 
-def cache() -> Path:
-    """The folder that downloads go to where no other is named."""
-    return platformdirs.user_cache_path("normbench")
+def cache() -> Path | None:
+    """The folder that downloads go to where no other is named; None for a user without a home."""
+    try:
+        path = platformdirs.user_cache_path("normbench")
+    except RuntimeError:
+        return None
+    return path if path.is_absolute() else None  # older platformdirs leave the ~ in it
 
 
 def roots(machine: MachineConfig) -> tuple[Path, ...]:
-    """Folders that may hold `cifar-10-batches-py`, first to last: the one that was given, or the usual ones."""
+    """Folders that may hold CIFAR-10, first to last: the one that was given, or the usual ones that there are."""
     if machine.data_dir is not None:
-        return (machine.data_dir.expanduser(),)
-    return (Path("data").absolute(), Path.home() / "data", cache())
+        return (machine.data_dir,)
+    return tuple(root for root in (_here(), _home(), cache()) if root is not None)
+
+
+def _here() -> Path | None:
+    try:
+        return Path("data").absolute()
+    except OSError:  # the working folder is gone
+        return None
+
+
+def _home() -> Path | None:
+    try:
+        return Path.home() / "data"
+    except RuntimeError:
+        return None
+
+
+def batch_folder(root: Path) -> Path:
+    """The folder of the batch files of a root: where they are read, and where they are put.
+
+    A root may be that folder itself, by its name or by what it holds, also through a link.
+    """
+    try:
+        itself = FOLDER in (root.name, root.resolve().name) or any((root / name).is_file() for name in MD5)
+    except (OSError, RuntimeError):  # what cannot be looked at is found out where it is read; RuntimeError: a loop
+        itself = False
+    return root if itself else root / FOLDER
 
 
 def present(machine: MachineConfig) -> list[Path]:
-    """The folders of batch files that exist, whole or not; a root may be such a folder itself."""
+    """The folders of batch files that exist, whole or not; a usual place that cannot be looked at is passed over.
+
+    Raises:
+        DataError: The folder that was given cannot be read.
+    """
     found = []
     for root in roots(machine):
-        folder = root if root.name == FOLDER else root / FOLDER
         try:
-            if folder.is_dir():
+            if (folder := batch_folder(root)).is_dir() and os.access(folder, os.R_OK | os.X_OK):
                 found.append(folder)
-        except OSError as error:
-            raise DataError(f"the data folder {folder} cannot be read: {error.strerror}", WAYS_OUT) from error
+            elif machine.data_dir is not None and folder.is_dir():
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except (OSError, RuntimeError) as error:  # the latter for links that go round
+            if machine.data_dir is not None:
+                reason = getattr(error, "strerror", None) or error
+                raise DataError(f"the data folder {root} cannot be read: {reason}", WAYS_OUT) from error
     return found
+
+
+def find_archive(machine: MachineConfig) -> Path | None:
+    """The official archive where it lies in or beside a root, with the right MD5; of others nothing is said."""
+    for root in roots(machine):
+        for folder in dict.fromkeys((root, batch_folder(root).parent)):
+            with contextlib.suppress(OSError):
+                if is_archive(path := folder / ARCHIVE):
+                    return path
+    return None
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is the official archive.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if not path.is_file() or path.stat().st_size != ARCHIVE_BYTES:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == ARCHIVE_MD5
 
 
 def locate(machine: MachineConfig) -> Status:
@@ -108,7 +175,7 @@ def read(machine: MachineConfig) -> Source:
             problem = problem or error
     if problem is not None:
         raise problem
-    where = " or ".join(str(root / FOLDER) for root in roots(machine))
+    where = " or ".join(str(batch_folder(root)) for root in roots(machine))
     raise DataError(f"CIFAR-10 is not at {where}", WAYS_OUT)
 
 
@@ -122,9 +189,11 @@ def _split(folder: Path, names: dict[str, str]) -> Split:
 def _checked_bytes(path: Path) -> bytes:
     """The bytes of a batch file whose MD5 is right."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing", WAYS_OUT) from error
+    except RunFailedError as error:
+        raise DataError(f"{path} cannot be read: {error.message}", WAYS_OUT) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}", WAYS_OUT) from error
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -7,7 +7,7 @@ import torch
 from normbench.config import DataConfig, MachineConfig
 from normbench.data import cifar10, digits
 from normbench.data.download import OnDownload, fetch
-from normbench.data.sets import DataSet, assemble
+from normbench.data.sets import DataSet, Source, assemble
 from normbench.errors import DataError
 
 AUTO_PATIENCE = 120.0
@@ -30,7 +30,7 @@ def settle(config: DataConfig, machine: MachineConfig, on_download: OnDownload |
     if config.name != "auto":
         return Choice(config)
     cifar = Choice(config.model_copy(update={"name": "cifar10"}))
-    if machine.data_dir is not None or cifar10.present(machine):
+    if machine.data_dir is not None or cifar10.locate(machine).complete or cifar10.find_archive(machine):
         return cifar
     try:
         fetch(machine, on_download, patience=AUTO_PATIENCE)
@@ -51,6 +51,20 @@ def load(
     """
     if config.name == "digits":
         return assemble(digits.read(), config, device)
-    if machine.data_dir is None and not cifar10.present(machine):
-        fetch(machine, on_download)
-    return assemble(cifar10.read(machine), config, device)
+    return assemble(_cifar10(machine, on_download), config, device)
+
+
+def _cifar10(machine: MachineConfig, on_download: OnDownload | None) -> Source:
+    """Read CIFAR-10, fetched first where it is not whole: a folder that was given is only read, or has the archive."""
+    try:
+        return cifar10.read(machine)
+    except DataError as damage:
+        if machine.data_dir is not None and cifar10.find_archive(machine) is None:
+            raise
+        try:
+            fetch(machine, on_download)
+        except DataError as error:
+            if not cifar10.present(machine):
+                raise
+            raise DataError(f"{damage.message}; {error.message}", error.hint) from error
+    return cifar10.read(machine)

@@ -1,7 +1,8 @@
 """Repeat runs: which of them share a device, and how one that fails stops only itself."""
 
+from normbench.data import OnDownload
 from normbench.engine.fleets import Sharing
-from normbench.engine.planning import OnDownload, Plan, plan, within_budget
+from normbench.engine.planning import Plan, plan, within_budget
 from normbench.engine.run import run_all
 
 __all__ = ["OnDownload", "Plan", "Sharing", "plan", "run_all", "within_budget"]

@@ -1,6 +1,6 @@
 """A plan: runs that passed every check before the first one starts, and how many of them train at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,7 @@ import torch
 from normbench import anatomy
 from normbench import data as datasets
 from normbench.config import MachineConfig, RunConfig
+from normbench.data import OnDownload
 from normbench.device import resolve_device
 from normbench.engine.fleets import Sharing, sharing
 from normbench.errors import OverBudgetError
@@ -15,8 +16,6 @@ from normbench.networks import IMAGE_SHAPE, build, count_parameters, draws_rando
 from normbench.norms import norm_info, resolve_norm, source_digest
 from normbench.runs import RunFolder, check
 from normbench.training import host_access, uncaptured
-
-OnDownload = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)

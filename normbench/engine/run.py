@@ -13,11 +13,11 @@ import torch
 
 from normbench import data as datasets
 from normbench import interruption
-from normbench.data import DataSet
+from normbench.data import DataSet, OnDownload
 from normbench.device import describe, resolve_precision
 from normbench.engine.callbacks import CallbackError, PlanCallback
 from normbench.engine.fleets import fitting, fleets
-from normbench.engine.planning import OnDownload, Plan
+from normbench.engine.planning import Plan
 from normbench.engine.threads import Stopped, Threads, threads_each
 from normbench.errors import NormbenchError, RunFailedError, UsageError
 from normbench.randomness import deterministic
