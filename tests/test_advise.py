@@ -195,6 +195,25 @@ def test_the_nearest_batch_size_is_quoted_and_a_contradiction_is_named(
     assert ("This disagrees with the rule" in said) == bool(disagrees)
 
 
+@pytest.mark.parametrize(("lost", "disagrees"), [("gn", True), ("bn", False)])
+def test_a_norm_that_did_not_finish_counts_as_the_worst(tmp_path: Path, lost: str, disagrees: bool) -> None:
+    values = points((4, 0.30, 0.35))
+    for point in values["points"]:
+        point["problems"] = ["seed 0 diverged"] if point["norm"] == lost else []
+    write_finding(tmp_path / "batch-size", FOUND.model_copy(update={"values": values}))
+    found = measured("small-batch", "batch-size", "--batch-size", 4, "--out", tmp_path)
+    assert bool(found["disagrees"]) is disagrees
+    assert f"{lost} did not finish" in found["says"]
+
+
+@pytest.mark.parametrize("damage", [{"points": [{}]}, {"points": 3}, {"points": [{"batch_size": 0, "accuracy": {}}]}])
+def test_a_finding_whose_values_are_damaged_is_a_warning(tmp_path: Path, damage: dict) -> None:
+    write_finding(tmp_path / "batch-size", FOUND.model_copy(update={"values": damage}))
+    answer = normbench("advise", "--task", "vision", "--batch-size", 4, "--out", tmp_path, "-q")
+    assert (answer.code, answer.stdout) == (0, "gn\n")
+    assert ("is damaged" in answer.stderr) == (damage["points"] != [{"batch_size": 0, "accuracy": {}}])
+
+
 def test_a_large_batch_is_not_judged_by_a_small_one(tmp_path: Path) -> None:
     write_finding(tmp_path / "batch-size", FOUND)
     found = measured("large-batch", "batch-size", "--batch-size", 64, "--out", tmp_path)

@@ -1,8 +1,8 @@
 """What was measured here: the findings and comparisons under the output folder, quoted with their conditions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import log
+from math import inf, log
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ def look_up(evidence: Evidence, rule: Rule, situation: Situation, out: Path) -> 
                 return next(_found(study, evidence.part, out), None)
     except NormbenchError as error:
         return Unreadable(error.message)
+    except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        return Unreadable(f"what `{evidence.study}` found under {out} is damaged: {type(error).__name__}: {error}")
 
 
 def _findings(study: str, out: Path) -> Iterator[tuple[Path, Finding]]:
@@ -83,15 +85,14 @@ def _mistake(one: dict[str, Any], folder: Path, finding: Finding) -> Measured:
 
 def _batch_sizes(rule: Rule, situation: Situation, out: Path) -> Iterator[Measured]:
     for folder, finding in _findings("batch-size", out):
-        sizes: dict[int, dict[str, dict[str, Any]]] = {}
-        for point in finding.values.get("points", []):
-            if point["accuracy"]:
-                sizes.setdefault(point["batch_size"], {})[point["norm"]] = point["accuracy"]
-        if not sizes:
+        points = finding.values.get("points", [])
+        measured = {point["batch_size"] for point in points if _mean(point) is not None}
+        if not measured:
             continue
-        size = _nearest(sizes, situation.batch_size)
-        means = {norm: accuracy["mean"] for norm, accuracy in sizes[size].items()}
-        seeds = max(accuracy["n"] for accuracy in sizes[size].values())
+        size = _nearest(measured, situation.batch_size)
+        at_size = [point for point in points if point["batch_size"] == size]
+        means = {point["norm"]: _mean(point) for point in at_size}
+        seeds = max(point["accuracy"]["n"] for point in at_size if point["accuracy"])
         scored = finding.values.get("scored", "test accuracy")
         yield Measured(
             folder,
@@ -100,6 +101,11 @@ def _batch_sizes(rule: Rule, situation: Situation, out: Path) -> Iterator[Measur
             size,
             _contradiction(rule, means, seeds),
         )
+
+
+def _mean(point: Mapping[str, Any]) -> float | None:
+    """The accuracy of a norm at a batch size; None where one of its runs did not finish."""
+    return None if point.get("problems") or not point["accuracy"] else point["accuracy"]["mean"]
 
 
 def _compared(rule: Rule, situation: Situation, out: Path) -> Measured | None:
@@ -124,7 +130,7 @@ def _counted(entry: Entry) -> RunResult | None:
     return None if entry.result.status == "failed" else entry.result
 
 
-def _nearest(sizes: Mapping[int, object], wanted: int) -> int:
+def _nearest(sizes: Iterable[int], wanted: int) -> int:
     """By ratio, not by difference; of two that are equally near the smaller."""
     return min(sorted(sizes), key=lambda size: abs(log(size / wanted)))
 
@@ -134,20 +140,27 @@ def _at(size: int, situation: Situation) -> str:
     return f"at batches of {size}{nearest}"
 
 
-def _listed(means: Mapping[str, float]) -> str:
-    best_first = sorted(means, key=means.__getitem__, reverse=True)
-    return ", ".join(f"{norm} {percent(means[norm])}" for norm in best_first)
+def _height(mean: float | None) -> float:
+    """Where a mean ranks: a norm that did not finish is below every other."""
+    return -inf if mean is None else mean
 
 
-def _contradiction(rule: Rule, means: Mapping[str, float], seeds: int) -> str:
+def _listed(means: Mapping[str, float | None]) -> str:
+    best_first = sorted(means, key=lambda norm: _height(means[norm]), reverse=True)
+    return ", ".join(f"{norm} {'did not finish' if (m := means[norm]) is None else percent(m)}" for norm in best_first)
+
+
+def _contradiction(rule: Rule, means: Mapping[str, float | None], seeds: int) -> str:
     """Whether a norm that the rule is against, or puts second, came out above the one that it is for."""
     preferred = [norm for norm in rule.prefer if norm in means]
     rivals = [norm for norm in (*rule.avoid, *rule.exclude, *preferred[1:]) if norm in means]
     if not preferred or not rivals:
         return ""
-    best = max(rivals, key=means.__getitem__)
-    lead = means[best] - means[preferred[0]]
-    if lead <= 0:
+    best = max(rivals, key=lambda norm: _height(means[norm]))
+    mean, theirs = means[preferred[0]], means[best]
+    if theirs is None or _height(mean) >= theirs:
         return ""
     chance = "one seed, which shows no spread" if seeds == 1 else f"mean of {seeds} seeds"
-    return f"{best} is {100 * lead:.1f} points above {preferred[0]} ({chance})"
+    if mean is None:
+        return f"{preferred[0]} did not finish, {best} did ({chance})"
+    return f"{best} is {100 * (theirs - mean):.1f} points above {preferred[0]} ({chance})"
