@@ -56,7 +56,7 @@ def test_a_recipe_gives_every_batch_size_the_same_images(name: str) -> None:
 def test_statistics_are_recomputed_over_the_plain_training_images(
     digits: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("normbench.evaluation.statistics.EVALUATION_BATCH", 32)
+    monkeypatch.setattr("normbench.evaluation.statistics.STATISTICS_BATCH", 32)
     training = start(run_config("bn"), digits)
     training.epoch(1)
     network = training.network.eval()

@@ -9,7 +9,10 @@ from small import run_config, start, weights
 
 from normbench.data import Split
 from normbench.evaluation import evaluate
-from normbench.evaluation.score import EVALUATION_BATCH
+from normbench.evaluation.score import evaluation_batch
+from normbench.norms import NORMS
+
+BATCH = evaluation_batch(torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +25,7 @@ def training(digits):
 @pytest.fixture(scope="module")
 def many(digits) -> Split:
     """More images than one evaluation batch, and no multiple of it."""
-    index = torch.arange(EVALUATION_BATCH + 123) % len(digits.test)
+    index = torch.arange(BATCH + 123) % len(digits.test)
     return digits.test.take(index)
 
 
@@ -38,12 +41,20 @@ def one_by_one(network, split, data):
 
 
 def test_loss_and_accuracy_are_those_of_a_loop_over_single_images(training, many, digits):
-    assert len(many) > EVALUATION_BATCH
+    assert len(many) > BATCH
     score = evaluate(training.network, many, digits, "fp32")
     loss, accuracy = one_by_one(training.network, many, digits)
     assert score.loss == pytest.approx(loss, rel=1e-5)
     assert score.accuracy == accuracy
     assert score.images == len(many)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_score_depends_on_no_batch_size_but_for_the_rounding_of_its_loss(norm, digits):
+    network = start(run_config(norm), digits).network
+    scores = [evaluate(network, digits.test, digits, "fp32", size) for size in (17, 100, 360)]
+    assert {score.accuracy for score in scores} == {scores[0].accuracy}
+    assert [score.loss for score in scores] == pytest.approx([scores[0].loss] * 3, rel=1e-6)
 
 
 @pytest.mark.parametrize("mode", [True, False])

@@ -5,8 +5,10 @@ from torch import nn
 
 from normbench.data import DataSet, Split, normalize
 from normbench.device import autocast
-from normbench.evaluation.score import EVALUATION_BATCH, refuse_non_finite
+from normbench.evaluation.score import refuse_non_finite
 
+STATISTICS_BATCH = 500
+"""Images in a batch of which running statistics are recomputed: their variance depends on it a little."""
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
@@ -47,7 +49,7 @@ def recompute_statistics(network: nn.Module, data: DataSet, precision: str) -> N
         module.reset_running_stats()
         module.momentum = None  # an average in which every batch counts the same
     was_training = _taking_batches(network)
-    for images in data.train.images.split(EVALUATION_BATCH):
+    for images in data.train.images.split(STATISTICS_BATCH):
         _scores(network, images, data, precision)
     network.train(was_training)
 

@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from normbench.device import describe
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "typer", "rich", "pydantic")
 
 
+@cache
 def package_versions() -> dict[str, str | None]:
     """Installed versions by name, read without importing; None where a package is missing."""
     versions: dict[str, str | None] = {}
@@ -35,7 +37,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "normbench": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": package_versions(),
+        "packages": dict(package_versions()),
         "device": describe(device),
         "device_type": device.type,
         "cuda": torch.version.cuda if cuda else None,
@@ -48,6 +50,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
+@cache
 def _git_commit() -> str | None:
     """The commit of normbench's own checkout; None when it is installed or git is not there."""
     git = shutil.which("git")

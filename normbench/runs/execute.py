@@ -1,9 +1,10 @@
 """Execute a fleet: resume or start its runs, train them epoch by epoch, score each once at the end."""
 
+import copy
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ class Conditions:
     """Asked before each step; what it raises ends the training."""
 
 
+SAVE_EVERY = 10.0
+"""Seconds between two states of a run on the disk, at least: short epochs would otherwise wait for their files. A state
+that is not there yet is written when a run is interrupted or fails; what a killed process loses is trained again."""
+
+
 @dataclass
 class _Member:
     """A run of the fleet while it is trained."""
@@ -48,6 +54,25 @@ class _Member:
     rows: list[EpochRow] = field(default_factory=list)
     capture_seconds: float = 0.0
     result: RunResult | None = None
+    saved_at: float = field(default_factory=time.monotonic)
+    """When its state was saved last, or else when it began."""
+    unsaved: tuple[dict[str, Any], list[EpochRow]] | None = None
+    """The state after the last finished epoch, with the epochs so far, where it is not on the disk yet."""
+
+    def keep_state(self) -> None:
+        """Save the state after a finished epoch, or remember it until it is worth a file."""
+        state, rows = self.training.state(), list(self.rows)
+        if self.next_epoch is not None and time.monotonic() - self.saved_at < SAVE_EVERY:
+            self.unsaved = copy.deepcopy(state), rows
+            return
+        self.folder.save_state(state, rows)
+        self.saved_at, self.unsaved = time.monotonic(), None
+
+    def save_unsaved(self) -> None:
+        """Save what is not on the disk yet, of a run that has no result."""
+        if self.unsaved is not None and self.result is None:
+            self.folder.save_state(*self.unsaved)
+            self.unsaved = None
 
     @property
     def next_epoch(self) -> int | None:
@@ -88,9 +113,22 @@ def execute(
         for member in members:
             member.rows = _resume_or_start(member, conditions.force)
             listener.run_started(member.training.config, member.folder.path, len(member.rows) + 1)
-        _train(members, listener, conditions)
+        with _keeping_states(members):
+            _train(members, listener, conditions)
         outcomes |= {member.folder: _conclude(member, listener, conditions) for member in members}
     return [outcomes[folder] for folder in folders]
+
+
+@contextmanager
+def _keeping_states(members: Sequence[_Member]) -> Iterator[None]:
+    """Leave the last finished epoch of every run on the disk, also when the training is broken off."""
+    try:
+        yield
+    except BaseException:
+        for member in members:
+            with suppress(Exception):  # what broke the training off counts, not that a device or disk is gone with it
+                member.save_unsaved()
+        raise
 
 
 def _result_to_keep(folder: RunFolder, conditions: Conditions) -> RunResult | None:
@@ -135,7 +173,7 @@ def _keep(member: _Member, outcome: EpochRow | DivergedError, listener: Listener
         return
     member.rows.append(outcome)
     member.folder.append(outcome)
-    member.folder.save_state(member.training.state(), member.rows)
+    member.keep_state()
     listener.epoch_done(member.training.config, outcome)
 
 
