@@ -120,3 +120,21 @@ def test_images_are_normalized_by_the_images_trained_on_alone():
     torch.testing.assert_close(trained.mean((0, 2, 3)), torch.zeros(3), rtol=0, atol=1e-4)
     torch.testing.assert_close(trained.std((0, 2, 3), correction=0), torch.ones(3), rtol=0, atol=1e-4)
     assert split.train.images.dtype == torch.uint8
+
+
+def as_bytes(split) -> list[bytes]:
+    return sorted(
+        image.numpy().tobytes() + bytes([int(label)]) for image, label in zip(split.images, split.labels, strict=True)
+    )
+
+
+def test_another_split_seed_deals_all_images_anew_and_keeps_sizes_and_classes():
+    published, first, again, second = (load(split_seed=seed) for seed in (0, 1, 1, 2))
+    every = sorted(as_bytes(published.train) + as_bytes(published.test))
+    for dealt in (first, second):
+        assert (len(dealt.train), len(dealt.test)) == (len(published.train), len(published.test))
+        assert sorted(as_bytes(dealt.train) + as_bytes(dealt.test)) == every, "no image is lost, none is in both"
+        shares = torch.bincount(dealt.test.labels) / len(dealt.test)
+        assert float(shares.max() - shares.min()) < 0.02
+    assert as_bytes(first.test) == as_bytes(again.test)
+    assert as_bytes(first.test) != as_bytes(second.test) != as_bytes(published.test)

@@ -31,7 +31,7 @@ OTHER = {
         "init": "xavier",
         "multiplier": 3,
     },
-    "data": {"name": "digits", "subset": 100, "val_split": 0.1, "crop_padding": 2, "flip": False},
+    "data": {"name": "digits", "subset": 100, "val_split": 0.1, "split_seed": 1, "crop_padding": 2, "flip": False},
     "training": {
         "epochs": 3,
         "batch_size": 64,

@@ -17,7 +17,7 @@ from normbench.engine.threads import Stopped
 from normbench.errors import INTERRUPTED, USAGE
 from normbench.studies.mistakes import MISTAKES, find, scoring, setup
 from normbench.studies.mistakes.bench import Accumulated, Bench, LeftInTraining
-from normbench.studies.mistakes.words import COSTS, GAINS, NIL, SINGLE, UNTOLD, sentences, verdict
+from normbench.studies.mistakes.words import CONSTANT, COSTS, GAINS, NIL, SINGLE, UNTOLD, sentences, verdict
 
 SMALL = ("--subset", 64, "--epochs", 1, "--batch-size", 16, "--set", "network.widths=[8,8,8,8,8,8,8,8,8,8]")
 TRAINED = {"training": {"epochs": 3, "step_size": 2}}
@@ -142,6 +142,7 @@ def test_every_mistake_is_made_and_told_in_figures() -> None:
         ([0.5, 0.52, 0.5, 0.51], [0.9, 0.91, 0.92, 0.9], GAINS),
         ([0.9, 0.8, 0.7, 0.6], [0.6, 0.7, 0.8, 0.95], UNTOLD),
         ([0.9, 0.8], [0.9, 0.8], NIL),
+        ([0.9, 0.8, 0.7], [0.8, 0.7, 0.6], CONSTANT),
         ([0.9], [0.1], SINGLE),
     ],
 )
@@ -164,7 +165,7 @@ def test_what_is_not_separated_says_how_many_seeds_it_would_take() -> None:
     (found,) = judge_pairs([("state", "right")], noisy)
     (said,) = sentences([MISTAKES["state"]], {"state": found})
     assert f"Not separated from no effect with these seeds: state {-20:+.2f} ± " in said
-    assert f"({found.more_seeds} more seeds may separate it)" in said
+    assert f"({found.more_seeds} more seeds may separate it, if this is its size)" in said
 
 
 def test_work_that_is_not_wanted_any_more_stops_within_a_training() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from normbench.analysis import words
 from normbench.runs import RunResult
 
-SAME = ("device", "torch", "batch_size", "epochs", "dataset", "train_images", "network", "precision")
+SAME = ("device", "torch", "batch_size", "epochs", "dataset", "train_images", "split_seed", "network", "precision")
 """What every run of a comparison shares; the number of CPU threads is part of the device's name."""
 
 
@@ -92,7 +92,7 @@ def _sampling(results: Sequence[RunResult]) -> str:
     half = 1.96 * math.sqrt(accuracy * (1 - accuracy) / images)
     return (
         f" Other test images would move an accuracy, too: by ± {100 * half:.1f} pp at {accuracy:.0%} of {images:,} "
-        "(95 %, binomial), which no seed tells of."
+        "(95 %, binomial), which no seed tells of (data.split_seed does)."
     ).replace("% of", " % of")
 
 
@@ -104,7 +104,8 @@ def _beside(results: Sequence[RunResult]) -> str:
 
 def _data_words(result: RunResult) -> str:
     name = {"cifar10": "CIFAR-10", "digits": "the embedded digits, not CIFAR-10"}[result.dataset]
-    return f"{name} ({result.train_images:,} train and {result.test_images:,} test images)"
+    split = f", dealt anew with split seed {result.split_seed}" if result.split_seed else ""
+    return f"{name} ({result.train_images:,} train and {result.test_images:,} test images{split})"
 
 
 def _batch_words(results: Sequence[RunResult]) -> str:

@@ -22,7 +22,9 @@ WEIGHT_STANDARDIZATION = "+ws"
 MOVES_NO_NUMBER = ("max_params", "tuned")
 """Settings of a run that are no part of its fingerprint."""
 
-ADDED_LATER: dict[str, object] = {"norm_revision": 1, "training.decay_norms": True, "training.warmup": 0.2}
+ADDED_LATER: dict[str, object] = {
+    "norm_revision": 1, "training.decay_norms": True, "training.warmup": 0.2, "data.split_seed": 0,
+}  # fmt: skip
 """Settings that came after the first runs, with the value that does what was done before there was the setting.
 
 It is the default, too, since the run folders of then do not have the setting.
@@ -61,6 +63,9 @@ class DataConfig(Frozen):
     """Number of training images, classes balanced; None takes all."""
     val_split: float = Field(0.0, ge=0.0, lt=1.0)
     """Fraction of the training images held out for validation."""
+    split_seed: int = Field(0, ge=0, lt=2**32)
+    """Which images are for training and which for the test: 0 as published, else all of them dealt anew, as many to
+    either, so that a few of these show how far the choice of images moves a result, which no seed of a run does."""
     crop_padding: int = Field(4, ge=0, le=16)
     """Black pixels around an image before the random crop; 0 turns cropping off."""
     flip: bool = True

@@ -25,11 +25,12 @@ def run_table(result: RunResult, epochs: int) -> RenderableType:
     table = plain_table(
         "norm", "train accuracy", "test accuracy", "train loss", "test loss", "parameters", "lr", "images/s", "seconds"
     )
+    diverged = result.status == "diverged"
     speed = f"{result.images_per_second:,.0f}" if result.images_per_second else "-"
     table.add_row(
         result.norm,
-        percent(result.train_accuracy),
-        percent(result.test_accuracy),
+        "diverged" if diverged else percent(result.train_accuracy),
+        "diverged" if diverged else percent(result.test_accuracy),
         "-" if result.train_loss is None else f"{result.train_loss:.3f}",
         "-" if result.test_loss is None else f"{result.test_loss:.3f}",
         f"{result.parameters:,}",

@@ -245,6 +245,7 @@ def _failed(folder: RunFolder, data: DataSet, plan: Plan, error: Exception) -> R
         norm=config.norm,
         seed=config.seed,
         dataset=data.name,
+        split_seed=config.data.split_seed,
         network=config.network.name,
         parameters=plan.parameters[config.norm],
         epochs=0,

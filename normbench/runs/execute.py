@@ -260,6 +260,7 @@ def _result(member: _Member, conditions: Conditions, **outcome: Any) -> RunResul
         norm=config.norm,
         seed=config.seed,
         dataset=data.name,
+        split_seed=config.data.split_seed,
         network=config.network.name,
         parameters=networks.count_parameters(training.network),
         epochs=len(rows),

@@ -58,6 +58,8 @@ class RunResult(BaseModel):
     """Of `seconds`: what recording the step took; None where it was not captured."""
     evaluation_seconds: float | None = None
     """Not in `seconds`: scoring the train and test images at the end."""
+    split_seed: int = 0
+    """Which images were for training and which for the test; 0 as published."""
     device: str
     torch: str
     precision: Precision | None = None

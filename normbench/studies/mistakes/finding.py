@@ -112,7 +112,10 @@ def _costs(
         )
         for one in mistakes
     ]
-    note = "Test accuracy. Difference: wrong less right on the same seeds; p: paired t-test, Holm-adjusted."
+    note = (
+        "Test accuracy. Difference: wrong less right on the same seeds, each with an interval of its own; p and "
+        "verdict: paired t-test, Holm-adjusted for all of them together."
+    )
     columns = ("mistake", "right way", "wrong way", "difference", "Holm p", "verdict")
     return FindingTable(title="What each mistake costs", columns=columns, rows=tuple(rows), note=note)
 

@@ -13,6 +13,7 @@ from normbench.studies.mistakes.catalog import Mistake
 FEW = 20
 """With more seeds than these still to go, an effect is not worth the wait."""
 COSTS, GAINS, NIL, UNTOLD, SINGLE = "costs", "scores higher", "no difference", "not separated", "one seed"
+CONSTANT = "no spread"
 
 
 def verdict(found: PairedDifference) -> str:
@@ -23,6 +24,8 @@ def verdict(found: PairedDifference) -> str:
         return NIL
     if difference.n == 1:
         return SINGLE
+    if found.has_no_spread:
+        return CONSTANT
     if not found.separated:
         return UNTOLD
     return COSTS if difference.mean < 0 else GAINS
@@ -39,7 +42,11 @@ def sentences(mistakes: Sequence[Mistake], differences: Mapping[str, PairedDiffe
     kinds: dict[str, list[Mistake]] = {}
     for one in by_cost:
         kinds.setdefault(verdict(differences[one.name]), []).append(one)
-    said = [_of_kind(kind, kinds[kind], differences) for kind in (COSTS, GAINS, SINGLE, UNTOLD, NIL) if kind in kinds]
+    said = [
+        _of_kind(kind, kinds[kind], differences)
+        for kind in (COSTS, GAINS, SINGLE, CONSTANT, UNTOLD, NIL)
+        if kind in kinds
+    ]
     dearest = by_cost[0]
     if verdict(differences[dearest.name]) != COSTS:
         return tuple(said)
@@ -53,6 +60,7 @@ def _of_kind(kind: str, mistakes: Sequence[Mistake], differences: Mapping[str, P
         COSTS: f"Costs accuracy: {listed}.",
         GAINS: f"Scores higher than the right way, which makes it no less wrong: {listed}.",
         SINGLE: f"One seed, which cannot tell chance from effect: {listed}.",
+        CONSTANT: f"The same difference on every seed, which leaves no spread to test it by: {listed}.",
         UNTOLD: f"Not separated from no effect with these seeds: {listed}.",
         NIL: f"No difference on any seed: {names}.",
     }[kind]
@@ -62,7 +70,7 @@ def _seeds(found: PairedDifference) -> str:
     """How many more seeds would separate it, were the observed difference the true one."""
     if found.more_seeds is None or found.more_seeds > FEW:
         return ""
-    return f" ({found.more_seeds} more seed{'s' if found.more_seeds > 1 else ''} may separate it)"
+    return f" ({found.more_seeds} more seed{'s' if found.more_seeds > 1 else ''} may separate it, if this is its size)"
 
 
 def _mean(found: PairedDifference) -> float:
