@@ -8,8 +8,13 @@ if TYPE_CHECKING:
     from normbench.analysis import Finding
 
 
-def conclude(given: Given, finding: "Finding") -> None:
+def conclude(given: Given, finding: "Finding", experiment: str | None = None) -> None:
     """Write finding, tables, plots and report into the folder of the study's experiment, then print the finding.
+
+    Args:
+        given: The flags.
+        finding: The finding.
+        experiment: Name of the folder, where a study keeps several apart.
 
     Raises:
         RunFailedError: The folder cannot be written.
@@ -20,7 +25,7 @@ def conclude(given: Given, finding: "Finding") -> None:
     from normbench.report.html import write_report
 
     output, machine = given.output(), given.machine()
-    folder = machine.out / given.study_experiment(finding.study)
+    folder = machine.out / (experiment or given.study_experiment(finding.study))
     written = [write_finding(folder, finding), write_tables(folder, finding)]
     reported = write_report(folder, machine)
     files = [str(path) for path in (*written, reported.report, *reported.plots)]

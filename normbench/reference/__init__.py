@@ -10,7 +10,17 @@ from normbench.reference.definitions import (
     Parameters,
     definition,
     dropout,
+    has_definition,
     standardized_convolution,
 )
 
-__all__ = ["Array", "Definition", "Gradients", "Parameters", "definition", "dropout", "standardized_convolution"]
+__all__ = [
+    "Array",
+    "Definition",
+    "Gradients",
+    "Parameters",
+    "definition",
+    "dropout",
+    "has_definition",
+    "standardized_convolution",
+]

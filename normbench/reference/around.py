@@ -32,14 +32,14 @@ def standardize_weight_backward(dw_hat: Array, weight: Array, eps: float = EPS) 
 
 def convolve(x: Array, weight: Array) -> Array:
     """Convolve (N, C_in, H, W) to (N, C_out, H, W): y_o(p) = Σ_ik x_i(p + k) w_oi(k); odd kernels, zeros around."""
-    y: Array = np.einsum("nihwkl,oikl->nohw", patches(x, weight), weight)
+    y: Array = np.einsum("nihwkl,oikl->nohw", patches(x, weight), weight, optimize=True)
     return y
 
 
 def convolve_backward(dy: Array, x: Array, weight: Array) -> tuple[Array, Array]:
     """Back to x, by the turned kernels, and to w: dL/dw_oi(k) = Σ_np dL/dy_o(p) x_i(p + k)."""
     turned = weight[:, :, ::-1, ::-1].swapaxes(0, 1)
-    return convolve(dy, turned), np.einsum("nohw,nihwkl->oikl", dy, patches(x, weight))
+    return convolve(dy, turned), np.einsum("nohw,nihwkl->oikl", dy, patches(x, weight), optimize=True)
 
 
 def patches(x: Array, weight: Array) -> Array:

@@ -4,7 +4,7 @@ Parameters and running statistics go by the names that torch's modules give them
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 
@@ -17,6 +17,8 @@ from normbench.reference.averages import Array, Axes, over_images
 Parameters = Mapping[str, Array]
 Shape = tuple[int, ...]
 RUNNING = ("running_mean", "running_var")
+INITIAL: Mapping[str, float] = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
+"""What parameters and running statistics begin with."""
 Forward = Callable[[Array, Parameters, bool], Array]
 """(x, parameters, training) to y, with x of shape (N, C, H, W)."""
 
@@ -50,6 +52,10 @@ class Definition:
     buffers: Callable[[Array, Parameters], Parameters] | None = None
     """(x, running statistics before) to those after a training step; None where the norm has none."""
     buffers_magnitudes: Callable[[Array, Parameters], Parameters] | None = None
+    initial: Mapping[str, float] = field(default_factory=lambda: INITIAL)
+    """The value that all of a parameter or running statistic begins with; those that are drawn are left out."""
+    train_eval_differ: bool = False
+    """Whether forward or backward depend on the mode."""
 
 
 def definition(name: str, groups: int = 4, *, one_pass: bool = False) -> Definition:
@@ -63,7 +69,19 @@ def definition(name: str, groups: int = 4, *, one_pass: bool = False) -> Definit
     Raises:
         UsageError: There is none of that name.
     """
-    known: dict[str, Callable[[], Definition]] = {
+    known = _definitions(groups, one_pass)
+    if name not in known:
+        raise unknown("definition", name, known)
+    return known[name]()
+
+
+def has_definition(name: str) -> bool:
+    """Whether a registered norm can be verified: a record of the registry may come without a definition."""
+    return name in _definitions(groups=1, one_pass=False)
+
+
+def _definitions(groups: int, one_pass: bool) -> dict[str, Callable[[], Definition]]:
+    return {
         "bn": _batch_norm,
         "gn": partial(_group_norm, groups, one_pass),
         "ln": partial(_group_norm, 1, one_pass),
@@ -74,9 +92,6 @@ def definition(name: str, groups: int = 4, *, one_pass: bool = False) -> Definit
         "rms": _rms_norm,
         "none": _identity,
     }
-    if name not in known:
-        raise unknown("definition", name, known)
-    return known[name]()
 
 
 def _over_axes(
@@ -152,6 +167,7 @@ def _batch_norm() -> Definition:
         refuses=lambda shape, training: training and _shared(shape) == 1,
         buffers=lambda x, p: _running(norms.running_statistics(x, p["running_mean"], p["running_var"])),
         buffers_magnitudes=lambda x, p: _running(magnitudes.running(x, p["running_mean"], p["running_var"])),
+        train_eval_differ=True,
     )
 
 
@@ -217,6 +233,7 @@ def standardized_convolution(outputs: int) -> Definition:
         backward_magnitudes=backward_magnitudes,
         parameters=lambda shape: {"weight": (outputs, shape[1], 3, 3)},
         summed=lambda shape: max(9 * max(shape[1], outputs), _shared(shape)),
+        initial={},
     )
 
 
@@ -236,6 +253,7 @@ def dropout(probability: float) -> Definition:
         backward_magnitudes=lambda dy, x, p, training: Gradients(np.abs(backward(dy, x, p, training).x), {}),
         parameters=lambda _shape: {},
         summed=lambda _shape: 1,
+        train_eval_differ=True,
     )
 
 

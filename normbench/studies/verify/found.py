@@ -9,7 +9,7 @@ import torch
 from normbench.analysis import Chart, Finding, FindingTable, Line
 from normbench.device import describe
 from normbench.runs.environment import environment
-from normbench.studies.verify.cases import KINDS
+from normbench.studies.verify.cases import HARD, KINDS
 from normbench.studies.verify.registered import DROPOUT, ONE_PASS
 from normbench.studies.verify.verdict import QUANTITIES, ROUNDING, Check, Precision, Quantity, Verified, badness, worst
 
@@ -25,17 +25,19 @@ MOST_PROBLEMS = 4
 def finding(verified: Sequence[Verified], seed: int, cases: int) -> Finding:
     """The finding of a verification; `cases` are the ordinary ones."""
     device = torch.device("cpu")
-    failed = [one for one in verified if not one.passed]
+    defined = [one for one in verified if one.defined]
+    failed = [one for one in defined if not one.passed]
     failures = _failures(failed)
-    tables = [_verdicts(verified), *([failures] if failures.rows else []), _hard_inputs(verified)]
+    tables = [_verdicts(verified), *([failures] if failures.rows else []), _hard_inputs(defined)]
+    answer = (*_answer(defined, failed), *_undefined(verified), *_not_compared(defined), *_not_built(defined))
     return Finding(
         study="verify",
         title="Is every norm what its definition says?",
-        answer=(*_answer(verified, failed), *_refused(verified), *_one_pass(verified), *_undecided(verified)),
+        answer=(*answer, *_refused(defined), *_one_pass(defined), *_undecided(defined)),
         conditions=(
-            f"Seed {seed}; for each norm {cases} ordinary and {verified[0].cases - cases} hard inputs; forward and "
-            "backward, train and eval mode, contiguous and channels last; "
-            f"{describe(device)}; torch {torch.__version__}."
+            f"Seed {seed}; for each norm {cases} ordinary inputs, {HARD} hard ones and those of the network's layers; "
+            f"forward and backward, train and eval mode, contiguous and channels last; {describe(device)}; torch "
+            f"{torch.__version__}."
         ),
         tables=tuple(tables),
         charts=(_chart(verified),),
@@ -45,17 +47,65 @@ def finding(verified: Sequence[Verified], seed: int, cases: int) -> Finding:
     )
 
 
-def _answer(verified: Sequence[Verified], failed: Sequence[Verified]) -> list[str]:
-    checks = [(check, one.name) for one in verified for check in one.checks]
+def _answer(defined: Sequence[Verified], failed: Sequence[Verified]) -> list[str]:
+    checks = [(check, one.name) for one in defined for check in one.checks]
     names = ", ".join(one.name for one in failed)
     if failed:
-        return [f"Not what the definition says: {names}."]
+        return [f"Not what the definition says: {names}.", *(_worst_of(one) for one in failed)]
+    if not checks:
+        return []
     largest, name = max(checks, key=lambda pair: badness(pair[0]))
-    subjects = f"All {len(verified)} are what their definitions say" if len(verified) > 1 else f"{name} is as defined"
+    subjects = f"All {len(defined)} are what their definitions say" if len(defined) > 1 else f"{name} is as defined"
+    not_compared = sorted({name for one in defined for name in one.not_compared})
+    left_out = f", {_and(not_compared)} not compared" if not_compared else ""
     return [
-        f"{subjects}: {len(checks):,} comparisons, and the largest error is {_percent(largest.share)} of what rounding "
-        f"can explain ({name}, {largest.quantity}, {largest.where})."
+        f"{subjects}{left_out}: {len(checks):,} comparisons, and the largest error is {_percent(largest.share)} of "
+        f"what rounding can explain ({name}, {largest.quantity}, {largest.where})."
     ]
+
+
+def _worst_of(one: Verified) -> str:
+    """The value that is furthest from its definition, or what else is wrong."""
+    check = worst(check for check in one.checks if not check.passed)
+    if check is None:
+        return f"{one.name}: {one.problems[0]}."
+    return (
+        f"{one.name}: {_place(check)} is {check.got:.6g} and should be {check.expected:.6g}, on {check.where}: an "
+        f"error of {_percent(check.share)} of the bound."
+    )
+
+
+def _place(check: Check) -> str:
+    """The array and the worst value in it."""
+    return f"{check.array}{list(check.index)}" if check.index else f"{check.array}, along a direction,"
+
+
+def _undefined(verified: Sequence[Verified]) -> list[str]:
+    names = [one.name for one in verified if not one.defined]
+    return [f"No reference definition, so not checked: {', '.join(names)}."] if names else []
+
+
+def _not_compared(defined: Sequence[Verified]) -> list[str]:
+    if not any(one.not_compared for one in defined):
+        return []
+    return [
+        "To have buffers compared, let the reference return (y, buffers) with those that a step leaves behind by name; "
+        "to have initial values compared, set an attribute of it: reference.initial = {name: value}."
+    ]
+
+
+def _not_built(defined: Sequence[Verified]) -> list[str]:
+    return [
+        f"Not checked with {_and([str(channels) for channels in one.not_built])} channels: {label(one.name)} cannot be "
+        "built for them."
+        for one in defined
+        if one.not_built
+    ]
+
+
+def _and(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _refused(verified: Sequence[Verified]) -> list[str]:
@@ -97,11 +147,12 @@ def _undecided(verified: Sequence[Verified]) -> list[str]:
 
 
 def _verdicts(verified: Sequence[Verified]) -> FindingTable:
-    lines = [(one, precision) for one in verified for precision in ROUNDING]
+    lines = [(one, precision) for one in verified if one.defined for precision in ROUNDING]
+    undefined = tuple((label(one.name), *"-" * (len(COLUMNS) - 2), "undefined") for one in verified if not one.defined)
     return FindingTable(
         title="Largest errors",
         columns=COLUMNS,
-        rows=tuple(_row(*line) for line in lines),
+        rows=(*(_row(*line) for line in lines), *undefined),
         strong=tuple(place for place, (one, precision) in enumerate(lines) if not _passed(one, precision)),
         note=(
             "Largest errors of y, dL/dx, dL/dp of each parameter p, and running statistics, each relative to the "
@@ -142,19 +193,37 @@ def _passed(one: Verified, precision: Precision) -> bool:
 
 
 def _failures(failed: Sequence[Verified]) -> FindingTable:
-    rows: list[tuple[str, ...]] = []
-    for one in failed:
-        found = [worst(one.of(precision, quantity)) for precision in ROUNDING for quantity in QUANTITIES]
-        for check in (check for check in found if check and not check.passed):
-            rows.append(
-                (label(one.name), SHORT[check.quantity], check.where, f"{check.error:.1e}", f"{check.bound:.1e}")
-            )
     return FindingTable(
         title="Out of bounds",
-        columns=("norm", "what", "input", "error", "bound"),
-        rows=tuple(rows),
-        note="The worst of each precision. NHWC: channels last.",
+        columns=("norm", "value", "input", "got", "expected", "error", "bound"),
+        rows=tuple(
+            (
+                label(one.name),
+                _place(check),
+                check.where,
+                f"{check.got:.6g}",
+                f"{check.expected:.6g}",
+                f"{check.error:.1e}",
+                f"{check.bound:.1e}",
+            )
+            for one in failed
+            for check in _worst_failures(one)
+        ),
+        note=(
+            "The worst value of each output, gradient and buffer, in each precision; dL/dx and dL/d of a parameter are "
+            "gradients. NHWC: channels last."
+        ),
+        sentences=True,
     )
+
+
+def _worst_failures(one: Verified) -> list[Check]:
+    """The worst of each array in each precision, as far as it is out of bounds."""
+    failed: dict[tuple[str, str], list[Check]] = {}
+    for check in one.checks:
+        if not check.passed:
+            failed.setdefault((check.precision, check.array), []).append(check)
+    return [max(checks, key=badness) for checks in failed.values()]
 
 
 def _hard_inputs(verified: Sequence[Verified]) -> FindingTable:
@@ -178,12 +247,12 @@ def _hard_inputs(verified: Sequence[Verified]) -> FindingTable:
 
 
 def _largest(checks: Sequence[Check], kind: str) -> str:
-    return _most([check.relative for check in checks if check.kind == kind])
+    return _most([check.relative for check in checks if check.kind == kind], digits=0)
 
 
-def _most(errors: Sequence[float]) -> str:
+def _most(errors: Sequence[float], digits: int = 1) -> str:
     """The largest, where NaN is above all."""
-    return f"{np.max(errors):.1e}" if errors else "-"
+    return f"{np.max(errors):.{digits}e}" if errors else "-"
 
 
 def _chart(verified: Sequence[Verified]) -> Chart:
@@ -211,7 +280,7 @@ def _chart(verified: Sequence[Verified]) -> Chart:
 
 def _values(one: Verified) -> dict[str, object]:
     found = [
-        {"precision": precision, "quantity": quantity} | asdict(largest)
+        {key: _number(value) for key, value in asdict(largest).items()}
         for precision in ROUNDING
         for quantity in QUANTITIES
         if (largest := worst(one.of(precision, quantity)))
@@ -221,8 +290,31 @@ def _values(one: Verified) -> dict[str, object]:
         "inputs": one.cases,
         "refused": one.refused,
         "comparisons": len(one.checks),
-        "passed": one.passed,
+        "passed": one.passed if one.defined else None,
+        "verdict": one.verdict,
         "problems": list(one.problems),
         "notes": list(one.notes),
+        "not_compared": list(one.not_compared),
+        "not_built": list(one.not_built),
+        "failures": [_failure(check) for check in _worst_failures(one)],
         "worst": found,
     }
+
+
+def _failure(check: Check) -> dict[str, object]:
+    """One of the values that are out of bounds, for programs."""
+    figures: dict[str, object] = {key: _number(getattr(check, key)) for key in ("got", "expected", "error", "bound")}
+    return {
+        "array": check.array,
+        "quantity": check.quantity,
+        "index": list(check.index),
+        "input": check.where,
+        "kind": check.kind,
+        "precision": check.precision,
+        "layout": check.layout,
+    } | figures
+
+
+def _number(value: object) -> object:
+    """A value as JSON can hold it, which knows no NaN and no infinity."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -9,23 +9,38 @@ from torch import nn
 
 from normbench.norms import NORMS, resolve_norm
 from normbench.norms.layers import StandardizedConv2d
-from normbench.reference import Array, Definition, Parameters, definition, dropout, standardized_convolution
+from normbench.reference import (
+    Array,
+    Definition,
+    Gradients,
+    Parameters,
+    definition,
+    dropout,
+    has_definition,
+    standardized_convolution,
+)
+from normbench.reference.definitions import RUNNING
 from normbench.studies.verify.cases import Case
 from normbench.studies.verify.modules import (
     DTYPES,
-    LAYOUTS,
+    INPUT_GRADIENT,
     Answer,
     Setting,
     forward_backward,
+    gradient_of,
+    materialized,
     numpy,
     prepared,
     running,
+    settings,
     state,
 )
 from normbench.studies.verify.verdict import Check, Quantity, Verified, bound_of, compare
 
 DROPOUT = 0.3
 KERNELS = 6
+CONVOLVED = 8
+"""Images of a convolution's cases: each value takes part in 54 products, and no sum is over images but a gradient's."""
 ONE_PASS = {("gn", "channels last"), ("ln", "channels last")}
 """Where torch takes the variance as E[x²] - E[x]²: its group norm for the CPU, in this layout only."""
 
@@ -36,15 +51,19 @@ class Subject:
 
     name: str
     make: Callable[[Case], nn.Module]
-    define: Callable[[Case, str], Definition]
-    """(case, layout)."""
+    define: Callable[[Case, bool], Definition]
+    """(case, whether the module takes its variance as E[x²] - E[x]²)."""
+    images: int | None = None
+    """At most so many of a case."""
+    defined: bool = True
+    """False for a record of the registry that nobody has written a definition for."""
 
 
 def subjects() -> list[Subject]:
     """Every registered norm, the convolution of `+ws`, and dropout."""
     around = [
-        Subject("+ws", _convolution, lambda _case, _layout: standardized_convolution(KERNELS)),
-        Subject("dropout", lambda _case: nn.Dropout(DROPOUT), lambda _case, _layout: dropout(DROPOUT)),
+        Subject("+ws", _convolution, lambda _case, _one_pass: standardized_convolution(KERNELS), CONVOLVED),
+        Subject("dropout", lambda _case: nn.Dropout(DROPOUT), lambda _case, _one_pass: dropout(DROPOUT)),
     ]
     return [*(_registered(name) for name in NORMS), *around]
 
@@ -53,10 +72,10 @@ def _registered(name: str) -> Subject:
     def make(case: Case) -> nn.Module:
         return resolve_norm(name, case.groups).make(case.shape[1])
 
-    def define(case: Case, layout: str) -> Definition:
-        return definition(name, case.groups, one_pass=(name, layout) in ONE_PASS)
+    def define(case: Case, one_pass: bool) -> Definition:
+        return definition(name, case.groups, one_pass=one_pass)
 
-    return Subject(name, make, define)
+    return Subject(name, make, define, defined=has_definition(name))
 
 
 def _convolution(case: Case) -> nn.Module:
@@ -68,21 +87,61 @@ def verify_registered(subject: Subject, cases: Sequence[Case]) -> Verified:
     checks: list[Check] = []
     problems: list[str] = []
     refused = 0
-    for case in cases:
-        trials = [_Trial(subject, Setting(case, precision, layout)).run() for precision in DTYPES for layout in LAYOUTS]
+    if not subject.defined:
+        return Verified(subject.name, 0, 0, (), (), defined=False)
+    for case in (case.of_images(subject.images) for case in cases):
+        oracles = {one_pass: _Oracle(subject.define(case, one_pass), case) for one_pass in (False, True)}
+        trials = [
+            _Trial(subject, setting, oracles[(subject.name, setting.layout) in ONE_PASS]).run()
+            for setting in settings(case)
+        ]
         checks += [check for trial in trials for check in trial.checks]
         problems += [problem for trial in trials for problem in trial.problems]
         refused += any(trial.refused for trial in trials)
     return Verified(subject.name, len(cases), refused, tuple(checks), tuple(dict.fromkeys(problems)))
 
 
+@dataclass(frozen=True)
+class _Expected:
+    """The definition's results, each beside the terms that errors are measured by."""
+
+    forward: tuple[Array, Array]
+    backward: tuple[Gradients, Gradients]
+
+
+class _Oracle:
+    """A definition on one case; the settings of the case share its results where parameters and mode agree."""
+
+    def __init__(self, definition: Definition, case: Case) -> None:
+        self.definition, self.case = definition, case
+        self._known: dict[tuple[int, bool], tuple[Parameters, _Expected]] = {}
+
+    def __call__(self, step: int, dy: Array, parameters: Parameters, training: bool) -> _Expected:
+        """The results of a step."""
+        norm, x = self.definition, self.case.steps[step]
+        mode = training and norm.train_eval_differ
+        read = {name: value for name, value in parameters.items() if not training or name not in RUNNING}
+        known = self._known.get((step, mode))
+        if known is None or not _equal(known[0], read):
+            expected = _Expected(
+                (norm.forward(x, parameters, training), norm.forward_magnitudes(x, parameters, training)),
+                (norm.backward(dy, x, parameters, training), norm.backward_magnitudes(dy, x, parameters, training)),
+            )
+            known = self._known[step, mode] = (read, expected)
+        return known[1]
+
+
+def _equal(some: Parameters, others: Parameters) -> bool:
+    return some.keys() == others.keys() and all(np.array_equal(some[name], others[name]) for name in some)
+
+
 class _Trial:
     """One module on one case: its training steps, then evaluation."""
 
-    def __init__(self, subject: Subject, setting: Setting) -> None:
+    def __init__(self, subject: Subject, setting: Setting, oracle: _Oracle) -> None:
         self.setting, self.case = setting, setting.case
-        self.definition = subject.define(setting.case, setting.layout)
-        self.module = prepared(subject.make(setting.case), setting.case).to(DTYPES[setting.precision])
+        self.oracle, self.definition = oracle, oracle.definition
+        self.module = materialized(subject.make(setting.case), setting.case)
         self.checks: list[Check] = []
         self.problems: list[str] = []
         self.refused = False
@@ -94,33 +153,50 @@ class _Trial:
         if found != expected:
             self.problems.append(f"its parameters and buffers are {found}, the definition's are {expected}")
             return self
+        self._initial_values()
+        self.module = prepared(self.module, self.case).to(DTYPES[self.setting.precision])
         self._train()
-        self._step(self.case.steps[-1], training=False)
+        before = running(self.module)
+        self._step(len(self.case.steps) - 1, training=False)
+        words = self.setting.words(training=False)
+        for name, value in running(self.module).items():
+            self._check("buffers", words, name, value, before[name], np.abs(before[name]))
         return self
 
+    def _initial_values(self) -> None:
+        for name, value in state(self.module).items():
+            begins = self.definition.initial.get(name)
+            if begins is not None and not (value == begins).all():
+                errors = compare(value, np.full_like(value, begins), 1.0)
+                self.problems.append(f"{name} begins as {errors.got:g} at {list(errors.index)}, not as {begins:g}")
+
     def _train(self) -> None:
-        """Running statistics are carried along in float64, from where the module's began."""
+        """Running statistics are carried along in float64, from where the module's began.
+
+        A norm without any is tried in one step, but for the cases of the network, which it follows as training does.
+        """
         after, magnitudes = self.definition.buffers, self.definition.buffers_magnitudes
-        if after is None or magnitudes is None:
-            self._step(self.case.steps[0], training=True)
-            return
         buffers: Parameters = running(self.module)
         terms = buffers
-        for number, x in enumerate(self.case.steps, start=1):
-            if not self._step(x, training=True):
+        steps = len(self.case.steps) if buffers or self.case.of_network else 1
+        for index, x in enumerate(self.case.steps[:steps]):
+            if not self._step(index, training=True):
                 return
+            if after is None or magnitudes is None:
+                continue
             buffers, terms = after(x, buffers), magnitudes(x, terms)
+            words = self.setting.words(training=True, step=index + 1)
             for name, found in running(self.module).items():
-                words = self.setting.words(training=True)
-                self._check("buffers", words, found, buffers[name], terms[name], steps=number)
+                self._check("buffers", words, name, found, buffers[name], terms[name], steps=index + 1)
 
-    def _step(self, x: Array, training: bool) -> bool:
+    def _step(self, index: int, training: bool) -> bool:
         """Forward and backward, compared; False where the module raised."""
         parameters = state(self.module) | self._mask(training)
-        words, must_raise = self.setting.words(training), self.definition.refuses(self.case.shape, training)
+        words = self.setting.words(training, index + 1 if training else 1)
+        must_raise = self.definition.refuses(self.case.shape, training)
         self.module.train(training)
         try:
-            answer = forward_backward(self.module, self.setting.tensor(x), self.case)
+            answer = forward_backward(self.module, self.setting.tensor(self.case.steps[index]), self.case, index)
         except (ValueError, RuntimeError) as error:
             self.refused |= must_raise
             if not must_raise:
@@ -129,25 +205,24 @@ class _Trial:
         if must_raise:
             self.problems.append(f"{words}: took single values, which it must refuse")
             return False
-        self._compare(answer, x, parameters, training)
+        self._compare(answer, self.oracle(index, answer.dy, parameters, training), words)
         return True
 
-    def _compare(self, answer: Answer, x: Array, parameters: Parameters, training: bool) -> None:
-        norm, dy, words = self.definition, answer.dy, self.setting.words(training)
-        y, terms = (f(x, parameters, training) for f in (norm.forward, norm.forward_magnitudes))
-        self._check("forward", words, answer.y, y, terms)
-        right, by = (f(dy, x, parameters, training) for f in (norm.backward, norm.backward_magnitudes))
-        self._check("input gradient", words, answer.dx, right.x, by.x)
+    def _compare(self, answer: Answer, expected: _Expected, words: str) -> None:
+        self._check("forward", words, "y", answer.y, *expected.forward)
+        right, terms = expected.backward
+        self._check("input gradient", words, INPUT_GRADIENT, answer.dx, right.x, terms.x)
         for name, found in answer.parameters.items():
-            self._check("parameter gradients", words, found, right.parameters[name], by.parameters[name])
+            arrays = (found, right.parameters[name], terms.parameters[name])
+            self._check("parameter gradients", words, gradient_of(name), *arrays)
 
-    def _check(self, quantity: Quantity, words: str, *arrays: Array, steps: int = 1) -> None:
-        """`arrays`: found, expected, and the terms that errors are measured by."""
+    def _check(self, quantity: Quantity, words: str, array: str, *arrays: Array, steps: int = 1) -> None:
+        """`array` is a name, `arrays` are those found and expected, and the terms that errors are measured by."""
         if arrays[0].shape != arrays[1].shape:
-            self.problems.append(f"{words}: {quantity} is of shape {arrays[0].shape}, not {arrays[1].shape}")
+            self.problems.append(f"{words}: {array} is of shape {arrays[0].shape}, not {arrays[1].shape}")
             return
         bound = bound_of(self.setting.precision, self.definition.summed(self.case.shape), steps)
-        self.checks.append(self.setting.check(words, quantity, compare(*arrays), bound))
+        self.checks.append(self.setting.check(words, quantity, array, compare(*arrays), bound))
 
     def _mask(self, training: bool) -> dict[str, Array]:
         """What dropout lets pass: what it makes of ones, with the same random numbers."""
@@ -155,5 +230,5 @@ class _Trial:
             return {}
         ones = self.setting.tensor(np.ones(self.case.shape))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.case.seed[1])
+            torch.default_generator.manual_seed(self.case.seed[1])
             return {"mask": numpy(self.module.train()(ones) != 0)}

@@ -1,6 +1,6 @@
 """The slope of a function by finite differences, and how well these know it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -8,8 +8,10 @@ import numpy as np
 
 from normbench.reference import Array
 
-STEPS = 24
+STEPS = range(24)
 """Each half of the one before: from a tenth of the point's size to about its 10^-8."""
+FEW_STEPS = range(9, 13)
+"""Those that serve a smooth function best, for functions that take long."""
 SAFETY = 10
 """How far an estimate of an error may be off; the estimates below are of the right order, not bounds."""
 
@@ -22,7 +24,9 @@ class Slope:
     uncertainty: float
 
 
-def slope(loss: Callable[[Array], float], at: Array, along: Array, noise: float) -> Slope:
+def slope(
+    loss: Callable[[Array], float], at: Array, along: Array, noise: float, halvings: Sequence[int] = STEPS
+) -> Slope:
     """The derivative of a function at a point along a direction.
 
     Central differences, extrapolated from two steps so that their error falls with the fourth power of the step
@@ -35,9 +39,10 @@ def slope(loss: Callable[[Array], float], at: Array, along: Array, noise: float)
         at: The point.
         along: The direction, like `at`.
         noise: How far rounding may take a value of the function from the true one.
+        halvings: How often a tenth of the point's size is halved, step by step.
     """
     largest = 0.1 * (float(np.abs(at).max()) or 1.0) / float(np.abs(along).max())
-    steps = [largest * 0.5**index for index in range(STEPS)]
+    steps = [largest * 0.5**index for index in halvings]
     differences = [(loss(at + step * along) - loss(at - step * along)) / (2 * step) for step in steps]
     better = [(4 * near - far) / 3 for far, near in pairwise(differences)]
     apart = [

@@ -11,10 +11,23 @@ from normbench.reference import Array
 Precision = Literal["float32", "float64"]
 Quantity = Literal["forward", "input gradient", "parameter gradients", "buffers"]
 QUANTITIES: tuple[Quantity, ...] = ("forward", "input gradient", "parameter gradients", "buffers")
+Verdict = Literal["as defined", "not as defined", "no reference definition"]
 ROUNDING: dict[Precision, float] = {"float32": 2.0**-24, "float64": 2.0**-53}
 """u: the largest relative error of one rounding."""
 ELSEWHERE = 20
 """Roundings on the way from x to a result outside of its sums: squares, roots, quotients, products, and casts."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How far an array is from what is expected; see `Check`."""
+
+    error: float
+    relative: float
+    condition: float
+    got: float
+    expected: float
+    index: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -26,7 +39,7 @@ class Check:
     """Of the case."""
     layout: str
     where: str
-    """Kind, shape, precision, memory layout and mode, in words."""
+    """Kind, shape, precision, memory layout, mode and step, in words."""
     quantity: Quantity
     error: float
     """The largest, relative to the magnitude of the terms that the result is made of."""
@@ -35,6 +48,13 @@ class Check:
     """The largest, relative to the largest value of the result; infinite if that is all 0 and the error is not."""
     condition: float = 1.0
     """The largest magnitude of the terms, relative to the largest value of the result."""
+    array: str = "y"
+    """y, dL/dx, dL/d and a parameter's name, or the name of a buffer."""
+    index: tuple[int, ...] = ()
+    """Of the worst value in the array; empty for a derivative along a direction, which is a single number."""
+    got: float = 0.0
+    expected: float = 0.0
+    """At the worst value."""
 
     @property
     def share(self) -> float:
@@ -67,11 +87,24 @@ class Verified:
     """Inputs that it raised on and must not, or the other way round; a sentence each."""
     notes: tuple[str, ...] = ()
     """What else there is to say of a failure."""
+    not_compared: tuple[str, ...] = ()
+    """Buffers, and initial values, that the definition says nothing of."""
+    not_built: tuple[int, ...] = ()
+    """Numbers of channels that the norm cannot be built for, as groups may not divide them."""
+    defined: bool = True
+    """Whether there is a definition to compare with."""
 
     @property
     def passed(self) -> bool:
         """Whether nothing is out of bounds."""
         return not self.problems and all(check.passed for check in self.checks)
+
+    @property
+    def verdict(self) -> Verdict:
+        """All of it in one phrase."""
+        if not self.defined:
+            return "no reference definition"
+        return "as defined" if self.passed else "not as defined"
 
     def of(self, precision: Precision, quantity: Quantity | None = None, kind: str | None = None) -> list[Check]:
         """The comparisons in one precision, of one quantity, on one kind of input."""
@@ -98,23 +131,28 @@ def bound_of(precision: Precision, summed: int, steps: int = 1) -> float:
     return (3 * summed + ELSEWHERE) * steps * ROUNDING[precision]
 
 
-@dataclass(frozen=True)
-class Errors:
-    """How far an array is from what is expected; see `Check`."""
-
-    error: float
-    relative: float
-    condition: float
-
-
-def compare(found: Array, expected: Array, terms: Array) -> Errors:
+def compare(found: Array, expected: Array, terms: Array | float) -> Errors:
     """Errors relative to the terms, value by value, and relative to the largest value expected."""
-    error, largest = np.abs(found - expected), np.abs(expected).max()
+    error = np.abs(found - expected)
+    largest, largest_error, largest_term = np.float64(_largest(expected)), error.max(), np.max(terms)
     with np.errstate(divide="ignore", invalid="ignore"):
-        by_terms = np.where(error == 0, 0.0, error / terms)
-        relative = error.max() / largest if error.any() else 0.0
-        condition = terms.max() / largest if terms.any() else 1.0
-    return Errors(float(by_terms.max()), float(relative), float(condition))
+        by_terms = np.divide(error, terms, out=np.zeros_like(error), where=error != 0)
+        relative = largest_error / largest if largest_error != 0 else 0.0
+        condition = largest_term / largest if largest_term != 0 else 1.0
+    place = np.unravel_index(int(np.argmax(by_terms)), by_terms.shape)  # argmax takes NaN for the largest
+    return Errors(
+        error=float(by_terms[place]),
+        relative=float(relative),
+        condition=float(condition),
+        got=float(found[place]),
+        expected=float(expected[place]),
+        index=tuple(map(int, place)),
+    )
+
+
+def _largest(values: Array) -> float:
+    """The largest magnitude, without an array of magnitudes; NaN is above all."""
+    return float(np.maximum(values.max(), -values.min()))
 
 
 def badness(check: Check) -> float:
