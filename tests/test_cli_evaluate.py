@@ -50,14 +50,6 @@ def test_pictures_of_ones_own_are_classified(run: dict, tmp_path: Path) -> None:
     assert all(one["decided"] in set("0123456789") and 0.1 <= one["probability"] <= 1 for one in decisions)
 
 
-def test_a_file_that_is_no_picture_is_named(run: dict, tmp_path: Path) -> None:
-    (tmp_path / "text.png").write_text("not a picture")
-    answer = normbench("evaluate", run["folder"], "--images", tmp_path)
-    assert (answer.code, "text.png cannot be read as a picture" in answer.stderr) == (USAGE, True)
-    answer = normbench("evaluate", run["folder"], "--images", tmp_path / "nowhere")
-    assert (answer.code, "no pictures in" in answer.stderr) == (USAGE, True)
-
-
 def test_damaged_weights_are_refused_in_words(run: dict) -> None:
     path = Path(run["folder"]) / "model.safetensors"
     whole = path.read_bytes()

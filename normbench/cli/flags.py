@@ -118,7 +118,10 @@ FLAGS: dict[str, Any] = {
     "val_split": _option(float, "--val-split", text="Fraction of the training images held out.", panel=DATA),
     "data_dir": _option(Path, "--data-dir", text="Folder with CIFAR-10. \\[env: NORMBENCH_DATA_DIR]", panel=DATA),
     "offline": _switch("--offline", text="Never touch the network. \\[env: NORMBENCH_OFFLINE]", panel=DATA),
-    "images": _option(Path, "--images", text="Folder of pictures of your own to classify.", panel=DATA),
+    "images": _option(
+        Path, "--images", text="Folder of your own pictures to classify; sub-folders named after classes are labels.",
+        panel=DATA,
+    ),
     "format": _option(str, "--format", text="onnx", panel=SHOW, metavar="NAME"),
     "file": _option(Path, "--file", text="Where to write it. \\[default: model.onnx in the run's folder]", panel=SHOW),
     "svg": _option(Path, "--svg", text="Write the picture of what it averages over to this file.", panel=SHOW),

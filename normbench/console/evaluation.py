@@ -1,7 +1,6 @@
 """What `normbench evaluate` shows."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -12,7 +11,7 @@ from normbench.console.output import Output
 from normbench.console.tables import plain_table
 from normbench.evaluation import Details
 from normbench.runs import Entry
-from normbench.studies.evaluate import Decision
+from normbench.studies.pictures import GROUND, Classified, shown
 
 
 def show_details(output: Output, entry: Entry, details: Details) -> None:
@@ -34,11 +33,29 @@ def show_details(output: Output, entry: Entry, details: Details) -> None:
     output.result(parts, document | found, quiet=f"{details.accuracy:.4f}")
 
 
-def show_decisions(output: Output, entry: Entry, folder: Path, decisions: Sequence[Decision]) -> None:
-    """What the network takes each picture for."""
-    table = plain_table("picture", "taken for", "probability", left=2)
-    for decision in decisions:
-        table.add_row(Text(decision.file), decision.decided, percent(decision.probability))
-    document = {"command": "evaluate", "run": entry.name, "images": str(folder)}
-    rows = {"decisions": [dataclasses.asdict(decision) for decision in decisions]}
-    output.result(table, document | rows, quiet="\n".join(f"{d.file} {d.decided}" for d in decisions))
+def show_decisions(output: Output, entry: Entry, folder: Path, found: Classified) -> None:
+    """What the network takes each picture for, how often it is right where that is known, and what it cannot read."""
+    labelled = found.labelled > 0
+    table = plain_table("picture", "taken for", *(["true class"] if labelled else []), "probability", left=2 + labelled)
+    for decision in found.decisions:
+        true = [Text(decision.label or "-")] if labelled else []
+        table.add_row(Text(decision.file), Text(decision.decided), *true, percent(decision.probability))
+    parts: list[RenderableType] = [table]
+    if labelled:
+        parts.append(Text(f"Accuracy on the {found.labelled:,} with a true class: {percent(found.accuracy)}"))
+    for skipped in found.skipped:
+        output.warning(f"skipped {skipped.file}: {skipped.reason}")
+    for label in found.unknown_labels:
+        output.warning(f"no class is called as this sub-folder: {label}")
+    document = {
+        "command": "evaluate",
+        "run": entry.name,
+        "images": shown(folder),
+        "ground": GROUND,
+        "accuracy": found.accuracy,
+        "labelled": found.labelled,
+        "decisions": [dataclasses.asdict(decision) for decision in found.decisions],
+        "skipped": [dataclasses.asdict(skipped) for skipped in found.skipped],
+        "unknown_labels": list(found.unknown_labels),
+    }
+    output.result(parts, document, quiet="\n".join(f"{d.file} {d.decided}" for d in found.decisions))
