@@ -1,9 +1,11 @@
 """The table and the README, written from the JSON and from nothing else."""
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from benchmarks import gpu
 from benchmarks.contenders import FLEET
 from benchmarks.records import Breakdown, Contender, Memory, NormCost, Point, Results, Spread, count, read
 
@@ -117,6 +119,10 @@ def write_readme(readme: Path, folder: Path) -> int:
     files = sorted(folder.glob("*.json"))
     sections = []
     for path in files:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.get("benchmark") == gpu.KIND:
+            sections.append(f"### {content['conditions']['device']}: training steps\n\n{gpu.table(content)}")
+            continue
         results = read(path)
         plot = f"![{path.stem}]({folder.name}/{path.stem}.svg)\n\n" if path.with_suffix(".svg").exists() else ""
         sections.append(f"### {results.conditions['device']}\n\n{plot}{report(results)}")

@@ -40,8 +40,8 @@ def seed_global(seed: int, stream: Stream, epoch: int = 0) -> None:
 def deterministic(enabled: bool) -> Iterator[None]:
     """Choose kernels by one rule, bitwise repeatable ones if asked for, and restore torch's flags afterwards.
 
-    cuDNN's search for the fastest kernels stays off: on an H200 it took 7 to 10 s and made a step 1 % slower, and
-    which kernel wins differs from one process to the next.
+    cuDNN's search for the fastest kernels stays off: on an H200 it took 7 to 10 s and gained nothing, and which kernel
+    wins may differ from one process to the next.
     """
     if enabled:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

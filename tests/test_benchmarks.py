@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import run_config
+from small import WIDTHS, run_config
 
-from benchmarks import contenders, contest, measure, norms, records, run, table
+from benchmarks import contenders, contest, gpu, measure, norms, records, run, table
 from benchmarks.breakdown import breakdown
 from benchmarks.contenders import CONTENDERS, fleet
 from benchmarks.job import Job, setups
@@ -19,7 +19,7 @@ from benchmarks.process import FailedError, rehearse
 from benchmarks.records import Contender, Setup, Spread
 from benchmarks.table import breakdown_table
 from normbench import data
-from normbench.config import DataConfig, MachineConfig
+from normbench.config import DataConfig, MachineConfig, NetworkConfig
 from normbench.data import normalize
 from normbench.norms import NORMS
 from normbench.studies.cost.measure import Bench, noise
@@ -314,3 +314,33 @@ def test_the_parts_of_a_command_add_up_to_the_whole() -> None:
 def test_a_command_that_fails_is_no_measurement() -> None:
     with pytest.raises(RuntimeError, match="unknown norm 'bnn'"):
         breakdown(["--norms", "bnn", "--dataset", "digits"])
+
+
+def test_the_steps_of_a_gpu_are_timed_as_rows_and_a_row_that_fails_says_why(tmp_path, capsys, monkeypatch):
+    rows = (gpu.Row("two", ("bn", "gn")), gpu.Row("cycle", ("bn",), schedule="onecycle"), gpu.Row("no", ("in2",)))
+    small = NetworkConfig(widths=WIDTHS)
+    build = gpu.build
+    monkeypatch.setattr(gpu, "ROWS", rows)
+    monkeypatch.setattr(gpu, "build", lambda _, *rest: build(small, *rest))
+    arguments = ["--device", "cpu", "--images", "128", "--windows", "2", "--out", str(tmp_path)]
+    assert gpu.main([*arguments, "--only", "two,cycle,no"]) == 1
+    (path,) = tmp_path.glob("*-gpu.json")
+    results = json.loads(path.read_text())
+    two, cycle = results["rows"]
+    assert (two["runs"], two["precision"], two["captured"], len(two["steps"])) == (2, "fp32", False, 2)
+    assert two["seconds_per_run"] == pytest.approx(20 * (50_000 // 64) * two["step"] / 1000 / 2)
+    assert two["images_per_second"] == pytest.approx(2 * 64 / two["step"] * 1000)
+    assert (cycle["kernels_per_step"], cycle["peak_mib"]) == (None, None)
+    assert "unknown norm 'in2'" in results["failed"]["no"]
+    assert gpu.table(results) in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        gpu.main(["--only", "nothing"])
+
+
+def test_a_comparison_is_taken_apart_and_its_parts_add_up(monkeypatch):
+    monkeypatch.setattr(gpu, "ASSIGNMENT", ("bn",))
+    cpu = torch.device("cpu")
+    found = gpu.measure_command(gpu.images(64, cpu, 8), cpu, epochs=1)
+    assert (found.runs, found.epochs, found.images) == (5, 1, 64)
+    assert {"train", "score", "save states", "the rest"} <= set(found.phases)
+    assert sum(found.phases.values()) == pytest.approx(found.seconds)
