@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cli import normbench, without_settings
-from synthetic import make_experiment, make_run
+from synthetic import IMAGES, make_experiment, make_run
 
 from normbench.report.selection import Finished
 
@@ -43,14 +43,23 @@ def test_every_file_of_a_run_is_read_a_fixed_number_of_times(tmp_path, monkeypat
 
 def test_a_run_that_diverged_stands_in_every_table_and_in_no_mean(tmp_path) -> None:
     for seed in range(3):
-        make_run(tmp_path, "bn", seed, 0.70 + 0.01 * seed)
+        right = 252 + seed
+        counts = [[right if row == column == 0 else 0 for column in range(10)] for row in range(10)]
+        counts[1][2] = IMAGES - right
+        make_run(tmp_path, "bn", seed, right / IMAGES, counts=counts)
         make_run(tmp_path, "gn", seed, 0.60 + 0.02 * seed)
-        make_run(tmp_path, "ln", seed, 0.90 if seed == 0 else None)
+        most = [[IMAGES if row == column == 0 else 0 for column in range(10)] for row in range(10)]
+        make_run(tmp_path, "ln", seed, 1.0 if seed == 0 else None, counts=most if seed == 0 else None)
     answer = normbench("report", tmp_path / "many", "--json").document["answer"]
-    assert answer[0].startswith("bn leads with 71.00 % test accuracy (mean over seeds 0, 1 and 2).")
+    assert answer[0].startswith("bn leads with 70.28 % test accuracy (mean over seeds 0, 1 and 2).")
     assert "Diverged: 2 of 3 runs of ln." in answer[1]
     page = (tmp_path / "many" / "report.html").read_text(encoding="utf-8")
-    assert page.count("2 of 3 diverged") == 3
+    assert page.count("<td>2 of 3 diverged</td>") == 3  # train and test accuracy, and the difference
+    assert "ln: 2 of 3 diverged, so it has no accuracy by class and no confusions." in page
+    assert "which flatters ln" in page
+    assert "100.00 %" in page.split('id="per-class-table-caption"')[1].split("</table>")[0]  # class 0 of bn alone
+    assert page.split('id="per-class-table-caption"')[1].split("</thead>")[0].count("<th ") == 2
+    assert "<td>-</td>" in page.split('id="per-class-table-caption"')[1].split("</table>")[0], "a class without images"
 
 
 def test_runs_of_two_rates_in_one_folder_are_not_ranked(tmp_path) -> None:

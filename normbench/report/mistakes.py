@@ -49,7 +49,12 @@ def find_mistakes(experiment: Experiment, machine: MachineConfig) -> Mistakes:
     if not any(one.done for one in experiment.series):
         return Mistakes((), (), ("No run was finished, so there are no decisions to count.",))
     reader = _Reader(machine)
-    found = [_confusion(one, reader) for one in experiment.series]
+    found = [_confusion(one, reader) for one in experiment.series if not one.row.diverged]
+    reader.notes += [
+        f"{one.label}: {one.row.diverged} of {one.row.runs} diverged, so it has no accuracy by class and no confusions."
+        for one in experiment.series
+        if one.row.diverged
+    ]
     return Mistakes(reader.classes, tuple(one for one in found if one), tuple(reader.notes))
 
 

@@ -94,8 +94,10 @@ def _epochs(series: Series, notes: list[str]) -> list[list[EpochRow]]:
 def _bands(experiment: Experiment) -> str:
     chosen = "Each norm at the best setting of the search. " if experiment.searching else ""
     band = "Lines are means over seeds, bands go from the lowest to the highest seed. " if experiment.seeds > 1 else ""
+    diverged = [one.label for one in experiment.shown if one.row.diverged]
+    lost = f"Runs that diverged have no curve, which flatters {', '.join(diverged)}. " if diverged else ""
     running = "Running figures are averages over the augmented batches of an epoch while the weights move; "
-    return f"{chosen}{band}{running}train accuracy in the table above is of the last weights on plain images."
+    return f"{chosen}{band}{lost}{running}train accuracy in the table above is of the last weights on plain images."
 
 
 def _steps(rows: dict[str, list[list[EpochRow]]]) -> str:
