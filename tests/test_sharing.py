@@ -1,5 +1,6 @@
 """Several processes on one plan: each run is trained once, and all processes end alike."""
 
+import importlib
 import json
 import multiprocessing
 import os
@@ -25,7 +26,8 @@ SOME = ("--norms", "bn,gn,ln", "--seeds", "2", *TINY)
 
 
 def command(arguments: list[str], folder: Path) -> None:
-    """What runs in the child."""
+    """What runs in the child, which saves the state of every epoch."""
+    importlib.import_module("normbench.runs.execute").SAVE_EVERY = 0.0
     sys.argv = ["normbench", *arguments]
     with (
         (folder / "stdout").open("w") as out,
@@ -179,15 +181,20 @@ def test_force_redoes_the_results_of_before_and_takes_those_made_since(tmp_path:
     assert ('  "seconds"' in (folder / "result.json").read_text().replace("\n", "")) or not newer
 
 
-def test_a_run_that_is_finished_while_it_is_to_be_cleaned_up_is_kept(tmp_path: Path) -> None:
+def test_a_run_that_is_finished_while_it_is_to_be_cleaned_up_is_kept(tmp_path: Path, monkeypatch) -> None:
     folder = Path(train(tmp_path, "--norm", "gn", "--json").document["run"]["folder"])
     result = (folder / "result.json").read_text()
     (folder / "result.json").unlink()
-    (entry,) = catalog.unfinished(tmp_path)
-    (folder / "result.json").write_text(result)
-    assert (catalog.remove(entry), folder.is_dir()) == (False, True)
-    (folder / "result.json").unlink()
-    assert (catalog.remove(entry), folder.exists()) == (True, False)
+    check = catalog._check_unfinished
+
+    def finish(entry):
+        check(entry)
+        (folder / "result.json").write_text(result)
+
+    monkeypatch.setattr(catalog, "_check_unfinished", finish)
+    document = normbench("runs", "clean", "--yes", "--out", tmp_path, "--json").document
+    assert (document["runs"], [kept["run"] for kept in document["kept"]]) == ([], [str(folder)])
+    assert (folder / "result.json").read_text() == result
 
 
 def test_the_holder_of_a_run_is_told_and_taken_only_while_there_is_one(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import typer
 from normbench.cli.announce import announce
 from normbench.cli.flags import OUTPUT, SCIENCE, flags
 from normbench.cli.given import MACHINE_FLAGS, Given
+from normbench.cli.place import placed, question_of
 from normbench.cli.study import conclude
 from normbench.errors import SOME_RUNS_FAILED
 
@@ -14,7 +15,7 @@ RECIPE = "batch-size"
 SETTINGS = [name for name in SCIENCE if name != "batch_size"]
 
 
-@flags("norms", "every", "sizes", "scaling", "seeds", *SETTINGS, *MACHINE_FLAGS, "track", "dry_run", *OUTPUT)
+@flags("norms", "every", "sizes", "scaling", "seeds", *SETTINGS, *MACHINE_FLAGS, "name", "track", "dry_run", *OUTPUT)
 def command(given: Given) -> None:
     """Train every norm at every batch size over the same images, and show where accuracy falls.
 
@@ -43,6 +44,7 @@ def command(given: Given) -> None:
             listener.on_download,
             leave_out_oversized=bool(given["every"]),
         )
+        plan = placed(given, plan, question_of(plan, recipe, STUDY))
         if not announce(given, plan, listener):
             return
         results = engine.run_all(plan, told, listener.on_download)
@@ -52,7 +54,9 @@ def command(given: Given) -> None:
 
     statistics = measure_statistics(plan.configs, results, plan.machine, plan.device, on_run)
     points = summarize_points(plan.configs, results, statistics)
-    conclude(given, batch_size_finding(points, results, recipe, environment(plan.device)))
+    conclude(
+        given, batch_size_finding(points, results, recipe, environment(plan.device)), plan.folders[0].path.parent.name
+    )
     if any(result.status != "done" for result in results):
         raise typer.Exit(SOME_RUNS_FAILED)
 

@@ -7,6 +7,7 @@ import typer
 from normbench.cli.announce import announce
 from normbench.cli.flags import OUTPUT, SCIENCE, flags
 from normbench.cli.given import MACHINE_FLAGS, Given
+from normbench.cli.place import placed, question_of
 from normbench.errors import SOME_RUNS_FAILED, RunFailedError, UsageError, unknown
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 ASSIGNMENT = ("bn", "gn", "ln")
 
 
-@flags("all", "norms", "every", "control", "margin", "seeds", *SCIENCE, *MACHINE_FLAGS, "track", "dry_run", *OUTPUT)
+@flags(
+    "all", "norms", "every", "control", "margin", "seeds", *SCIENCE, *MACHINE_FLAGS, "name", "track", "dry_run", *OUTPUT
+)
 def command(given: Given) -> None:
     """Train several norms on the same network, data, epochs and batches, and print one table.
 
@@ -29,12 +32,13 @@ def command(given: Given) -> None:
     With several values for --lr or --weight-decay every norm is tried with every combination, scored on the
     validation split; the test images stay unread.
 
-    Beside the run folders lie then results.csv, with one line a run, and (not of a search) table.md and table.tex.
+    Beside the run folders lie then results.csv, with one line a run, and (not of a search) table.md and table.tex: of
+    the whole experiment, which more norms and seeds extend. Other settings are another experiment (--name).
     """
-    from normbench import engine
+    from normbench import engine, runs
     from normbench.config import PARAMETER_BUDGET, load_recipe
     from normbench.console import ConsoleListener
-    from normbench.studies.compare import Grid, comparison_configs, conclude
+    from normbench.studies.compare import Grid, comparison_configs, conclude, earlier_results
 
     output, margin = given.output(), given.margin()
     grid = Grid(given.numbers("lr"), given.numbers("weight_decay"))
@@ -53,18 +57,29 @@ def command(given: Given) -> None:
             leave_out_oversized=bool(given["every"]),
         )
         _check_control(given["control"], list(plan.parameters), grid)
+        question = question_of(plan, recipe, "compare", grid.is_search)
+        plan = placed(given, plan, question)
         if not announce(given, plan, listener):
             return
         results = engine.run_all(plan, told, listener.on_download)
-    _show(given, plan, conclude(results, grid, given["control"], margin), recipe.training.epochs)
+    comparison = conclude(results, grid, given["control"], margin)
+    folder, epochs = plan.folders[0].path.parent, recipe.training.epochs
+    if runs.answers(folder, question):
+        earlier = earlier_results(folder, recipe, plan.configs)
+        whole = conclude([*results, *earlier], grid, given["control"], margin) if earlier else comparison
+        written = _written(folder, whole, epochs)
+    else:
+        written = [], [f"{folder} now answers another question: its tables are left as they are"]
+    _show(given, plan, comparison, epochs, written)
 
 
-def _show(given: Given, plan: "Plan", comparison: "Comparison", epochs: int) -> None:
-    """Write the files, then print: warnings first, the tables, and where the files are."""
+def _show(
+    given: Given, plan: "Plan", comparison: "Comparison", epochs: int, written: tuple[list[str], list[str]]
+) -> None:
+    """Print warnings first, the tables, and where the files are."""
     from normbench.console import comparison as show
 
-    output = given.output()
-    files, unwritten = _written(plan.machine.out / given.experiment, comparison, epochs)
+    output, (files, unwritten) = given.output(), written
     found = [*comparison.warnings, *unwritten]
     for warning in found:
         output.warning(warning)

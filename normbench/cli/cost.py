@@ -7,7 +7,7 @@ from normbench.errors import UsageError
 REPEATS = 15
 
 
-@flags("norms", "config", "set", "network", "groups", "batch_size", "repeats", "device", "out", *OUTPUT)
+@flags("norms", "config", "set", "network", "groups", "batch_size", "repeats", "device", "out", "name", *OUTPUT)
 def command(given: Given) -> None:
     """Time every norm at the shapes of the real network: its layers alone, and the training step they are part of.
 

@@ -15,7 +15,7 @@ OWN = ("groups", "width", "depth", "activation", "init", "seed", "seeds", "epoch
 
 @flags(
     "norms", "every", "groups", "width", "depth", "activation", "init", "seed", "seeds", "epochs", "lr", "no_train",
-    "dataset", "subset", "data_dir", "offline", "device", "out", *OUTPUT,
+    "dataset", "subset", "data_dir", "offline", "device", "out", "name", *OUTPUT,
 )  # fmt: skip
 def command(given: Given) -> None:
     """Follow signal and gradient through stacks of up to 30 layers, then train stacks of several depths.

@@ -118,6 +118,10 @@ FLAGS: dict[str, Any] = {
     "val_split": _option(float, "--val-split", text="Fraction of the training images held out.", panel=DATA),
     "data_dir": _option(Path, "--data-dir", text="Folder with CIFAR-10. \\[env: NORMBENCH_DATA_DIR]", panel=DATA),
     "offline": _switch("--offline", text="Never touch the network. \\[env: NORMBENCH_OFFLINE]", panel=DATA),
+    "name": _option(
+        str, "--name", text="Name of the experiment, a folder under --out. \\[default: the recipe's, or the study's]",
+        panel=MACHINE, metavar="NAME",
+    ),
     "images": _option(
         Path, "--images", text="Folder of your own pictures to classify; sub-folders named after classes are labels.",
         panel=DATA,

@@ -44,6 +44,13 @@ class Given:
     subcommand: str | None = None
     """In a group of commands: the one that is called, which the group leaves the work to."""
 
+    def __post_init__(self) -> None:
+        """Refuse a name that can be none before anything is computed."""
+        if self["name"] is not None:
+            from normbench.config.names import check_name
+
+            check_name(self["name"], "--name")
+
     def __getitem__(self, name: str) -> Any:
         """The value of a flag, None if it was not given."""
         return self.values.get(name)
@@ -55,11 +62,21 @@ class Given:
 
     @property
     def experiment(self) -> str:
-        """The folder that runs of this recipe share."""
-        return Path(self.recipe).stem
+        """The name of the experiment: the one that was given, or the recipe's.
+
+        Raises:
+            UsageError: It can be no name of a folder.
+        """
+        from normbench.config.names import check_name
+
+        if self["name"] is not None:
+            return str(self["name"])
+        return check_name(Path(self.recipe).stem, f"the recipe {self.recipe}")
 
     def study_experiment(self, study: str) -> str:
-        """The folder of a study's experiment: its own name, with the recipe's where one was asked for."""
+        """The name of a study's experiment: the one given, or the study's with the recipe's if one was asked for."""
+        if self["name"] is not None:
+            return self.experiment
         if self["config"] is None or self.experiment.startswith(study):
             return self.experiment if self["config"] else study
         return f"{study}-{self.experiment}"

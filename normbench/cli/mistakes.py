@@ -14,7 +14,7 @@ RECIPE = "mistakes"
 
 @flags(
     "only", "seeds", "config", "set", "groups", "epochs", "batch_size", "lr", "weight_decay", "seed",
-    "deterministic", "dataset", "subset", "data_dir", "offline", "device", "out", "fleet", *OUTPUT,
+    "deterministic", "dataset", "subset", "data_dir", "offline", "device", "out", "name", "fleet", *OUTPUT,
 )  # fmt: skip
 def command(given: Given) -> None:
     """Make common mistakes with norms on purpose, each beside the right way, and print what it costs.

@@ -14,11 +14,12 @@ def conclude(given: Given, finding: "Finding", experiment: str | None = None) ->
     Args:
         given: The flags.
         finding: The finding.
-        experiment: Name of the folder, where a study keeps several apart.
+        experiment: Name of the folder, where a study has settled it, as one that keeps several apart.
 
     Raises:
         RunFailedError: The folder cannot be written.
     """
+    from normbench import runs
     from normbench.analysis import write_finding
     from normbench.console.finding import finding_document, finding_picture, finding_values
     from normbench.report import write_tables
@@ -26,6 +27,10 @@ def conclude(given: Given, finding: "Finding", experiment: str | None = None) ->
 
     output, machine = given.output(), given.machine()
     folder = machine.out / (experiment or given.study_experiment(finding.study))
+    if runs.belongs_to_another(folder, finding.study):
+        beside = folder.with_name(f"{folder.name}-{finding.study}")
+        output.warning(f"{folder} is no experiment of {finding.study}: this one is kept in {beside}")
+        folder = beside
     written = [write_finding(folder, finding), write_tables(folder, finding)]
     reported = write_report(folder, machine)
     files = [str(path) for path in (*written, reported.report, *reported.plots)]

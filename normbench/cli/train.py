@@ -8,7 +8,7 @@ from normbench.cli.given import MACHINE_FLAGS, Given
 from normbench.errors import RUN_FAILED, UsageError
 
 
-@flags("norm", *SCIENCE, *MACHINE_FLAGS, "track", "dry_run", *OUTPUT)
+@flags("norm", *SCIENCE, *MACHINE_FLAGS, "name", "track", "dry_run", *OUTPUT)
 def command(given: Given) -> None:
     """Train the network with one norm, and print its train and test accuracy.
 

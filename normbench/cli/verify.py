@@ -20,7 +20,7 @@ LONGEST_NAME = 80
 """Characters of a factory's name in a folder's."""
 
 
-@flags("norm", "reference", "seed", "cases", "out", *OUTPUT)
+@flags("norm", "reference", "seed", "cases", "out", "name", *OUTPUT)
 def command(given: Given) -> None:
     """Check every norm, weight standardization and dropout against float64 definitions: forward, gradients, buffers.
 
@@ -37,7 +37,7 @@ def command(given: Given) -> None:
     if seed < 0 or cases < 1:
         raise UsageError("--seed is at least 0 and --cases at least 1")
     found = finding(_verified(given, seed, cases), seed, cases)
-    conclude(given, found, _experiment(given["norm"]))
+    conclude(given, found, given["name"] or _experiment(given["norm"]))
     if not found.values["passed"]:
         raise typer.Exit(RUN_FAILED)
 

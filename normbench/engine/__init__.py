@@ -2,7 +2,7 @@
 
 from normbench.data import OnDownload
 from normbench.engine.fleets import Sharing
-from normbench.engine.planning import Plan, plan, within_budget
+from normbench.engine.planning import Plan, in_experiment, plan, within_budget
 from normbench.engine.run import run_all
 
-__all__ = ["OnDownload", "Plan", "Sharing", "plan", "run_all", "within_budget"]
+__all__ = ["OnDownload", "Plan", "Sharing", "in_experiment", "plan", "run_all", "within_budget"]

@@ -1,7 +1,7 @@
 """A plan: runs that passed every check before the first one starts, and how many of them train at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -76,6 +76,12 @@ def plan(
     reasons = _uncaptured(settled) if capture else {}
     warnings |= {uncaptured(norm, reason): None for norm, reason in reasons.items()}
     return Plan(settled, folders, machine, device, parameters, tuple(warnings), how, frozenset(reasons))
+
+
+def in_experiment(plan: Plan, name: str, *warnings: str) -> Plan:
+    """The same plan in an experiment of another name, with more warnings."""
+    folders = tuple(RunFolder(plan.machine.out, name, config) for config in plan.configs)
+    return replace(plan, folders=folders, warnings=(*plan.warnings, *warnings))
 
 
 def _identity(norm: str) -> dict[str, object]:

@@ -15,6 +15,7 @@ from normbench.runs.catalog import (
     usable,
 )
 from normbench.runs.execute import Conditions, execute
+from normbench.runs.experiment import Question, answers, belongs_to_another, claim, place
 from normbench.runs.folder import RunFolder, read_confusion
 from normbench.runs.hold import HeldError, holder_of
 from normbench.runs.metrics import read_rows
@@ -33,11 +34,15 @@ __all__ = [
     "HeldError",
     "Listener",
     "NewerFormatError",
+    "Question",
     "RunFolder",
     "RunResult",
     "SavedModel",
+    "answers",
     "as_channels",
+    "belongs_to_another",
     "check",
+    "claim",
     "clean",
     "differences",
     "execute",
@@ -48,6 +53,7 @@ __all__ = [
     "list_experiment",
     "list_runs",
     "load_model",
+    "place",
     "read_confusion",
     "read_environment",
     "read_model",

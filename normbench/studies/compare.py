@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from normbench.analysis import (
     MARGIN,
@@ -20,7 +21,9 @@ from normbench.analysis import (
 from normbench.config import Recipe, RunConfig, TrainingConfig
 from normbench.config.recipes import COMMAND_LINE
 from normbench.config.validation import validated
-from normbench.runs import RunResult
+from normbench.errors import UsageError
+from normbench.norms import NORMS, norm_info
+from normbench.runs import RunResult, list_experiment
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,43 @@ def _points(grid: Grid, config: RunConfig) -> list[TrainingConfig]:
     settings = config.training.model_dump()
     points = [{"lr": lr, "weight_decay": decay} for lr in lrs for decay in weight_decays]
     return [validated(TrainingConfig, settings | point, COMMAND_LINE) for point in points]
+
+
+def earlier_results(folder: Path, recipe: Recipe, configs: Sequence[RunConfig]) -> list[RunResult]:
+    """The results of runs that lie beside those of a comparison and answer the same question, in a settled order.
+
+    Args:
+        folder: Of the experiment.
+        recipe: Of the comparison.
+        configs: Of its own runs, which are left out, as are those of earlier code of their norms.
+    """
+    own = {config.fingerprint for config in configs}
+    code = {config.norm: config.norm_source for config in configs}
+    found = [
+        entry.result
+        for entry in list_experiment(folder)
+        if entry.result is not None
+        and entry.config is not None
+        and entry.config.fingerprint not in own
+        and entry.config.norm_source == code.get(entry.config.norm, entry.config.norm_source)
+        and _is_of(entry.config, recipe, configs[0])
+    ]
+    order = list(NORMS)
+    return sorted(found, key=lambda r: (order.index(r.norm) if r.norm in order else len(order), r.norm, r.seed, r.lr))
+
+
+def _is_of(config: RunConfig, recipe: Recipe, example: RunConfig) -> bool:
+    """Whether a run is one of the recipe's, of any norm and seed; in a search at any rate and decay."""
+    try:
+        current = {"norm_revision": norm_info(config.norm).revision, "norm_source": config.norm_source}
+        expected = recipe.run(config.norm, config.seed, read_test=example.read_test)
+    except UsageError:
+        return False
+    fixed = {"data": example.data, "max_params": config.max_params, "tuned": config.tuned} | current
+    if not example.read_test:
+        rates = {"lr": config.training.lr, "weight_decay": config.training.weight_decay}
+        fixed["training"] = expected.training.model_copy(update=rates)
+    return expected.model_copy(update=fixed) == config
 
 
 def conclude(
