@@ -6,13 +6,11 @@ The layers and their timing are those of `normbench cost`.
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from benchmarks.measure import spread
 from benchmarks.records import NormCost
 from normbench.config import RunConfig
-from normbench.studies.cost.clock import seconds
-from normbench.studies.cost.layers import NormLayers
+from normbench.studies.cost.clock import repeatable, seconds
 from normbench.studies.cost.measure import Bench, noise
 
 
@@ -20,7 +18,11 @@ def norm_costs(config: RunConfig, norms: Sequence[str], device: torch.device, re
     """Time the layers of each norm, norms taking turns in every repeat; the first turn warms up."""
     data = noise(config.training.batch_size, device)
     layers = {norm: Bench(config.model_copy(update={"norm": norm}), data).layers for norm in norms}
-    times = [{norm: _milliseconds(one, device) for norm, one in layers.items()} for _ in range(1 + repeats)][1:]
+    passes = {norm: repeatable(one.passes(), device) for norm, one in layers.items()}
+    times = [
+        {norm: [1000 * seconds(one, device) for one in both] for norm, both in passes.items()}
+        for _ in range(1 + repeats)
+    ][1:]
     return [
         NormCost(
             norm=norm,
@@ -31,10 +33,3 @@ def norm_costs(config: RunConfig, norms: Sequence[str], device: torch.device, re
         )
         for norm, one in layers.items()
     ]
-
-
-def _milliseconds(layers: NormLayers, device: torch.device) -> tuple[float, float]:
-    """Of a forward and of a backward pass through all layers."""
-    outputs: list[Tensor] = []
-    forward = seconds(lambda: outputs.extend(layers.forward()), device)
-    return 1000 * forward, 1000 * seconds(lambda: layers.backward(outputs), device)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from cli import SMALL, normbench, refused
+from recorded_graph import RecordedGraphs
 from small import run_config
 from torch import nn
 
@@ -13,7 +14,7 @@ from normbench.config import NetworkConfig, RunConfig, load_recipe
 from normbench.norms import NORMS
 from normbench.studies.cost import clock as cost_clock
 from normbench.studies.cost import cost_configs, cost_finding, measure_costs
-from normbench.studies.cost.clock import seconds, spread
+from normbench.studies.cost.clock import repeatable, seconds, spread
 from normbench.studies.cost.measure import Bench, _rounds, noise
 from normbench.studies.cost.memory import peak_bytes, saved_bytes
 
@@ -192,3 +193,43 @@ def test_cost_leaves_a_finding_and_prints_it(tmp_path: Path):
 )
 def test_wrong_input_is_answered_in_words(tmp_path: Path, arguments, words):
     refused(normbench("cost", "--out", tmp_path, *arguments), 2, *words)
+
+
+def test_on_cuda_each_part_is_captured_once_and_repeated(monkeypatch):
+    graphs = RecordedGraphs()
+    monkeypatch.setattr("normbench.studies.cost.clock.graphs_of", lambda _: graphs)
+    layers = bench("gn").layers
+    passes = layers.forward, layers.backward
+    monkeypatch.setattr(layers, "forward", lambda: order.append("forward") or passes[0]())
+    monkeypatch.setattr(layers, "backward", lambda outputs: order.append(len(outputs)) or passes[1](outputs))
+    order = []
+    forward, backward = repeatable(layers.passes(), CPU)
+    assert order == ["forward", 10, "forward", 10]  # to warm up, and to be captured
+    assert (graphs.captured, graphs.replayed) == (2, 0)
+    forward()
+    backward()
+    assert (len(order), graphs.replayed) == (4, 2)
+
+
+def test_parts_of_a_norm_that_makes_the_host_wait_are_timed_uncaptured(monkeypatch):
+    class Waiting(RecordedGraphs):
+        def watch(self, step):
+            step()
+            return "norm.py:7"
+
+    done, graphs = [], Waiting()
+    monkeypatch.setattr("normbench.studies.cost.clock.graphs_of", lambda _: graphs)
+    works = [lambda: done.append("first"), lambda: done.append("second")]
+    assert repeatable(works, CPU) == works
+    assert (done, graphs.captured) == (["first", "second"], 0)
+
+
+def test_a_peak_is_what_came_on_top(monkeypatch):
+    held = {"now": 500}
+    for name, value in {
+        "synchronize": lambda _: None,
+        "reset_peak_memory_stats": lambda _: None,
+        "max_memory_allocated": lambda _: held["now"],
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    assert peak_bytes(lambda: held.update(now=700), torch.device("cuda"), before=500) == 200

@@ -1,6 +1,6 @@
 """The norm layers of a network as they stand in training: their modules, and the inputs that they get."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,16 @@ class NormLayers:
             if y is placed.x:
                 continue
             torch.autograd.grad(y, [placed.x, *placed.module.parameters()], placed.gradient.to(y.dtype))
+
+    def passes(self) -> tuple[Callable[[], None], Callable[[], None]]:
+        """`forward` and `backward` as two works that hand the outputs from one to the other."""
+        outputs: list[Tensor] = []
+
+        def backward() -> None:
+            self.backward(outputs)
+            outputs.clear()
+
+        return lambda: outputs.extend(self.forward()), backward
 
     @torch.no_grad()
     def evaluate(self) -> None:

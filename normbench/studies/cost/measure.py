@@ -13,9 +13,9 @@ from normbench.data import DataSet, Split
 from normbench.device import autocast
 from normbench.networks import build
 from normbench.norms import resolve_norm
-from normbench.studies.cost.clock import Spread, seconds, spread
+from normbench.studies.cost.clock import Spread, repeatable, seconds, spread
 from normbench.studies.cost.layers import NormLayers
-from normbench.studies.cost.memory import peak_bytes, saved_bytes
+from normbench.studies.cost.memory import allocated_bytes, peak_bytes, saved_bytes
 from normbench.training import Training
 
 CONTROL = "none"
@@ -47,7 +47,7 @@ class Cost:
     step_saved: int
     """What the whole network keeps for it; memory that several layers need counts once."""
     step_peak: int | None
-    """Most memory allocated in a step, weights and optimizer included; CUDA only."""
+    """Most memory allocated in a step, weights, optimizer and batches included, other norms not; CUDA only."""
     parameters: int
     buffers: int
     train_eval_difference: float
@@ -77,6 +77,7 @@ class Bench:
         self.images, self.labels = next(iter(self.training.batches.epoch(1)))
         self.step()  # so that norms with running statistics have some
         self.layers = NormLayers(network, self.images, config.training.precision)
+        self._parts: list[Callable[[], None]] | None = None
 
     def step(self) -> None:
         """One step of the training itself."""
@@ -90,14 +91,10 @@ class Bench:
 
     def times(self) -> tuple[float, ...]:
         """One time for each of `PARTS`."""
-        device, layers, outputs = self.images.device, self.layers, []
-        work = (
-            self.step,
-            lambda: outputs.extend(layers.forward()),
-            lambda: layers.backward(outputs),
-            layers.evaluate,
-        )
-        return tuple(seconds(one, device) for one in work)
+        device = self.images.device
+        if self._parts is None:
+            self._parts = repeatable((self.step, *self.layers.passes(), self.layers.evaluate), device)
+        return tuple(seconds(part, device) for part in self._parts)
 
 
 def measure_costs(configs: Sequence[RunConfig], device: torch.device, repeats: int, tell: Tell) -> list[Cost]:
@@ -109,8 +106,8 @@ def measure_costs(configs: Sequence[RunConfig], device: torch.device, repeats: i
         UsageError: A norm is unknown, or cannot be built or run in the network.
     """
     data = noise(configs[0].training.batch_size, device)
+    untimed = {config.norm: _untimed(config, data) for config in configs}
     benches = {config.norm: Bench(config, data) for config in configs}
-    untimed = {name: _untimed(bench) for name, bench in benches.items()}
     times: dict[str, list[tuple[float, ...]]] = {name: [] for name in benches}
     for number, names in enumerate(_rounds(list(benches), WARM_UP + repeats), 1 - WARM_UP):
         tell(f"round {number} of {repeats}" if number > 0 else "warm-up")
@@ -140,14 +137,17 @@ def _rounds(names: list[str], count: int) -> Iterator[list[str]]:
         yield names[first:] + names[:first]
 
 
-def _untimed(bench: Bench) -> dict[str, Any]:
+def _untimed(config: RunConfig, data: DataSet) -> dict[str, Any]:
+    """What is counted, on a bench of its own: memory is this norm's alone."""
+    before = allocated_bytes(data.train.images.device)
+    bench = Bench(config, data)
     layers = bench.layers
     return {
         "train_eval_difference": layers.train_eval_difference(),
         "keeps_layout": layers.keep_layout(),
         "layers_saved": layers.saved_bytes(),
         "step_saved": saved_bytes(bench.loss, bench.training.network),
-        "step_peak": peak_bytes(bench.step, bench.images.device),
+        "step_peak": peak_bytes(bench.step, bench.images.device, before),
         "parameters": layers.parameters(),
         "buffers": layers.buffers(),
         "shapes": tuple(layers.shapes),

@@ -25,15 +25,20 @@ def saved_bytes(work: Callable[[], object], module: nn.Module) -> int:
     return sum(storage.nbytes() for address, storage in kept.items() if address not in own)
 
 
-def peak_bytes(work: Callable[[], object], device: torch.device) -> int | None:
-    """Most memory that torch's allocator held on a CUDA device while `work` ran; None on other devices."""
+def allocated_bytes(device: torch.device) -> int:
+    """Memory that torch's allocator has given out on a CUDA device; 0 on other devices."""
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
+
+
+def peak_bytes(work: Callable[[], object], device: torch.device, before: int = 0) -> int | None:
+    """Most memory given out on a CUDA device while `work` ran, less what was there `before`; None on other devices."""
     if device.type != "cuda":
         return None
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
     work()
     torch.cuda.synchronize(device)
-    return torch.cuda.max_memory_allocated(device)
+    return torch.cuda.max_memory_allocated(device) - before
 
 
 def _memory(tensor: Tensor) -> int:
