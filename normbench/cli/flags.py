@@ -129,7 +129,7 @@ FLAGS: dict[str, Any] = {
     "format": _option(str, "--format", text="onnx", panel=SHOW, metavar="NAME"),
     "file": _option(Path, "--file", text="Where to write it. \\[default: model.onnx in the run's folder]", panel=SHOW),
     "svg": _option(Path, "--svg", text="Write the picture of what it averages over to this file.", panel=SHOW),
-    "fetch": _switch("--fetch", text="Download CIFAR-10 into the cache.", panel=DATA),
+    "fetch": _switch("--fetch", text="Download CIFAR-10 into --data-dir, or the cache.", panel=DATA),
     "device": _option(
         str, "--device", text="auto, cuda, mps or cpu. \\[env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
     ),
@@ -180,7 +180,7 @@ def flags(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None
     def decorate(command: Callable[[Given], None]) -> Callable[..., None]:
         @functools.wraps(command)
         def wrapper(context: typer.Context, **values: Any) -> None:
-            typed = {name: value for name, value in values.items() if _was_typed(value)}
+            typed = {name: _usable(name, value) for name, value in values.items() if _was_typed(value)}
             command(Given(typed, context.invoked_subcommand))
 
         kinds = {"context": typer.Context} | {name: (ARGUMENTS | FLAGS)[name] for name in names}
@@ -195,6 +195,18 @@ def _parameter(name: str, annotation: Any) -> inspect.Parameter:
     """A parameter for Typer to read; the context and most arguments are required, flags are not."""
     default = None if name in FLAGS or name in OPTIONAL else inspect.Parameter.empty
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _usable(name: str, value: Any) -> Any:
+    """A value that can be worked with: a path in full, and text that is text."""
+    from normbench.config.paths import check_text, user_path
+
+    if isinstance(value, Path):
+        return user_path(value)
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str):
+            check_text(text, f"--{name.replace('_', '-')}" if name in FLAGS else name)
+    return value
 
 
 def _was_typed(value: Any) -> bool:

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from normbench.config.paths import user_path
 from normbench.config.settings import Frozen
 from normbench.config.validation import validated
 
@@ -26,6 +27,11 @@ class MachineConfig(Frozen):
     """Runs trained at once; None decides by the device."""
     capture: bool = True
     """Whether CUDA repeats a captured step; without it every step is sent anew."""
+
+    @field_validator("data_dir", "out")
+    @classmethod
+    def _in_full(cls, path: Path | None) -> Path | None:
+        return None if path is None else user_path(path)
 
     @classmethod
     def resolve(cls, given: dict[str, object]) -> "MachineConfig":

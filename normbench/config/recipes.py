@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field, PrivateAttr
 
+from normbench.config.paths import user_path
 from normbench.config.settings import (
     WEIGHT_STANDARDIZATION,
     DataConfig,
@@ -97,8 +98,8 @@ def recipe_path(name: str) -> Path:
     """
     if name in recipe_names():
         return recipe_folder() / f"{name}.toml"
-    path = Path(name)
-    if path.suffix == ".toml" or path.parent != Path():
+    path = user_path(name)
+    if path.suffix.lower() == ".toml" or path.parent != Path():
         if path.is_file():
             return path
         raise UsageError(f"no recipe file at {path}", f"Recipes that come along: {', '.join(recipe_names())}.")
@@ -108,7 +109,7 @@ def recipe_path(name: str) -> Path:
 def recipe_header(path: Path) -> str:
     """The comment at the head of a recipe: what it is for and what it reaches."""
     lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8-sig").splitlines():
         if not line.startswith("#"):
             break
         lines.append(line.removeprefix("#").strip())
@@ -123,7 +124,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
     """
     path = recipe_path(name)
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not valid TOML: {error}") from error
     except OSError as error:
