@@ -87,6 +87,9 @@ def _torchinfo_table(network: nn.Module) -> str:
 
     Asked with `input_data` and in eval mode: other ways of asking draw random numbers or move BatchNorm's buffers.
     """
-    columns = ("output_size", "num_params", "params_percent")
     blank = torch.zeros(1, *IMAGE_SHAPE)
-    return str(torchinfo.summary(network, input_data=blank, mode="eval", col_names=columns, depth=3, verbose=0))
+    columns = ("output_size", "num_params")  # with a third one the table is wider than 80
+    summary = torchinfo.summary(
+        network, input_data=blank, mode="eval", col_names=columns, col_width=20, depth=3, verbose=0
+    )
+    return str(summary)

@@ -12,9 +12,8 @@ def command(given: Given) -> None:
     kept when it ended; of runs that kept none the saved weights are scored again, where the data set is at hand.
     Nothing is downloaded.
     """
-    from rich.text import Text
-
     from normbench import runs
+    from normbench.console.text import Text
     from normbench.report.html import write_report
 
     output, machine = given.output(), given.machine()

@@ -5,10 +5,10 @@ from typing import Any
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.prompt import IntPrompt, Prompt
-from rich.text import Text
 
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
+from normbench.console.text import Text
 from normbench.errors import INTERRUPTED, NormbenchError
 from normbench.studies.advice import NEEDS, RULES, TASKS, Advice, Cited, Evidence, Rule, Situation, code
 from normbench.studies.advice.measured import Measured
@@ -32,12 +32,12 @@ def ask(output: Output) -> Situation:
 def _ask(output: Output) -> Situation:
     console = output.stderr
     for name, meaning in TASKS.items():
-        console.print(f"  [bold]{name}[/]  {meaning}")
+        console.print(Text.assemble("  ", (name, "bold"), f"  {meaning}"))
     task = Prompt.ask("Task", console=console, choices=list(TASKS), default="vision")
     batch_size = IntPrompt.ask("Inputs in a step on one device", console=console, default=32)
     devices = IntPrompt.ask("Devices", console=console, default=1)
     for name, meaning in NEEDS.items():
-        console.print(f"  [bold]{name}[/]  {meaning}")
+        console.print(Text.assemble("  ", (name, "bold"), f"  {meaning}"))
     needs = Prompt.ask("Needs, with commas (Enter for none)", console=console, default="", show_default=False)
     return Situation(task, batch_size, devices, needs=names(needs))
 
@@ -136,9 +136,7 @@ def _evidence_document(evidence: Evidence, measured: Measured | None) -> dict[st
 
 def show_rules(output: Output) -> None:
     """Every rule with its evidence, in order of precedence."""
-    table = plain_table("rule", "if", "for", "against", "evidence", left=5)
-    for column in table.columns[1:]:
-        column.no_wrap = False
+    table = plain_table("rule", "if", "for", "against", "evidence", left=5, wraps=range(1, 5))
     for rule in RULES.values():
         sources = dict.fromkeys(one.source or f"normbench {one.study}" for one in rule.evidence)
         against = ", ".join((*rule.exclude, *rule.avoid))

@@ -2,16 +2,20 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import cycle
 
 import plotext
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+import rich.text
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 
 from normbench.analysis import Chart, Line
+from normbench.console.text import Text
+from normbench.text import visible
 
 WIDTH, HEIGHT, BAR = 90, 20, 40
+SHORTEST_BAR = 10
 RICH_COLOURS = ("blue", "yellow", "green", "magenta", "red", "cyan", "bright_black", "white")
 COLOURS = ("blue", "orange", "green", "magenta", "red", "cyan", "gray", "white")
 MARKS = "ox+*#@%&"
@@ -20,15 +24,33 @@ LOST = "X"
 MOST_TICKS = 12
 
 
+@dataclass(frozen=True)
+class ChartPicture:
+    """A chart as text, with its title, as wide as the terminal allows; a line is told by its mark and its colour."""
+
+    chart: Chart
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lines by plotext, bars as rows of a table."""
+        chart = self.chart
+        yield Text(f"\n{chart.title}", style="bold")
+        if chart.kind == "bars":
+            yield _bars(chart, options.max_width)
+        else:
+            yield _legend(chart)
+            yield rich.text.Text.from_ansi(_lines(chart, min(WIDTH, options.max_width)))
+
+
 def chart_picture(chart: Chart) -> RenderableType:
-    """A chart as text, with its title; a line is told by its mark as well as by its colour."""
-    title = Text(f"\n{chart.title}", style="bold")
-    if chart.kind == "bars":
-        return Group(title, _bars(chart))
-    return Group(title, _legend(chart), Text.from_ansi(_lines(chart)))
+    """A chart for the terminal."""
+    named = {
+        "lines": tuple(line.model_copy(update={"label": visible(line.label, lines=False)}) for line in chart.lines),
+        "ticks": tuple(visible(tick, lines=False) for tick in chart.ticks),
+    }
+    return ChartPicture(chart.model_copy(update=named))
 
 
-def _legend(chart: Chart) -> Text:
+def _legend(chart: Chart) -> RenderableType:
     """Above the plot, where it hides no line."""
     named = [Text(f"{mark} {line.label}", colour) for (mark, colour), line in zip(_looks(), chart.lines, strict=False)]
     lost = [f"{line.label} at {', '.join(chart.place(x) for x in line.lost)}" for line in chart.lines if line.lost]
@@ -40,11 +62,11 @@ def _looks() -> Iterator[tuple[str, str]]:
     return zip(cycle(MARKS), cycle(RICH_COLOURS), strict=False)
 
 
-def _lines(chart: Chart) -> str:
+def _lines(chart: Chart, width: int) -> str:
     """Drawn by plotext, which keeps one figure for the whole process: it is cleared before and after."""
     plotext.clear_figure()
     plotext.theme("clear")
-    plotext.plot_size(WIDTH, HEIGHT)
+    plotext.plot_size(width, HEIGHT)
     for index, line in enumerate(chart.lines):
         _line(chart, line, index)
     if chart.reference is not None:
@@ -121,20 +143,40 @@ def _decades(chart: Chart) -> None:
     plotext.yticks(list(places), [f"1e{place}" if abs(place) > 3 else f"{10.0**place:g}" for place in places])
 
 
-def _bars(chart: Chart) -> Table:
-    """A row for each bar: its name, its length, its figure; a mark stands where the reference level is."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for _ in range(4):
-        table.add_column(no_wrap=True)
+def _bars(chart: Chart, width: int) -> RenderableType:
+    """A row for each bar: its name, its length, its figure; a mark stands where the reference level is.
+
+    Where the names leave no room for bars, each stands in a line of its own above its bar.
+    """
     values = [y for line in chart.lines for y in line.y if y is not None and _shown(chart, y)]
-    scale = _scale(chart, values)
+    figures = [_figure(chart, y) for line in chart.lines for y in line.y]
+    scale, several = _scale(chart, values), len(chart.lines) > 1
+    taken = sum(max(map(cell_len, column), default=0) + 1 for column in (figures, _labels(chart)))
+    names = max(map(cell_len, chart.ticks), default=0) + 1
+    beside = width - taken - names >= SHORTEST_BAR
+    length = max(SHORTEST_BAR, min(BAR, width - taken - (names if beside else 0)))
+    parts: list[RenderableType] = []
     for place, tick in enumerate(chart.ticks):
+        drawn = Text() if beside else Text(f"{tick}\n", end="")
         for index, line in enumerate(chart.lines):
             y = dict(zip(line.x, line.y, strict=True)).get(place)
-            name = line.label if len(chart.lines) > 1 else ""
-            bar = Text(_bar(chart, scale, y), RICH_COLOURS[index % len(RICH_COLOURS)])
-            table.add_row(tick if not index else "", name, bar, _figure(chart, y))
-    return table
+            name = _padded(line.label, max(map(cell_len, _labels(chart)))) if several else ""
+            bar = _bar(chart, scale, y, length)
+            head = _padded("" if index else tick, names) if beside else ""
+            drawn.append(f"{head}{name}{' ' * several}").append(bar, RICH_COLOURS[index % len(RICH_COLOURS)])
+            drawn.append(" " * (length + 1 - len(bar)) + _figure(chart, y))
+            drawn.append("\n" if index < len(chart.lines) - 1 else "")
+        parts.append(drawn)
+    return Group(*parts)
+
+
+def _labels(chart: Chart) -> list[str]:
+    """What tells the bars of one tick apart; nothing where there is one."""
+    return [line.label for line in chart.lines] if len(chart.lines) > 1 else [""]
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cell_len(text))
 
 
 def _scale(chart: Chart, values: list[float]) -> tuple[float, float]:
@@ -144,15 +186,15 @@ def _scale(chart: Chart, values: list[float]) -> tuple[float, float]:
     return (math.floor(min(heights, default=0.0)) - 1.0 if chart.log_y else min(0.0, *heights, 0.0)), top
 
 
-def _bar(chart: Chart, scale: tuple[float, float], y: float | None) -> str:
+def _bar(chart: Chart, scale: tuple[float, float], y: float | None, length: int) -> str:
     if not _shown(chart, y):
         return "-"
     low, high = scale
     share = (_height(chart, y) - low) / ((high - low) or 1.0)
-    bar = "█" * max(1, round(BAR * share))
+    bar = "█" * max(1, round(length * share))
     if chart.reference is None:
         return bar
-    mark = round(BAR * (_height(chart, chart.reference) - low) / ((high - low) or 1.0))
+    mark = round(length * (_height(chart, chart.reference) - low) / ((high - low) or 1.0))
     return bar.ljust(mark) + "|" if len(bar) <= mark else f"{bar[:mark]}|{bar[mark + 1 :]}"
 
 

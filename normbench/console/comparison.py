@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from normbench.analysis import (
     Estimate,
@@ -19,6 +18,7 @@ from normbench.analysis import (
 )
 from normbench.console.charts import chart_picture
 from normbench.console.tables import plain_table
+from normbench.console.text import Text
 from normbench.studies.compare import Comparison
 
 

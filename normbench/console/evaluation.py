@@ -4,11 +4,11 @@ import dataclasses
 from pathlib import Path
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from normbench.analysis.words import percent
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
+from normbench.console.text import Text
 from normbench.evaluation import Details
 from normbench.runs import Entry
 from normbench.studies.pictures import GROUND, Classified, shown

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from normbench.analysis import Finding, FindingTable
 from normbench.console.charts import chart_picture
 from normbench.console.tables import plain_table
+from normbench.console.text import Text
 
 
 def finding_picture(finding: Finding) -> RenderableType:
@@ -20,9 +20,8 @@ def finding_picture(finding: Finding) -> RenderableType:
 
 
 def _table(table: FindingTable) -> list[RenderableType]:
-    drawn = plain_table(*table.columns, title=f"\n{table.title}")
-    for column in drawn.columns[1:] if table.sentences else ():
-        column.justify, column.no_wrap, column.overflow = "left", False, "fold"
+    wraps = range(1, len(table.columns)) if table.sentences else ()
+    drawn = plain_table(*table.columns, title=f"\n{table.title}", wraps=wraps)
     for place, row in enumerate(table.rows):
         drawn.add_row(*map(Text, row), style="bold" if place in table.strong else None, end_section=table.sentences)
     return [drawn, *([Text(table.note, style="dim")] if table.note else [])]

@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Sequence
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from normbench.anatomy import Anatomy
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
+from normbench.console.text import Text
 
 # What a norm's statistics add to the receptive field, by when they do.
 _REACH = {
@@ -65,9 +65,10 @@ def show_norms(output: Output, anatomies: Sequence[Anatomy]) -> None:
             f"{anatomy.norm_parameters:,}",
             f"{anatomy.norm_buffers:,}",
             f"{anatomy.macs:,}",
-            f"[red]over by {over:,}[/]" if over else "[green]within[/]",
+            Text(f"over by {over:,}", "red") if over else Text("within", "green"),
         )
-    title = f"[dim]Network {anatomies[0].network}; the budget is fewer than {anatomies[0].budget:,} parameters.[/]"
+    first = anatomies[0]
+    title = Text(f"Network {first.network}; the budget is fewer than {first.budget:,} parameters.", "dim")
     documents = [document(anatomy) for anatomy in anatomies]
     values = "\n".join(f"{anatomy.norm} {anatomy.parameters}" for anatomy in anatomies)
     output.result([table, title], {"command": "summary", "networks": documents}, quiet=values)

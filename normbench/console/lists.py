@@ -5,12 +5,12 @@ import os
 import platform
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from normbench import __version__
 from normbench.config.recipes import recipe_header, recipe_names, recipe_path
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
+from normbench.console.text import Text
 from normbench.data import Status, check_torchvision
 from normbench.device import describe, resolve_device
 from normbench.errors import DataError

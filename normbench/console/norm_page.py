@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import RenderableType
-from rich.text import Text
+from rich.table import Table
 
 from normbench.analysis import Recorded
 from normbench.analysis.words import accuracy, finished
 from normbench.console.comparison import row_document
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
+from normbench.console.text import Text
 from normbench.norms import NormInfo
 from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes, axes_of, axes_words
 
@@ -55,7 +56,7 @@ def show_norm(output: Output, page: NormPage) -> None:
     output.result([*parts, *_figures(page)], document(page), quiet=f"y = {info.formula}")
 
 
-def _facts(page: NormPage, nature: str) -> Text:
+def _facts(page: NormPage, nature: str) -> RenderableType:
     info = page.info
     formulas = [f"y = {info.formula}"] + [WS_FORMULA] * page.standardized
     papers = [info.paper] * (info.paper != "-") + [WS_PAPER] * page.standardized
@@ -67,12 +68,13 @@ def _facts(page: NormPage, nature: str) -> Text:
         "mistakes": list(info.mistakes),
         "paper": papers,
     }
-    text = Text()
+    grid = Table.grid(padding=0)
+    grid.add_column(width=10, style="dim")
+    grid.add_column(overflow="fold")
     for name, values in lines.items():
         for place, value in enumerate(values):
-            text.append(f"{'' if place else name:<10}", "dim").append(f"{value}\n")
-    text.right_crop(1)
-    return text
+            grid.add_row("" if place else name, Text(value))
+    return grid
 
 
 def cube(axes: Axes) -> Text:

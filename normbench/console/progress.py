@@ -10,13 +10,17 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column
 
 from normbench.config import RunConfig
 from normbench.console.output import Output
+from normbench.console.text import Text
 from normbench.data import Progress as Download
 from normbench.engine import Plan
 from normbench.runs import RunResult
@@ -24,6 +28,25 @@ from normbench.training import EpochRow
 
 LINE_EVERY = 10.0
 """Seconds between two lines of a download, off a terminal."""
+ROOMY = 100
+"""Columns of a terminal from which on there is room for a long bar."""
+LONGEST_NAME = 24
+
+
+class NameColumn(ProgressColumn):
+    """Which run it is; of a long path the end says most, and the seed always stands there."""
+
+    def render(self, task: Task) -> Text:
+        """The run's norm, settings and seed."""
+        return Text(task.description, no_wrap=True)
+
+
+class WordsColumn(ProgressColumn):
+    """The last epoch in words, as many of them as there is room for."""
+
+    def render(self, task: Task) -> Text:
+        """Time left, loss, accuracy and speed."""
+        return Text(task.fields["words"], no_wrap=True, overflow="ellipsis")
 
 
 class ConsoleListener:
@@ -37,11 +60,12 @@ class ConsoleListener:
         """Epochs to come, by the fingerprint of the run."""
         self.varied: list[str] = []
         """Settings that tell the runs of one norm and seed apart."""
+        bar = 24 if output.stderr.width >= ROOMY else 12
         self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[words]}"),
+            NameColumn(Column(no_wrap=True)),
+            BarColumn(bar_width=bar, table_column=Column(no_wrap=True)),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            WordsColumn(),  # the one that is cut where there is no room
             console=output.stderr,
             transient=True,
             disable=not self.live,
@@ -77,17 +101,23 @@ class ConsoleListener:
         if self.live:
             self._remove(config)  # a fleet that was halved starts its runs again
             self.tasks[config.fingerprint] = self.progress.add_task(
-                self._name(config), total=config.training.epochs, completed=first_epoch - 1, words="first epoch ..."
+                self._short_name(config),
+                total=config.training.epochs,
+                completed=first_epoch - 1,
+                words="first epoch ...",
             )
 
     def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
         """Move the run's bar, or print the epoch's line."""
         self.left[config.fingerprint] -= 1
-        words = f"{_epoch_words(row)}  {_duration(self._seconds_left(row))} left"
+        words = f"{_duration(self._seconds_left(row))} left  {_epoch_words(row)}"
         if self.live and config.fingerprint in self.tasks:
             self.progress.update(self.tasks[config.fingerprint], completed=row.epoch, words=words)
         else:
-            self.output.note(f"{self._name(config)}  epoch {row.epoch}/{config.training.epochs}  {words}")
+            left = f"{_duration(self._seconds_left(row))} left"
+            self.output.note(
+                f"{self._name(config)}  epoch {row.epoch}/{config.training.epochs}  {_epoch_words(row)}  {left}"
+            )
 
     def _seconds_left(self, row: EpochRow) -> float:
         """Of the whole plan, if the epochs to come take as long as this one."""
@@ -121,6 +151,11 @@ class ConsoleListener:
         settings = _settings(config)
         return " ".join([config.norm, *(f"{name} {settings[name]}" for name in self.varied), f"seed {config.seed}"])
 
+    def _short_name(self, config: RunConfig) -> str:
+        """The name with a long norm shortened, for the line of the bar."""
+        norm = config.norm if len(config.norm) <= LONGEST_NAME else f"...{config.norm[3 - LONGEST_NAME :]}"
+        return norm + self._name(config).removeprefix(config.norm)
+
     def _count(self) -> str:
         return f" ({self.ended} of {self.runs} runs)" if self.runs > 1 else ""
 
@@ -143,7 +178,12 @@ class ConsoleListener:
             return
         if self.download is None:
             self.progress.stop()
-            columns = (TextColumn("downloading CIFAR-10"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+            columns = (
+                TextColumn("downloading CIFAR-10", markup=False),
+                BarColumn(bar_width=20),
+                DownloadColumn(),
+                TransferSpeedColumn(),
+            )
             self.download = Progress(*columns, console=self.output.stderr, transient=True)
             self.download.add_task("", total=download.total)
             self.download.start()

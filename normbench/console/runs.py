@@ -4,14 +4,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from normbench.analysis.words import percent
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
+from normbench.console.text import Text
 from normbench.runs import Cleaned, Entry, flat, read_environment
 
 COLOURS = {
@@ -68,19 +66,17 @@ def show_run(output: Output, entry: Entry) -> None:
 
 
 def _two_columns(title: str, content: dict[str, Any]) -> RenderableType:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column(title, no_wrap=True)
-    table.add_column(overflow="fold")
+    table = plain_table(title, "", left=2, wraps=[1])
     for key, value in flat(content).items():
-        table.add_row(key, Text(value if isinstance(value, str) else json.dumps(value)))
+        table.add_row(key, value if isinstance(value, str) else json.dumps(value))
     return table
 
 
 def show_differences(output: Output, a: Entry, b: Entry, found: Sequence[tuple[str, Any, Any]]) -> None:
     """What two runs do not share, a line a setting."""
-    table = plain_table("setting", a.name, b.name, left=3)
+    table = plain_table("setting", a.name, b.name, left=3, wraps=[1, 2], keep=[a.name, b.name])
     for key, left, right in found:
-        table.add_row(key, Text(json.dumps(left)), Text(json.dumps(right)))
+        table.add_row(key, json.dumps(left), json.dumps(right))
     words: RenderableType = table if found else Text("Same settings, same environment.")
     document = {
         "command": "runs diff",

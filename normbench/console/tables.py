@@ -1,23 +1,35 @@
 """The tables of `train` and `--dry-run`, and what every table looks like."""
 
-from rich.box import SIMPLE_HEAD
+from collections.abc import Collection
+
 from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from normbench.analysis import conditions
 from normbench.analysis.words import learning_rate, percent, untuned
+from normbench.console.fit import FittedTable
 from normbench.console.output import Output
+from normbench.console.text import Text
 from normbench.engine import Plan
 from normbench.runs import RunResult
 
+KEPT = ("norm", "seed", "train accuracy", "test accuracy", "validation accuracy", "state", "folder")
+"""Columns that stand in every table that has them, though all their cells be equal."""
 
-def plain_table(*columns: str, left: int = 1, title: str | None = None) -> Table:
-    """A table whose first `left` columns are words and the others figures."""
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < left else "right", no_wrap=index > 0)
-    return table
+
+def plain_table(
+    *columns: str, left: int = 1, title: str | None = None, wraps: Collection[int] = (), keep: Collection[str] = KEPT
+) -> FittedTable:
+    """A table whose first `left` columns are words and the others figures; whole at any width.
+
+    Args:
+        columns: The headers.
+        left: How many columns are words.
+        title: A line above it.
+        wraps: Columns of sentences, by number.
+        keep: Headers of columns that never move into the line below.
+    """
+    kept = [place for place, column in enumerate(columns) if column in keep]
+    return FittedTable(columns, left, title, wraps, kept)
 
 
 def run_table(result: RunResult, epochs: int) -> RenderableType:
@@ -44,7 +56,6 @@ def run_table(result: RunResult, epochs: int) -> RenderableType:
 def show_plan(output: Output, plan: Plan) -> None:
     """Print what `--dry-run` shows: the runs that would be made, where, and which are done."""
     table = plain_table("norm", "seed", "epochs", "batch", "lr", "decay", "parameters", "state", "folder")
-    table.columns[-1].overflow, table.columns[-1].no_wrap = "fold", False  # a path that is cut is no use
     for config, folder in zip(plan.configs, plan.folders, strict=True):
         training = config.training
         rate = learning_rate(training.lr, config.tuned)
@@ -65,7 +76,7 @@ def show_plan(output: Output, plan: Plan) -> None:
     folders = "\n".join(str(folder.path) for folder in plan.folders)
     sentence = untuned(config.norm for config in plan.configs if config.tuned is False)
     notes = [Text(sentence, style="dim")] if sentence else []
-    output.result([table, *notes, f"[dim]Nothing was run.{_at_once(plan)}[/]"], document, quiet=folders)
+    output.result([table, *notes, Text(f"Nothing was run.{_at_once(plan)}", style="dim")], document, quiet=folders)
 
 
 def _at_once(plan: Plan) -> str:

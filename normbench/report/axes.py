@@ -6,6 +6,7 @@ from markupsafe import Markup, escape
 
 from normbench.norms import NormInfo
 from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes, axes_of, axes_words
+from normbench.text import visible
 
 EDGE, SLANT = 15, 8
 """Pixels: the side of a cell, and how far an image lies to the right of and above the one before it."""
@@ -32,7 +33,7 @@ def axes_svg(info: NormInfo, groups: int = 4, ident: str = "axes") -> Markup | N
         f'<desc id="{ident}-desc">A cube of images (N), channels (C) and positions (H×W), with the cells of one '
         f"statistic marked. {escape(axes_words(info, groups))}</desc>"
     )
-    return Markup(head + "".join(_faces(axes)) + _labels() + "</svg>")  # escaped above
+    return Markup(visible(head + "".join(_faces(axes)) + _labels() + "</svg>"))  # escaped above
 
 
 def axes_file(info: NormInfo, groups: int = 4) -> str | None:

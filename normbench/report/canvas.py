@@ -16,6 +16,8 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from normbench.text import visible
+
 INK, FAINT, PAPER, HEAT = "#1b1f24", "#596068", "#fdfdfe", "#0057a9"
 SERIES = ("#0072b2", "#c24a00", "#00795b", "#a33c7c", "#8a6600", "#4b5563", "#6d4fc2", "#b3261e")
 """After Okabe and Ito, darkened to a contrast of 4.5 on white; markers and dashes tell apart what colours may not."""
@@ -114,7 +116,7 @@ def finish(figure: Figure, name: str, title: str, description: str) -> Plot:
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(svg, format="svg", metadata=nothing)
     figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
-    labelled = _labelled(svg.getvalue(), name, title, description)
+    labelled = visible(_labelled(svg.getvalue(), name, title, description))  # XML knows no control characters
     return Plot(name, title, description, _inline(labelled), labelled, png.getvalue())
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from normbench.analysis import Finding, conditions, words
-from normbench.files import Kind, replace_text
+from normbench.files import replace_text
 from normbench.runs import RunResult
 from normbench.studies.compare import Comparison
+from normbench.text import visible
 
 
 @dataclass(frozen=True)
@@ -20,18 +21,6 @@ class PaperTable:
     caption: str
     columns: Sequence[str]
     lines: Sequence[Sequence[str]]
-
-
-def _is_markdown(head: bytes) -> bool:
-    return head.startswith(b"| ") and b"| --- |" in head
-
-
-KINDS: dict[str, Kind] = {
-    "results.csv": lambda head: head.startswith(b"schema_version,"),
-    "table.md": _is_markdown,
-    "table.tex": lambda head: head.startswith(rb"% \usepackage{booktabs}"),
-}
-"""What an earlier file must be to be written over."""
 
 
 def write_comparison(folder: Path, comparison: Comparison, epochs: int) -> list[Path]:
@@ -45,7 +34,7 @@ def write_comparison(folder: Path, comparison: Comparison, epochs: int) -> list[
         tables = paper_tables(comparison, epochs)
         texts |= {"table.md": markdown(tables), "table.tex": latex(tables)}
     for name, text in texts.items():
-        replace_text(folder / name, text, KINDS[name])
+        replace_text(folder / name, text)
     return [folder / name for name in texts]
 
 
@@ -59,7 +48,7 @@ def write_tables(folder: Path, finding: Finding) -> Path:
         PaperTable(" ".join([f"{table.title}.", table.note, finding.conditions]), table.columns, table.rows)
         for table in finding.tables
     ]
-    replace_text(folder / "tables.md", markdown(tables), _is_markdown)
+    replace_text(folder / "tables.md", markdown(tables))
     return folder / "tables.md"
 
 
@@ -68,8 +57,17 @@ def results_csv(results: Iterable[RunResult]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(RunResult.model_fields), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(result.model_dump(mode="json") for result in results)
+    for result in results:
+        writer.writerow({name: _csv_cell(value) for name, value in result.model_dump(mode="json").items()})
     return text.getvalue()
+
+
+def _csv_cell(value: object) -> object:
+    """A text that no spreadsheet takes for a formula, nor a terminal for a command; numbers stay numbers."""
+    if not isinstance(value, str):
+        return value
+    shown = visible(value)
+    return f"'{shown}" if shown.startswith(FORMULA) else shown
 
 
 def paper_tables(comparison: Comparison, epochs: int) -> list[PaperTable]:
@@ -98,7 +96,7 @@ def _markdown(table: PaperTable) -> str:
 
 def _escape_markdown(text: str) -> str:
     """Every character that Markdown or the HTML in it could take for its own; a line break would end a cell."""
-    return re.sub(r"([\\`*_\[\]<>|~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>|~])", r"\\\1", " ".join(visible(text).split()))
 
 
 def latex(tables: Iterable[PaperTable]) -> str:
@@ -126,6 +124,9 @@ def _latex(table: PaperTable) -> str:
     ])  # fmt: skip
 
 
+FORMULA = ("=", "+", "-", "@", "\t", "\n")
+"""What a spreadsheet takes a cell for a formula by; an apostrophe before it makes it a text."""
+
 LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$", "×": r"$\times$", "σ": r"$\sigma$",
@@ -134,7 +135,7 @@ LATEX = {
 
 def _escape_latex(text: str) -> str:
     """Every character that LaTeX takes for its own, in one pass: what an escape is made of is not escaped again."""
-    escaped = "".join(LATEX.get(character, character) for character in " ".join(text.split()))
+    escaped = "".join(LATEX.get(character, character) for character in " ".join(visible(text).split()))
     escaped = re.sub(r"^-(?=\d)", "$-$", escaped)  # a hyphen is no minus sign
     # At the head of a line these would be read as an option of the line break before.
     return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped
