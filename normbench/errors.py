@@ -1,13 +1,16 @@
 """Errors a user can act on: one line of what and where, a hint with a way out, an exit code."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 RUN_FAILED = 1
 USAGE = 2
 DATA_UNAVAILABLE = 3
 SOME_RUNS_FAILED = 4
 INTERRUPTED = 130
+
+LONGEST = 100
+"""Characters of a name that are compared with known ones."""
 
 
 class NormbenchError(Exception):
@@ -51,14 +54,42 @@ class RunFailedError(NormbenchError):
     exit_code = RUN_FAILED
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The sentence that helps with a misspelt name: the nearest known one, and all of them."""
+def nearest(name: str, known: Iterable[str], others: Mapping[str, str] | None = None) -> str:
+    """The sentence that helps with a misspelt name: the nearest known one, and all of them.
+
+    Args:
+        name: As it was given.
+        known: The names that there are.
+        others: Further names that people use, small letters and digits alone, with the known ones that they mean.
+    """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    guess = f"Did you mean '{close[0]}'? " if close else ""
-    return f"{guess}Known: {', '.join(names)}."
+    guess = _guess(name, names, others or {})
+    question = f"Did you mean '{guess}'? " if guess else ""
+    return f"{question}Known: {', '.join(names)}."
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
+def _guess(name: str, names: list[str], others: Mapping[str, str]) -> str | None:
+    """A known name that differs in case, is called so by others, or is spelt alike."""
+    bare = _bare(name)
+    spelt = {_bare(known): known for known in names} | dict(others)
+    if found := spelt.get(bare):
+        return found
+    close = difflib.get_close_matches(name[:LONGEST].lower(), names, n=1, cutoff=0.5)
+    if close:
+        return close[0]
+    alike = difflib.get_close_matches(bare[:LONGEST], spelt, n=1, cutoff=0.75)
+    return spelt[alike[0]] if alike else None
+
+
+def _bare(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
+
+
+def unknown(kind: str, name: str, known: Iterable[str], others: Mapping[str, str] | None = None) -> UsageError:
     """The error for a name that is not in a registry, such as `unknown("norm", "bnn", ["bn", "gn"])`."""
-    return UsageError(f"unknown {kind} '{name}'", nearest(name, known))
+    return UsageError(f"unknown {kind} '{shortened(name)}'", nearest(name, known, others))
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """A text that somebody typed or wrote, for a message of one line."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"

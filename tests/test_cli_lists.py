@@ -66,12 +66,13 @@ def test_summary_refuses_nothing_over_the_budget_and_says_by_how_much(arguments:
     assert f"parameters, by {over:,}: `train` refuses it" in summary(*arguments).words
 
 
-def test_summary_of_all_has_a_row_a_norm() -> None:
-    networks = {one["norm"]: one for one in summary("--all", "--json").document["networks"]}
+def test_summary_has_a_row_for_each_norm_of_the_assignment_or_of_the_registry() -> None:
+    assert [one["norm"] for one in summary("--all", "--json").document["networks"]] == ["bn", "gn", "ln"]
+    networks = {one["norm"]: one for one in summary("--every", "--json").document["networks"]}
     assert list(networks) == list(NORMS)
     assert networks["bn"]["parameters"] == networks["gn"]["parameters"] == networks["ln"]["parameters"]
     assert networks["none"]["norm_parameters"] == networks["lrn"]["norm_parameters"] == 0
-    table = summary("--all").stdout
+    table = summary("--every").stdout
     assert f"over by {networks['ln-chw']['over_budget']:,}" in table
     assert table.count("within") == sum(one["over_budget"] == 0 for one in networks.values())
 

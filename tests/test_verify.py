@@ -400,7 +400,7 @@ def test_what_is_wrong_with_a_reference_or_a_norm_is_said_in_words(norm, referen
         (("--norm", "bnn"), "unknown norm 'bnn'"),
         (("--norm", "bn", "--reference", "x.py:f"), "--reference goes with a norm of your own"),
         (("--reference", "x.py:f"), "--reference goes with a norm of your own"),
-        (("--cases", 0), "--cases at least 1"),
+        (("--cases", 0), "--cases 0: from 1 to"),
     ],
 )
 def test_a_command_that_cannot_be_meant_is_refused(arguments, words, tmp_path):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from normbench.cli.flags import OUTPUT, flags
 from normbench.cli.given import Given
+from normbench.cli.streams import is_terminal
 from normbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,17 +33,18 @@ def command(given: Given) -> None:
 def _asks(given: Given) -> bool:
     """Only a person at a terminal who has said nothing of the task is asked."""
     about = ("task", "batch_size", "devices", "image", "sequence", "needs", "json", "quiet")
-    return sys.stdin.isatty() and sys.stderr.isatty() and not any(name in given.values for name in about)
+    asked = is_terminal(sys.stdin) and is_terminal(sys.stderr)
+    return asked and not any(name in given.values for name in about)
 
 
 def _situation(given: Given) -> "Situation":
-    from normbench.console.advice import names
-    from normbench.studies.advice import TASKS, Situation
+    from normbench.studies.advice import NEEDS, TASKS, Situation
 
     if given["task"] is None:
         raise UsageError("which task? Give --task NAME", f"Known: {', '.join(TASKS)}; for example --task vision.")
     if given["image"] and given["sequence"]:
         raise UsageError("--image and --sequence exclude each other")
     settings = {name: given[name] for name in ("batch_size", "devices") if name in given.values}
+    needs = given.names("needs", "--needs names no need", f"Known: {', '.join(NEEDS)}.")
     data = next((name for name in ("image", "sequence") if given[name]), "")
-    return Situation(given["task"], data=data, needs=names(given["needs"]), **settings)
+    return Situation(given["task"], data=data, needs=frozenset(needs), **settings)

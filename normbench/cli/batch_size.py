@@ -15,7 +15,10 @@ RECIPE = "batch-size"
 SETTINGS = [name for name in SCIENCE if name != "batch_size"]
 
 
-@flags("norms", "every", "sizes", "scaling", "seeds", *SETTINGS, *MACHINE_FLAGS, "name", "track", "dry_run", *OUTPUT)
+@flags(
+    "norms", "all", "every", "sizes", "scaling", "seeds", *SETTINGS, *MACHINE_FLAGS, "name", "track", "dry_run",
+    *OUTPUT,
+)  # fmt: skip
 def command(given: Given) -> None:
     """Train every norm at every batch size over the same images, and show where accuracy falls.
 

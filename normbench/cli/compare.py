@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from normbench.engine import Plan
     from normbench.studies.compare import Comparison, Grid
 
-ASSIGNMENT = ("bn", "gn", "ln")
-
 
 @flags(
     "all", "norms", "every", "control", "margin", "seeds", *SCIENCE, *MACHINE_FLAGS, "name", "track", "dry_run", *OUTPUT
@@ -106,11 +104,6 @@ def _written(folder: "Path", comparison: "Comparison", epochs: int) -> tuple[lis
 
 def _chosen(given: Given) -> dict[str, Any]:
     """The norms asked for, as an override of the recipe's; empty if none are."""
-    asked = [flag for flag in ("all", "norms", "every") if given[flag] is not None]
-    if len(asked) > 1:
-        raise UsageError(f"--{asked[0]} and --{asked[1]} exclude each other")
-    if given["all"]:
-        return {"norms": ASSIGNMENT}
     return {"norms": norms} if (norms := given.norms()) else {}
 
 

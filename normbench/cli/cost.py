@@ -2,12 +2,14 @@
 
 from normbench.cli.flags import OUTPUT, flags
 from normbench.cli.given import Given
-from normbench.errors import UsageError
 
 REPEATS = 15
 
 
-@flags("norms", "config", "set", "network", "groups", "batch_size", "repeats", "device", "out", "name", *OUTPUT)
+@flags(
+    "norms", "all", "every", "config", "set", "network", "groups", "batch_size", "repeats", "device", "out", "name",
+    *OUTPUT,
+)  # fmt: skip
 def command(given: Given) -> None:
     """Time every norm at the shapes of the real network: its layers alone, and the training step they are part of.
 
@@ -21,8 +23,6 @@ def command(given: Given) -> None:
     from normbench.studies.cost import cost_configs, cost_finding, measure_costs
 
     repeats = REPEATS if given["repeats"] is None else given["repeats"]
-    if repeats < 1:
-        raise UsageError(f"--repeats {repeats}: nothing would be timed", "Use --repeats 1 or more.")
     configs = cost_configs(load_recipe(given.recipe, given.overrides()), given.norms() or tuple(NORMS))
     device = resolve_device(given.machine().device)
     costs = measure_costs(configs, device, repeats, given.output().note)

@@ -8,14 +8,15 @@ from normbench.cli.given import Given
 if TYPE_CHECKING:
     import torch
 
+    from normbench.config import DataConfig
     from normbench.data import DataSet
 
 OWN = ("groups", "width", "depth", "activation", "init", "seed", "seeds", "epochs")
 
 
 @flags(
-    "norms", "every", "groups", "width", "depth", "activation", "init", "seed", "seeds", "epochs", "lr", "no_train",
-    "dataset", "subset", "data_dir", "offline", "device", "out", "name", *OUTPUT,
+    "norms", "all", "every", "groups", "width", "depth", "activation", "init", "seed", "seeds", "epochs", "lr",
+    "no_train", "dataset", "subset", "data_dir", "offline", "device", "out", "name", *OUTPUT,
 )  # fmt: skip
 def command(given: Given) -> None:
     """Follow signal and gradient through stacks of up to 30 layers, then train stacks of several depths.
@@ -28,11 +29,12 @@ def command(given: Given) -> None:
     from normbench.config.recipes import COMMAND_LINE
     from normbench.config.validation import validated
     from normbench.device import resolve_device
-    from normbench.studies.depth import DepthConfig, depth_finding, measure_depth
+    from normbench.studies.depth import DepthConfig, data_settings, depth_finding, measure_depth
 
     config = validated(DepthConfig, _settings(given), COMMAND_LINE)
     device = resolve_device(given.machine().device)
-    data = None if given["no_train"] else _data(given, device)
+    settings = data_settings(given["dataset"] or "digits", given["subset"])  # checked without a training, too
+    data = None if given["no_train"] else _data(given, settings, device)
     conclude(given, depth_finding(measure_depth(config, device, data, given.output().note), device))
 
 
@@ -45,17 +47,14 @@ def _settings(given: Given) -> dict[str, Any]:
     return settings
 
 
-def _data(given: Given, device: "torch.device") -> "DataSet":
+def _data(given: Given, settings: "DataConfig", device: "torch.device") -> "DataSet":
     """The images to train on; CIFAR-10 is downloaded if it is nowhere to be found."""
     from normbench import data
     from normbench.console import ConsoleListener
-    from normbench.studies.depth import data_settings
 
     output, machine = given.output(), given.machine()
     with ConsoleListener(output) as listener:
-        choice = data.settle(
-            data_settings(given["dataset"] or "digits", given["subset"]), machine, listener.on_download
-        )
+        choice = data.settle(settings, machine, listener.on_download)
         if choice.reason:
             output.warning(choice.reason)
         return data.load(choice.config, machine, device, listener.on_download)

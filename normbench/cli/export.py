@@ -19,7 +19,7 @@ def command(given: Given) -> None:
     from normbench import runs
     from normbench.studies.export import export_onnx
 
-    wanted = given["format"] or "onnx"
+    wanted = "onnx" if given["format"] is None else given["format"]
     if wanted not in FORMATS:
         raise unknown("format", wanted, FORMATS)
     entry = runs.find_run(given["run"], given.machine().out)

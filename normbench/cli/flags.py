@@ -5,21 +5,42 @@ A command names the flags it takes with `@flags(...)` and receives a `Given`: wh
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from normbench.cli.given import Given
+from normbench.cli.values import parser
+
+METAVARS = {int: "N", float: "FRACTION", Path: "PATH"}
 
 
-def _option(kind: Any, *names: str, text: str, panel: str, metavar: str | None = None) -> Any:
-    return Annotated[kind | None, typer.Option(*names, help=text, rich_help_panel=panel, metavar=metavar)]
+def _option(
+    kind: Any, *names: str, text: str, panel: str, metavar: str | None = None, bounds: tuple[int, int] | None = None
+) -> Any:
+    """A flag with a value; bounds are those of a number that no setting has bounds for."""
+    read = parser(kind, names[0], bounds) if kind in (str, int, float, Path) else None
+    option = typer.Option(
+        *names, help=escape(text), rich_help_panel=panel, metavar=metavar or METAVARS.get(kind), parser=read
+    )
+    return Annotated[kind | None, option]
 
 
 def _switch(*names: str, text: str, panel: str) -> Any:
-    return Annotated[bool | None, typer.Option(*names, help=text, rich_help_panel=panel)]
+    return Annotated[bool, typer.Option(*names, help=escape(text), rich_help_panel=panel, metavar="")]
+
+
+def _argument(name: str, text: str, optional: bool = False) -> Any:
+    kind = str | None if optional else str
+    return Annotated[kind, typer.Argument(metavar=name, help=escape(text), parser=parser(str, name))]
+
+
+def escape(text: str) -> str:
+    """A text whose brackets are shown: Typer takes help for markup."""
+    return re.sub(r"\[(?=[a-zA-Z/@#])", r"\\[", text)
 
 
 WHAT, HOW, DATA, MACHINE, SHOW = "What to run", "Training", "Data", "Machine", "Output"
@@ -38,17 +59,18 @@ FLAGS: dict[str, Any] = {
         panel=WHAT, metavar="FUNCTION",
     ),
     "cases": _option(
-        int, "--cases", text="Ordinary random inputs; hard ones come on top. \\[default: 12]", panel=WHAT
+        int, "--cases", text="Ordinary random inputs; hard ones come on top. [default: 12]", panel=WHAT,
+        bounds=(1, 1000),
     ),
     "norms": _option(str, "--norms", text="Norms to compare, with commas: bn,gn,ln.", panel=WHAT, metavar="A,B,C"),
     "all": _switch("--all", text="The norms of the assignment: bn, gn and ln.", panel=WHAT),
-    "every": _switch("--every", text="Every registered norm.", panel=WHAT),
+    "every": _switch("--every", text="Every built-in norm.", panel=WHAT),
     "control": _option(
         str, "--control", text="The norm that the others are set against. [default: the first]", panel=WHAT,
         metavar="NORM",
     ),
     "margin": _option(
-        float, "--margin", text="Percentage points within which norms count as alike. \\[default: 0.5]",
+        float, "--margin", text="Percentage points within which norms count as alike. [default: 0.5]",
         panel=SHOW, metavar="PP",
     ),
     "task": _option(
@@ -58,7 +80,9 @@ FLAGS: dict[str, Any] = {
         panel=WHAT,
         metavar="NAME",
     ),
-    "devices": _option(int, "--devices", text="Devices that train together. \\[default: 1]", panel=WHAT),
+    "devices": _option(
+        int, "--devices", text="Devices that train together. [default: 1]", panel=WHAT, bounds=(1, 100_000)
+    ),
     "image": _switch("--image", text="The data are images, whatever the task.", panel=WHAT),
     "sequence": _switch("--sequence", text="The data are sequences, as a vision transformer's patches.", panel=WHAT),
     "needs": _option(
@@ -72,28 +96,30 @@ FLAGS: dict[str, Any] = {
     "only": _option(str, "--only", text="Only these mistakes, with commas.", panel=WHAT, metavar="A,B"),
     "network": _option(str, "--network", text="c10, dwnet or lnet.", panel=WHAT, metavar="NAME"),
     "config": _option(
-        str, "--config", text="A recipe (see `normbench recipes`) or TOML file. \\[default: baseline; studies: own]",
+        str, "--config", text="A recipe (see `normbench recipes`) or TOML file. [default: baseline; studies: own]",
         panel=WHAT, metavar="RECIPE",
     ),
     "set": _option(
         list[str], "--set", text="Any setting of a recipe, as training.momentum=0.95; may be repeated.", panel=WHAT,
         metavar="KEY=VALUE",
     ),
-    "groups": _option(int, "--groups", text="Channel groups of GroupNorm.", panel=WHAT),
-    "width": _option(int, "--width", text="Units of a layer of the MLP. \\[default: 512]", panel=WHAT),
-    "depth": _option(int, "--depth", text="Hidden layers of the deepest stack. \\[default: 30]", panel=WHAT),
+    "groups": _option(int, "--groups", text="Channel groups of GroupNorm.", panel=WHAT, bounds=(1, 1024)),
+    "width": _option(int, "--width", text="Units of a layer of the MLP. [default: 512]", panel=WHAT),
+    "depth": _option(int, "--depth", text="Hidden layers of the deepest stack. [default: 30]", panel=WHAT),
     "activation": _option(
-        str, "--activation", text="relu, tanh, silu, gelu, leaky_relu or elu. \\[default: relu]", panel=WHAT,
+        str, "--activation", text="relu, tanh, silu, gelu, leaky_relu or elu. [default: relu]", panel=WHAT,
         metavar="NAME",
     ),
     "init": _option(
-        str, "--init", text="How weights are drawn: torch, kaiming or xavier. \\[default: torch]", panel=WHAT,
+        str, "--init", text="How weights are drawn: torch, kaiming or xavier. [default: torch]", panel=WHAT,
         metavar="NAME",
     ),
     "no_train": _switch("--no-train", text="Signal and gradient only, no training.", panel=HOW),
-    "repeats": _option(int, "--repeats", text="How often everything is timed. \\[default: 15]", panel=HOW),
+    "repeats": _option(
+        int, "--repeats", text="How often everything is timed. [default: 15]", panel=HOW, bounds=(1, 1000)
+    ),
     "max_params": _option(
-        int, "--max-params", text="Refuse networks with this many parameters or more. \\[default: 50000]", panel=WHAT
+        int, "--max-params", text="Refuse networks with this many parameters or more. [default: 50000]", panel=WHAT
     ),
     "epochs": _option(int, "--epochs", text="Epochs, 1 to 20.", panel=HOW),
     "batch_size": _option(int, "--batch-size", text="Images in a step.", panel=HOW),
@@ -103,12 +129,14 @@ FLAGS: dict[str, Any] = {
     "weight_decay": _option(
         str, "--weight-decay", text="L2 penalty; `compare` takes several, to search.", panel=HOW, metavar="DECAY"
     ),
-    "seed": _option(int, "--seed", text="Seed of the run; the first one, where there are several.", panel=HOW),
+    "seed": _option(
+        int, "--seed", text="Seed of the run; the first one, where there are several.", panel=HOW, bounds=(0, 2**32 - 1)
+    ),
     "sizes": _option(
-        str, "--sizes", text="Batch sizes, with commas. \\[default: the recipe's]", panel=WHAT, metavar="A,B,C"
+        str, "--sizes", text="Batch sizes, with commas. [default: the recipe's]", panel=WHAT, metavar="A,B,C"
     ),
     "scaling": _option(
-        str, "--scaling", text="How the learning rate follows the batch: linear, sqrt or none. \\[default: linear]",
+        str, "--scaling", text="How the learning rate follows the batch: linear, sqrt or none. [default: linear]",
         panel=HOW, metavar="NAME",
     ),
     "seeds": _option(int, "--seeds", text="How many seeds each norm is trained with.", panel=HOW),
@@ -116,10 +144,10 @@ FLAGS: dict[str, Any] = {
     "dataset": _option(str, "--dataset", text="cifar10, digits (embedded), or auto.", panel=DATA, metavar="NAME"),
     "subset": _option(int, "--subset", text="Train on this many images.", panel=DATA),
     "val_split": _option(float, "--val-split", text="Fraction of the training images held out.", panel=DATA),
-    "data_dir": _option(Path, "--data-dir", text="Folder with CIFAR-10. \\[env: NORMBENCH_DATA_DIR]", panel=DATA),
-    "offline": _switch("--offline", text="Never touch the network. \\[env: NORMBENCH_OFFLINE]", panel=DATA),
+    "data_dir": _option(Path, "--data-dir", text="Folder with CIFAR-10. [env: NORMBENCH_DATA_DIR]", panel=DATA),
+    "offline": _switch("--offline", text="Never touch the network. [env: NORMBENCH_OFFLINE]", panel=DATA),
     "name": _option(
-        str, "--name", text="Name of the experiment, a folder under --out. \\[default: the recipe's, or the study's]",
+        str, "--name", text="Name of the experiment, a folder under --out. [default: the recipe's, or the study's]",
         panel=MACHINE, metavar="NAME",
     ),
     "images": _option(
@@ -127,16 +155,16 @@ FLAGS: dict[str, Any] = {
         panel=DATA,
     ),
     "format": _option(str, "--format", text="onnx", panel=SHOW, metavar="NAME"),
-    "file": _option(Path, "--file", text="Where to write it. \\[default: model.onnx in the run's folder]", panel=SHOW),
+    "file": _option(Path, "--file", text="Where to write it. [default: model.onnx in the run's folder]", panel=SHOW),
     "svg": _option(Path, "--svg", text="Write the picture of what it averages over to this file.", panel=SHOW),
-    "fetch": _switch("--fetch", text="Download CIFAR-10 into --data-dir, or the cache.", panel=DATA),
+    "fetch": _switch("--fetch", text="Download CIFAR-10 into the cache.", panel=DATA),
     "device": _option(
-        str, "--device", text="auto, cuda, mps or cpu. \\[env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
+        str, "--device", text="auto, cuda, mps or cpu. [env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
     ),
-    "out": _option(Path, "--out", text="Folder of run folders. \\[env: NORMBENCH_OUT; default: runs]", panel=MACHINE),
+    "out": _option(Path, "--out", text="Folder of run folders. [env: NORMBENCH_OUT; default: runs]", panel=MACHINE),
     "force": _switch("--force", text="Redo runs that are done.", panel=MACHINE),
     "fleet": _option(
-        int, "--fleet", text="Runs trained at once. \\[default: as many as the device can]", panel=MACHINE, metavar="N"
+        int, "--fleet", text="Runs trained at once. [default: as many as the device can]", panel=MACHINE, metavar="N"
     ),
     "no_capture": _switch(
         "--no-capture", text="On CUDA: send every step anew instead of repeating a captured one.", panel=MACHINE
@@ -151,17 +179,10 @@ FLAGS: dict[str, Any] = {
 }  # fmt: skip
 
 ARGUMENTS: dict[str, Any] = {
-    name: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run's folder, or its name under --out (a part will do).")
-    ]
-    for name in ("run", "other")
+    name: _argument("RUN", "A run's folder, or its name under --out (a part will do).") for name in ("run", "other")
 } | {
-    "norm_name": Annotated[
-        str | None, typer.Argument(metavar="NORM", help="A registered norm, or file.py:factory; +ws goes with it.")
-    ],
-    "experiment": Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="An experiment's folder, or its name under --out.")
-    ],
+    "norm_name": _argument("NORM", "A registered norm, or file.py:factory; +ws goes with it.", optional=True),
+    "experiment": _argument("EXPERIMENT", "An experiment's folder, or its name under --out."),
 }
 
 OPTIONAL = ("norm_name",)
@@ -180,12 +201,13 @@ def flags(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None
     def decorate(command: Callable[[Given], None]) -> Callable[..., None]:
         @functools.wraps(command)
         def wrapper(context: typer.Context, **values: Any) -> None:
-            typed = {name: _usable(name, value) for name, value in values.items() if _was_typed(value)}
+            typed = {name: value for name, value in values.items() if _was_typed(value)}
             command(Given(typed, context.invoked_subcommand))
 
         kinds = {"context": typer.Context} | {name: (ARGUMENTS | FLAGS)[name] for name in names}
         wrapper.__signature__ = inspect.Signature([_parameter(*item) for item in kinds.items()])  # type: ignore[attr-defined]
         wrapper.__annotations__ = kinds
+        wrapper.__doc__ = escape(inspect.getdoc(command) or "")
         return wrapper
 
     return decorate
@@ -193,20 +215,10 @@ def flags(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None
 
 def _parameter(name: str, annotation: Any) -> inspect.Parameter:
     """A parameter for Typer to read; the context and most arguments are required, flags are not."""
-    default = None if name in FLAGS or name in OPTIONAL else inspect.Parameter.empty
+    default: Any = None if name in FLAGS or name in OPTIONAL else inspect.Parameter.empty
+    if get_args(annotation)[:1] == (bool,):
+        default = False
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def _usable(name: str, value: Any) -> Any:
-    """A value that can be worked with: a path in full, and text that is text."""
-    from normbench.config.paths import check_text, user_path
-
-    if isinstance(value, Path):
-        return user_path(value)
-    for text in value if isinstance(value, list) else [value]:
-        if isinstance(text, str):
-            check_text(text, f"--{name.replace('_', '-')}" if name in FLAGS else name)
-    return value
 
 
 def _was_typed(value: Any) -> bool:

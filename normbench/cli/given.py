@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from normbench.errors import UsageError
+from normbench.cli.values import number, several, whole
+from normbench.errors import UsageError, shortened
 
 if TYPE_CHECKING:
     from normbench.config import MachineConfig
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from normbench.runs import Listener
 
 MACHINE_FLAGS = ("data_dir", "offline", "device", "out", "force", "fleet", "no_capture")
+
+ASSIGNMENT = ("bn", "gn", "ln")
+MOST_VALUES = 100
+"""Of a flag that takes several."""
+DEEPEST = 10
+"""Parts that the key of --set may have."""
 
 ONE_AT_A_TIME = ("trackio", "wandb")
 """Trackers that runs side by side would confuse."""
@@ -93,26 +100,42 @@ class Given:
         return settings
 
     def norms(self) -> tuple[str, ...]:
-        """The norms that --norms names, or with --every all registered ones; empty if neither was given."""
+        """The norms of --norms, of the assignment (--all), or all built-in ones (--every); empty if none is given."""
+        asked = [flag for flag in ("norm", "all", "norms", "every") if self[flag] is not None]
+        if len(asked) > 1:
+            raise UsageError(f"--{asked[0]} and --{asked[1]} exclude each other")
+        if self["all"]:
+            return ASSIGNMENT
         if self["every"]:
-            if self["norms"] is not None:
-                raise UsageError("--norms and --every exclude each other")
             from normbench.norms import NORMS
 
             return tuple(NORMS)
         if self["norms"] is None:
             return ()
-        names = tuple(dict.fromkeys(name.strip() for name in self["norms"].split(",") if name.strip()))
+        return self.names("norms", "--norms names no norm", "For example: --norms bn,gn; see `normbench norms`.")
+
+    def names(self, flag: str, empty: str, hint: str) -> tuple[str, ...]:
+        """The names of a flag that takes several with commas, each once; empty if it was not given.
+
+        Raises:
+            UsageError: It was given, and names none.
+        """
+        if self[flag] is None:
+            return ()
+        names = tuple(dict.fromkeys(name.strip() for name in self[flag].split(",") if name.strip()))
         if not names:
-            raise UsageError("--norms names no norm", "For example: --norms bn,gn; see `normbench norms`.")
+            raise UsageError(empty, hint)
         return names
 
     def numbers(self, name: str) -> tuple[float, ...]:
         """The numbers of a flag that takes several with commas, each once; empty if it was not given."""
         try:
-            return tuple(dict.fromkeys(map(float, self[name].split(",")))) if name in self.values else ()
+            numbers = several(self[name], number) if name in self.values else ()
         except ValueError as error:
-            raise UsageError(f"{_flag(name)} {self[name]}: not a number, nor several with commas") from error
+            raise UsageError(f"{_flag(name)} {shortened(self[name])}: not a number, nor several with commas") from error
+        if len(numbers) > MOST_VALUES:
+            raise UsageError(f"{_flag(name)}: {len(numbers):,} values; at most {MOST_VALUES} can be tried")
+        return numbers
 
     def number(self, name: str) -> float:
         """The one number of a flag that only `compare` takes several of."""
@@ -126,10 +149,11 @@ class Given:
     def whole_numbers(self, name: str) -> tuple[int, ...]:
         """The whole numbers of a flag that takes several with commas, each once, from small to large."""
         try:
-            return tuple(sorted(set(map(int, self[name].split(",")))))
+            return tuple(sorted(several(self[name], whole)))
         except ValueError as error:
             raise UsageError(
-                f"{_flag(name)} {self[name]}: not a whole number, nor several with commas", "For example: 2,8,32"
+                f"{_flag(name)} {shortened(self[name])}: not a whole number, nor several with commas",
+                "For example: 2,8,32",
             ) from error
 
     def margin(self) -> float:
@@ -191,10 +215,13 @@ def _put(settings: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
 def _assignment(text: str) -> tuple[tuple[str, ...], Any]:
     """`training.lr=0.1` as place and value; the value is read as TOML reads it, a bare word as text."""
     key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UsageError(f"--set {text}: not of the form KEY=VALUE", "For example: --set training.momentum=0.95")
+    place = tuple(part.strip() for part in key.split("."))
+    if not equals or not all(place) or len(place) > DEEPEST:
+        raise UsageError(
+            f"--set {shortened(text)}: not of the form KEY=VALUE", "For example: --set training.momentum=0.95"
+        )
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value
-    return tuple(part.strip() for part in key.split(".")), parsed
+        parsed = tomllib.loads(f"value = {value}")
+    except (ValueError, RecursionError):  # no TOML: a bare word, or a list of a thousand lists
+        parsed = {"value": value}
+    return place, parsed["value"] if parsed.keys() == {"value"} else value

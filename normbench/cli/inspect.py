@@ -43,21 +43,19 @@ def _norm_page(given: Given, name: str) -> None:
 
     info, out = resolve_norm(name).info, given.machine().out
     groups = GROUPS if given["groups"] is None else given["groups"]
-    if groups < 1:
-        raise UsageError("--groups is at least 1")
     if given["svg"] is not None:
         _write_picture(given, info, groups)
     show_norm(given.output(), NormPage(name, info, groups, record(list_runs(out), name), str(out)))
 
 
 def _write_picture(given: Given, info: "NormInfo", groups: int) -> None:
-    from normbench.files import is_svg, output_file, replace_text
+    from normbench.files import replace_text
     from normbench.report.axes import axes_file
 
     picture = axes_file(info, groups)
     if picture is None:
         raise UsageError(f"there is no picture of {info.name}: it averages over nothing, or that is not known")
-    replace_text(output_file(given["svg"], "an SVG picture", is_svg), picture)
+    replace_text(given["svg"], picture)
     given.output().note(f"picture in {given['svg']}")
 
 

@@ -19,14 +19,17 @@ from normbench.cli import (
     mistakes,
     report,
     runs,
+    streams,
     summary,
     train,
     verify,
 )
+from normbench.cli.help import Command, Group
 from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
 
 app = typer.Typer(
     name="normbench",
+    cls=Group,
     help="Small, honest, fast experiments on normalization layers.",
     no_args_is_help=True,
     add_completion=False,
@@ -34,27 +37,27 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train")(train.command)
-app.command("compare")(compare.command)
-app.command("depth")(depth.command)
-app.command("cost")(cost.command)
-app.command("batch-size")(batch_size.command)
-app.command("summary")(summary.command)
-app.command("evaluate")(evaluate.command)
-app.command("report")(report.command)
-app.command("verify")(verify.command)
-app.command("mistakes")(mistakes.command)
-app.command("advise")(advise.command)
-app.command("export")(export.command)
+app.command("train", cls=Command)(train.command)
+app.command("compare", cls=Command)(compare.command)
+app.command("depth", cls=Command)(depth.command)
+app.command("cost", cls=Command)(cost.command)
+app.command("batch-size", cls=Command)(batch_size.command)
+app.command("summary", cls=Command)(summary.command)
+app.command("evaluate", cls=Command)(evaluate.command)
+app.command("report", cls=Command)(report.command)
+app.command("verify", cls=Command)(verify.command)
+app.command("mistakes", cls=Command)(mistakes.command)
+app.command("advise", cls=Command)(advise.command)
+app.command("export", cls=Command)(export.command)
 app.add_typer(runs.app, name="runs")
-app.command("norms")(inspect.norms)
-app.command("recipes")(inspect.recipes)
-app.command("data")(data.command)
-app.command("env")(inspect.env)
+app.command("norms", cls=Command)(inspect.norms)
+app.command("recipes", cls=Command)(inspect.recipes)
+app.command("data", cls=Command)(data.command)
+app.command("env", cls=Command)(inspect.env)
 
 
 @app.callback(invoke_without_command=True)
-def version(show: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+def version(show: bool = typer.Option(False, "--version", help="Print the version and exit.", metavar="")) -> None:
     """Small, honest, fast experiments on normalization layers."""
     if show:
         from normbench import __version__
@@ -65,8 +68,9 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 
 def main() -> None:
     """Run the command line and exit with its code (see `normbench.errors`)."""
+    streams.prepare()
     with interruption.handled():
-        code = _run()
+        code = streams.end(_run())
         interruption.end(code)
     sys.exit(code)
 
@@ -96,6 +100,13 @@ def _in_words(error: BaseException) -> NormbenchError:
     if isinstance(error, typer.BadParameter.__base__):  # type: ignore[arg-type]  # every usage error of the parser
         message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
         return UsageError(message, "See `normbench --help`.")
+    if isinstance(error, BrokenPipeError):  # the reader of stdout has seen enough
+        from normbench.console.terminal import silence
+
+        silence(sys.stdout)
+        return NormbenchError("")
+    if isinstance(error, OSError):
+        return streams.in_words(error)
     message = f"{type(error).__name__}: {error}"
     return NormbenchError(message, "This was not expected. NORMBENCH_DEBUG=1 shows where it happened.")
 

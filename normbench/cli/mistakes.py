@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from normbench.cli.flags import OUTPUT, flags
 from normbench.cli.given import Given
-from normbench.errors import INTERRUPTED, NormbenchError, UsageError, unknown
+from normbench.errors import INTERRUPTED, NormbenchError, unknown
 
 if TYPE_CHECKING:
     from normbench.studies.mistakes import Mistake
@@ -31,7 +31,7 @@ def command(given: Given) -> None:
     from normbench.studies.mistakes import find
 
     output, machine = given.output(), given.machine()
-    mistakes = _chosen(given["only"])
+    mistakes = _chosen(given)
     recipe = load_recipe(given["config"] or RECIPE, given.overrides())
     with ConsoleListener(output) as listener:
         choice = datasets.settle(recipe.data, machine, listener.on_download)
@@ -47,7 +47,7 @@ def command(given: Given) -> None:
     conclude(given, finding)
 
 
-def _chosen(only: str | None) -> "list[Mistake]":
+def _chosen(given: Given) -> "list[Mistake]":
     """The mistakes asked for, in their own order; all of them if none are.
 
     Raises:
@@ -55,11 +55,9 @@ def _chosen(only: str | None) -> "list[Mistake]":
     """
     from normbench.studies.mistakes import MISTAKES
 
-    if only is None:
-        return list(MISTAKES.values())
-    names = [name.strip() for name in only.split(",") if name.strip()]
+    names = given.names("only", "--only names no mistake", f"Known: {', '.join(MISTAKES)}.")
     if not names:
-        raise UsageError("--only names no mistake", f"Known: {', '.join(MISTAKES)}.")
+        return list(MISTAKES.values())
     for name in names:
         if name not in MISTAKES:
             raise unknown("mistake", name, MISTAKES)

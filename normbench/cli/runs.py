@@ -4,8 +4,9 @@ import typer
 
 from normbench.cli.flags import OUTPUT, flags
 from normbench.cli.given import Given
+from normbench.cli.help import Command, Group
 
-app = typer.Typer()
+app = typer.Typer(cls=Group)
 
 
 @app.callback(invoke_without_command=True)
@@ -20,7 +21,7 @@ def list_all(given: Given) -> None:
         console.show_runs(given.output(), runs.list_runs(out), str(out))
 
 
-@app.command()
+@app.command(cls=Command)
 @flags("run", "out", *OUTPUT)
 def show(given: Given) -> None:
     """Show one run: result, settings, environment."""
@@ -30,7 +31,7 @@ def show(given: Given) -> None:
     console.show_run(given.output(), runs.find_run(given["run"], given.machine().out))
 
 
-@app.command()
+@app.command(cls=Command)
 @flags("run", "other", "out", *OUTPUT)
 def diff(given: Given) -> None:
     """Show what differs between two runs in settings and environment."""
@@ -41,7 +42,7 @@ def diff(given: Given) -> None:
     console.show_differences(given.output(), a, b, runs.differences(a, b))
 
 
-@app.command()
+@app.command(cls=Command)
 @flags("out", "yes", *OUTPUT)
 def clean(given: Given) -> None:
     """Remove runs that have no result: interrupted or never begun. Without --yes they are only listed.

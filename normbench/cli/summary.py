@@ -4,19 +4,17 @@ from normbench.cli.flags import OUTPUT, flags
 from normbench.cli.given import Given
 
 
-@flags("norm", "all", "network", "config", "set", "groups", "max_params", *OUTPUT)
+@flags("norm", "all", "norms", "every", "network", "config", "set", "groups", "max_params", *OUTPUT)
 def command(given: Given) -> None:
-    """Show the network layer by layer, and its parameters against the budget; --all: one row a norm."""
+    """Show the network layer by layer, and its parameters against the budget; of several norms: a row each."""
     from normbench.anatomy import anatomy
     from normbench.config import load_recipe
     from normbench.console import layers
-    from normbench.norms import NORMS
 
     output = given.output()
     recipe = load_recipe(given.recipe, given.overrides())
     extra = {} if given["max_params"] is None else {"max_params": given["max_params"]}
-    if given["all"]:
-        every = [anatomy(recipe.run(norm, recipe.seed, **extra)) for norm in NORMS]
-        layers.show_norms(output, every)
+    if several := given.norms():
+        layers.show_norms(output, [anatomy(recipe.run(norm, recipe.seed, **extra)) for norm in several])
     else:
         layers.show_network(output, anatomy(recipe.run(given["norm"] or recipe.norms[0], recipe.seed, **extra)))

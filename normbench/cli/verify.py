@@ -34,8 +34,6 @@ def command(given: Given) -> None:
     from normbench.studies.verify import finding
 
     seed, cases = given["seed"] or 0, CASES if given["cases"] is None else given["cases"]
-    if seed < 0 or cases < 1:
-        raise UsageError("--seed is at least 0 and --cases at least 1")
     found = finding(_verified(given, seed, cases), seed, cases)
     conclude(given, found, given["name"] or _experiment(given["norm"]))
     if not found.values["passed"]:
@@ -43,6 +41,7 @@ def command(given: Given) -> None:
 
 
 def _verified(given: Given, seed: int, count: int) -> "list[Verified]":
+    from normbench.norms.registry import OTHER_NAMES
     from normbench.studies.verify import draw_cases, subjects, verify_own, verify_registered
 
     norm, reference = given["norm"], given["reference"]
@@ -50,7 +49,7 @@ def _verified(given: Given, seed: int, count: int) -> "list[Verified]":
     chosen = list(known) if norm is None else _parts(norm)
     for name in chosen:
         if name not in known and ":" not in name:
-            raise unknown("norm", name, known)
+            raise unknown("norm", name, known, OTHER_NAMES)
     undefined = [name for name in chosen if name not in known or not known[name].defined]
     if reference is not None and (norm is None or not undefined):
         raise UsageError(

@@ -1,44 +1,35 @@
-"""Paths as users give them: `~` means a home, and what no file can be called is refused at once."""
+"""Paths that a user gives: the home folder expanded, and what can be no path refused in words."""
 
+import os
 from pathlib import Path
 
-from normbench.errors import UsageError
+from normbench.errors import UsageError, shortened
 
-LONGEST_NAME, LONGEST_PATH = 255, 4096
-"""Bytes that Linux allows; other systems allow no more."""
-
-
-def user_path(given: str | Path) -> Path:
-    """A path with `~` and `~user` put in full.
-
-    Raises:
-        UsageError: Its home is not known, it is too long, or it is no text.
-    """
-    text = check_text(str(given), "the path")
-    try:
-        path = Path(text).expanduser()
-    except RuntimeError as error:
-        raise UsageError(f"the path {text}: there is no such home", "Write the path in full.") from error
-    longest = max((len(part.encode()) for part in path.parts), default=0)
-    if longest > LONGEST_NAME or len(str(path).encode()) > LONGEST_PATH:
-        raise UsageError(
-            f"the path {text[:40]}... is too long: {len(text):,} characters",
-            f"A name has at most {LONGEST_NAME} bytes, and a path {LONGEST_PATH:,}.",
-        )
-    return path
+LONGEST_NAME, LONGEST_PATH = 255, 4095
+"""Bytes that common file systems, and the system calls, allow."""
 
 
-def check_text(text: str, what: str) -> str:
-    """Check that bytes of the command line or the environment were text: what is written down must be readable.
+def user_path(text: "str | os.PathLike[str]", what: str = "path") -> Path:
+    """The path that a text of the user stands for.
+
+    Args:
+        text: From a flag, a variable or a file.
+        what: What it is called in errors, such as `--out`.
 
     Raises:
-        UsageError: They are no UTF-8; says which they are.
+        UsageError: It is empty, longer than any file system allows, or in the home of a user that there is not.
     """
+    text = os.fspath(text)
+    if not text.strip():
+        raise UsageError(f"{what}: the path is empty", "Leave it out, or name a path.")
+    shown = f"{what} {shortened(text)}"
     try:
-        text.encode()
+        size, names = len(os.fsencode(text)), [len(os.fsencode(name)) for name in Path(text).parts]
     except UnicodeEncodeError as error:
-        raw = text.encode("utf-8", "backslashreplace").decode()
-        raise UsageError(f"{what} {raw} is not valid UTF-8", "Rename it, or give another.") from error
-    if "\0" in text:
-        raise UsageError(f"{what} {text!r} has a null byte in it", "Give another.")
-    return text
+        raise UsageError(f"{shown}: no name that a file can have") from error
+    if "\0" in text or size > LONGEST_PATH or max(names, default=0) > LONGEST_NAME:
+        raise UsageError(f"{shown}: longer than a path can be, or with a null character in it")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{shown}: there is no such user, or no home folder", "Give the path in full.") from error

@@ -11,38 +11,54 @@ from normbench.config.settings import (
     WEIGHT_STANDARDIZATION,
     DataConfig,
     Frozen,
+    Groups,
+    LearningRate,
     NetworkConfig,
+    NormNames,
+    Penalty,
     RunConfig,
+    Seed,
+    Seeds,
     SweepConfig,
+    Switch,
     TrainingConfig,
 )
 from normbench.config.validation import validated
 from normbench.errors import UsageError, nearest, unknown
 
 PER_NORM_KEYS = frozenset({"lr", "weight_decay", "groups"})
+MOST_RUNS = 10_000
 COMMAND_LINE = "command line"
 """What an error names as the place of a setting that was not read from a file."""
+
+
+class NormSettings(Frozen):
+    """What one norm sets differently, under `[norm.NAME]`; None leaves the recipe's."""
+
+    lr: LearningRate | None = None
+    weight_decay: Penalty | None = None
+    groups: Groups | None = None
 
 
 class Recipe(Frozen):
     """Every setting of an experiment; `norm` holds what one norm sets differently, found by equal search."""
 
-    norms: tuple[str, ...] = Field(("bn", "gn", "ln"), min_length=1)
-    seeds: int = Field(1, ge=1)
-    seed: int = Field(0, ge=0)
-    groups: int = Field(4, ge=1)
-    deterministic: bool = False
+    norms: NormNames = ("bn", "gn", "ln")
+    seeds: Seeds = 1
+    seed: Seed = 0
+    groups: Groups = 4
+    deterministic: Switch = False
     network: NetworkConfig = NetworkConfig()
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
     sweep: SweepConfig = SweepConfig()
-    norm: dict[str, dict[str, float]] = Field(default_factory=dict)
+    norm: dict[str, NormSettings] = Field(default_factory=dict)
     _found: dict[str, tuple[float, float]] = PrivateAttr(default_factory=dict)
     """Learning rate and weight decay of each norm that has a rate of its own, as in the file, before any override."""
 
     def model_post_init(self, _context: Any, /) -> None:
         """Take what the recipe states for single norms as found by its search."""
-        self._found = {norm: self._rates(norm) for norm, own in self.norm.items() if "lr" in own}
+        self._found = {norm: self._rates(norm) for norm, own in self.norm.items() if own.lr is not None}
 
     def overridden(self, settings: dict[str, Any]) -> "Recipe":
         """The recipe of other settings, which keeps what this one's search has found.
@@ -54,9 +70,11 @@ class Recipe(Frozen):
         recipe._found = self._found
         return recipe
 
-    def _own(self, norm: str) -> dict[str, float]:
+    def _own(self, norm: str) -> dict[str, Any]:
         """What one norm sets differently; with weight standardization first what its base norm does."""
-        return self.norm.get(norm.removesuffix(WEIGHT_STANDARDIZATION), {}) | self.norm.get(norm, {})
+        names = (norm.removesuffix(WEIGHT_STANDARDIZATION), norm)
+        sections = [self.norm[name].model_dump(exclude_none=True) for name in names if name in self.norm]
+        return {key: value for section in sections for key, value in section.items()}
 
     def _rates(self, norm: str) -> tuple[float, float]:
         own = self._own(norm)
@@ -67,7 +85,7 @@ class Recipe(Frozen):
         own = self._own(norm)
         training = self.training.model_dump() | {k: v for k, v in own.items() if k != "groups"}
         settings = {
-            "groups": int(own.get("groups", self.groups)),
+            "groups": own.get("groups", self.groups),
             "deterministic": self.deterministic,
             "tuned": self._found.get(norm) == self._rates(norm),
         } | extra
@@ -98,8 +116,8 @@ def recipe_path(name: str) -> Path:
     """
     if name in recipe_names():
         return recipe_folder() / f"{name}.toml"
-    path = user_path(name)
-    if path.suffix.lower() == ".toml" or path.parent != Path():
+    path = user_path(name, "--config")
+    if path.suffix == ".toml" or path.parent != Path():
         if path.is_file():
             return path
         raise UsageError(f"no recipe file at {path}", f"Recipes that come along: {', '.join(recipe_names())}.")
@@ -109,7 +127,7 @@ def recipe_path(name: str) -> Path:
 def recipe_header(path: Path) -> str:
     """The comment at the head of a recipe: what it is for and what it reaches."""
     lines = []
-    for line in path.read_text(encoding="utf-8-sig").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
         lines.append(line.removeprefix("#").strip())
@@ -124,9 +142,10 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
     """
     path = recipe_path(name)
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from error
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a ValueError of its own
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise UsageError(f"{path}: not valid TOML: {reason}") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     _check_per_norm(settings, str(path))
@@ -138,7 +157,28 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
     for own in settings.get("norm", {}).values():
         for key in given & own.keys():
             del own[key]
-    return recipe.overridden(_merge(settings, overrides))
+    merged = _merge(settings, overrides)
+    if recipe.data.name != "digits" and _chooses_digits(overrides):
+        merged["data"].pop("subset", None)  # it was of another data set: all digits, as where `auto` falls back to them
+    return recipe.overridden(merged)
+
+
+def _chooses_digits(overrides: dict[str, Any]) -> bool:
+    """Whether the digits are asked for, and nothing is said of how many."""
+    data = overrides.get("data", {})
+    return isinstance(data, dict) and data.get("name") == "digits" and "subset" not in data
+
+
+def check_count(runs: int) -> None:
+    """Refuse a plan of more runs than anybody can mean.
+
+    Raises:
+        UsageError: There are more.
+    """
+    if runs > MOST_RUNS:
+        raise UsageError(
+            f"{runs:,} runs in one plan; at most {MOST_RUNS:,} are possible", "Name fewer values or seeds."
+        )
 
 
 def _check_per_norm(settings: dict[str, Any], where: str) -> None:

@@ -6,10 +6,26 @@ from functools import reduce
 from operator import getitem
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict
 
 MAX_EPOCHS = 20
 PARAMETER_BUDGET = 50_000
+
+# Numbers are numbers: neither `true` nor a text is one. All have two bounds, so that none can ask for gigabytes or run
+# without end; those of a study's own settings are with the study.
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Switch = Annotated[bool, Strict()]
+Epochs = Annotated[int, Strict(), Field(ge=1, le=MAX_EPOCHS)]
+BatchSize = Annotated[int, Strict(), Field(ge=1, le=8192)]
+LearningRate = Annotated[float, Strict(), Field(gt=0.0, le=1e30)]
+"""Up to what float32 can hold: rates at which everything diverges are for a search to find out."""
+Penalty = Annotated[float, Strict(), Field(ge=0.0, le=1e6)]
+Groups = Annotated[int, Strict(), Field(ge=1, le=1024)]
+Seed = Annotated[int, Strict(), Field(ge=0, le=2**32 - 1)]
+Seeds = Annotated[int, Strict(), Field(ge=1, le=1000)]
+Width = Annotated[int, Strict(), Field(ge=1, le=512)]
+NormNames = Annotated[tuple[str, ...], Field(min_length=1, max_length=64)]
 
 Activation = Literal["relu", "silu", "gelu", "leaky_relu", "elu", "tanh"]
 Init = Literal["torch", "kaiming", "xavier"]
@@ -41,17 +57,17 @@ class NetworkConfig(Frozen):
     """How the network is built; each field applies to every norm alike."""
 
     name: str = "c10"
-    widths: tuple[int, ...] | None = None
+    widths: Annotated[tuple[Width, ...], Field(max_length=64)] | None = None
     """Output channels per block, first to last; None takes the network's own."""
-    residual: bool = True
+    residual: Switch = True
     """Residual adds inside the second and third stage (`c10` only)."""
-    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    dropout: Number = Field(0.0, ge=0.0, lt=1.0)
     activation: Activation = "relu"
     block: Literal["plain", "depthwise", "separable"] = "plain"
     """`plain`: one 3x3 convolution; `depthwise`: two 3x3 filters per channel, then 1x1; `separable`: one 3x3 filter per
     channel, a norm, then 1x1, in every block but C1 (`c10` only)."""
     init: Init = "kaiming"
-    multiplier: int = Field(2, ge=1)
+    multiplier: Whole = Field(2, ge=1, le=16)
     """Factor on every width (`lnet` only)."""
 
 
@@ -59,43 +75,43 @@ class DataConfig(Frozen):
     """Which images are trained on, and how they are augmented."""
 
     name: Literal["auto", "cifar10", "digits"] = "cifar10"
-    subset: int | None = Field(None, ge=1)
+    subset: Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None = None
     """Number of training images, classes balanced; None takes all."""
-    val_split: float = Field(0.0, ge=0.0, lt=1.0)
+    val_split: Number = Field(0.0, ge=0.0, lt=1.0)
     """Fraction of the training images held out for validation."""
-    split_seed: int = Field(0, ge=0, lt=2**32)
+    split_seed: Seed = 0
     """Which images are for training and which for the test: 0 as published, else all of them dealt anew, as many to
     either, so that a few of these show how far the choice of images moves a result, which no seed of a run does."""
-    crop_padding: int = Field(4, ge=0, le=16)
+    crop_padding: Whole = Field(4, ge=0, le=16)
     """Black pixels around an image before the random crop; 0 turns cropping off."""
-    flip: bool = True
+    flip: Switch = True
     """Mirror half of the training images left to right, where the data set allows it."""
 
 
 class TrainingConfig(Frozen):
     """SGD, its schedule and its loss."""
 
-    epochs: int = Field(20, ge=1, le=MAX_EPOCHS)
-    batch_size: int = Field(128, ge=1)
-    lr: float = Field(0.1, gt=0.0)
-    momentum: float = Field(0.9, ge=0.0, lt=1.0)
-    nesterov: bool = True
-    weight_decay: float = Field(5e-4, ge=0.0)
+    epochs: Epochs = MAX_EPOCHS
+    batch_size: BatchSize = 128
+    lr: LearningRate = 0.1
+    momentum: Number = Field(0.9, ge=0.0, lt=1.0)
+    nesterov: Switch = True
+    weight_decay: Penalty = 5e-4
     """L2 penalty on the parameters, as SGD adds it to the gradient."""
-    l1: float = Field(0.0, ge=0.0)
+    l1: Penalty = 0.0
     """Factor on the sum of absolute weights, added to the loss."""
     schedule: Schedule = "step"
-    step_size: int = Field(6, ge=1)
+    step_size: Whole = Field(6, ge=1, le=1000)
     """Epochs between two steps of StepLR."""
-    gamma: float = Field(0.2, gt=0.0, le=1.0)
+    gamma: Number = Field(0.2, gt=0.0, le=1.0)
     """Factor on the learning rate at each step of StepLR."""
-    warmup: float = Field(0.2, ge=0.0, lt=1.0)
+    warmup: Number = Field(0.2, ge=0.0, lt=1.0)
     """Fraction of the steps in which the schedule `linear` rises, before it falls linearly to zero."""
-    label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
+    label_smoothing: Number = Field(0.0, ge=0.0, lt=1.0)
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     """`fp32`: IEEE float32; `tf32`: TF32 in convolutions and matrix products, on CUDA alone; `bf16`: bfloat16 in
     those, and norms compute in float32; `auto`: `tf32` on CUDA, `fp32` elsewhere. The same for every norm."""
-    decay_norms: bool = True
+    decay_norms: Switch = True
     """Whether weight decay and L1 also fall on scale and shift of the norms, and on the biases that stand in for a
     shift."""
 
@@ -103,7 +119,7 @@ class TrainingConfig(Frozen):
 class SweepConfig(Frozen):
     """What `batch-size` varies; every norm is trained at every point."""
 
-    batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((2, 4, 8, 16, 32, 64, 128, 512), min_length=1)
+    batch_sizes: tuple[BatchSize, ...] = Field((2, 4, 8, 16, 32, 64, 128, 512), min_length=1, max_length=64)
     """Images in a step."""
     lr_scaling: LrScaling = "linear"
     """How the learning rate of `training` (at its batch size B) follows a batch of b: `linear` times b/B
@@ -115,21 +131,21 @@ class RunConfig(Frozen):
 
     norm: str
     """A registered name, `package.module:factory` or `file.py:factory`, each optionally with `+ws`."""
-    groups: int = Field(4, ge=1)
+    groups: Groups = 4
     """Channel groups of GroupNorm (`gn` only)."""
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     network: NetworkConfig = NetworkConfig()
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
     norm_source: str | None = None
     """SHA-256 of the file a norm of the user's own comes from: another source is another run."""
-    read_test: bool = True
+    read_test: Switch = True
     """Whether the test images are read at the end; a search leaves them alone."""
-    norm_revision: int = Field(1, ge=1)
+    norm_revision: Whole = Field(1, ge=1, le=1_000_000)
     """Of the built-in norm, as its record states it: a norm that computes something else than before is another run."""
-    max_params: int = Field(PARAMETER_BUDGET, ge=1)
-    deterministic: bool = False
-    tuned: bool | None = None
+    max_params: Whole = Field(PARAMETER_BUDGET, ge=1, le=10_000_000)
+    deterministic: Switch = False
+    tuned: Switch | None = None
     """Whether learning rate and weight decay were found by a search for this norm; None where that is not known, as
     in the search itself."""
 

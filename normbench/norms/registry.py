@@ -195,3 +195,14 @@ _ENTRIES = (
 )  # fmt: skip
 
 NORMS: dict[str, NormInfo] = {entry.name: entry for entry in _ENTRIES}
+
+OTHER_NAMES = {
+    "batch": "bn", "batchnorm": "bn", "batchnorm2d": "bn", "batchnormalization": "bn", "syncbn": "bn",
+    "group": "gn", "groupnorm": "gn", "groupnormalization": "gn",
+    "layer": "ln", "layernorm": "ln", "layernormalization": "ln", "layernorm2d": "ln-c", "groupnorm1": "ln",
+    "lnchannels": "ln-c", "convnextln": "ln-c", "channelln": "ln-c", "layernormchw": "ln-chw",
+    "instance": "in", "instancenorm": "in", "instancenorm2d": "in", "instancenormalization": "in",
+    "localresponse": "lrn", "localresponsenorm": "lrn", "localresponsenormalization": "lrn",
+    "rmsnorm": "rms", "rootmeansquare": "rms", "identity": "none", "nonorm": "none", "no": "none",
+}  # fmt: skip
+"""What others call the built-in norms, in small letters and digits alone: a hint for whoever types it."""

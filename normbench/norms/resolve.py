@@ -15,7 +15,7 @@ from torch import nn
 from normbench.config.settings import WEIGHT_STANDARDIZATION
 from normbench.errors import UsageError, unknown
 from normbench.norms.layers import StandardizedConv2d
-from normbench.norms.registry import NORMS, NormInfo
+from normbench.norms.registry import NORMS, OTHER_NAMES, NormInfo
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def resolve_norm(spec: str, groups: int = 4) -> Norm:
     elif name in NORMS:
         info = NORMS[name]
     else:
-        raise unknown("norm", name, NORMS)
+        raise unknown("norm", name, NORMS, OTHER_NAMES)
     return Norm(info, groups, weight_standardization=name != spec)
 
 
@@ -71,7 +71,7 @@ def norm_info(spec: str) -> NormInfo:
     if name in NORMS:
         return NORMS[name]
     if ":" not in name:
-        raise unknown("norm", name, NORMS)
+        raise unknown("norm", name, NORMS, OTHER_NAMES)
     return replace(
         NORMS["none"],
         name=name,

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from normbench.config import RunConfig
-from normbench.config.paths import user_path
 from normbench.errors import NormbenchError, RunFailedError, UsageError, nearest
 from normbench.files import FOLDER, TEMPORARY, check_regular, in_words, kind_of
 from normbench.locking import SOFT
@@ -75,8 +74,8 @@ def find_run(name: str, out: Path) -> Entry:
     Raises:
         UsageError: There is none, or there are several.
     """
-    if ((path := user_path(name)) / CONFIG).is_file():
-        return read_entry(path)
+    if (Path(name) / CONFIG).is_file():
+        return read_entry(Path(name))
     every = list_runs(out)
     exact = [entry for entry in every if name in (entry.name, entry.path.name)]
     fitting = exact or [entry for entry in every if name in entry.name]
@@ -94,7 +93,7 @@ def find_experiment(name: str, out: Path) -> Path:
     Raises:
         UsageError: There is none of that name, or it is the folder of a single run.
     """
-    for folder in (out / name, user_path(name)):
+    for folder in (out / name, Path(name)):
         if (folder / CONFIG).is_file():
             raise UsageError(f"{folder} is one run, not an experiment", f"Its experiment is {folder.resolve().parent}.")
         if any(folder.glob(f"*/{CONFIG}")) or (folder / FINDING).is_file():

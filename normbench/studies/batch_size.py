@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from normbench.analysis import Estimate, estimate
 from normbench.config import Recipe, RunConfig, TrainingConfig
-from normbench.config.recipes import COMMAND_LINE
+from normbench.config.recipes import COMMAND_LINE, check_count
 from normbench.config.settings import LrScaling
 from normbench.config.validation import validated
 from normbench.runs import RunResult
@@ -43,6 +43,7 @@ def batch_size_configs(recipe: Recipe, max_params: int) -> list[RunConfig]:
 
     With a validation split the runs are scored on it, and the test images stay unread.
     """
+    check_count(len(set(recipe.sweep.batch_sizes)) * len(recipe.norms) * recipe.seeds)
     return [
         _at(recipe.run(norm, seed, max_params=max_params, read_test=not recipe.data.val_split), size, recipe)
         for size in sorted(set(recipe.sweep.batch_sizes))

@@ -19,7 +19,7 @@ from normbench.analysis import (
     uneven_seeds,
 )
 from normbench.config import Recipe, RunConfig, TrainingConfig
-from normbench.config.recipes import COMMAND_LINE
+from normbench.config.recipes import COMMAND_LINE, check_count
 from normbench.config.validation import validated
 from normbench.errors import UsageError
 from normbench.norms import NORMS, norm_info
@@ -72,6 +72,7 @@ def comparison_configs(recipe: Recipe, grid: Grid, max_params: int) -> list[RunC
 
     A search is scored on the validation split and never reads the test images.
     """
+    check_count(len(recipe.norms) * recipe.seeds * max(1, len(grid.lrs)) * max(1, len(grid.weight_decays)))
     configs = []
     for norm in recipe.norms:
         for seed in range(recipe.seed, recipe.seed + recipe.seeds):

@@ -56,23 +56,17 @@ def export_onnx(entry: Entry, path: Path) -> Exported:
         import onnxscript  # noqa: F401  # torch's exporter needs it, and says so less clearly
     except ImportError as error:
         raise UsageError(f"the export to ONNX needs {error.name}", "pip install 'normbench[onnx]'") from error
-    target = files.output_file(path, "an ONNX file", _is_onnx)
     model = FromPixels(load_model(entry.path, usable(entry))).eval()
     pixels = torch.randint(256, (CHECKED_IMAGES, *IMAGE_SHAPE), generator=torch.Generator().manual_seed(0)).float()
     with torch.no_grad():
         expected = model(pixels).numpy()
-    files.replace(target, lambda beside: _write(model, pixels, beside))
-    session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
+    files.replace(path, lambda beside: _write(model, pixels, beside))
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"pixels": pixels.numpy()})
     difference = float(np.abs(found - expected).max() / np.abs(expected).max())
     if not difference <= TOLERANCE:
         raise RunFailedError(f"{path} gives other scores than torch: they differ by {difference:.1e} of the largest")
     return Exported(path, difference)
-
-
-def _is_onnx(head: bytes) -> bool:
-    """Whether a file begins as torch writes ONNX: the version of the format, and its own name."""
-    return head.startswith(b"\x08") and b"pytorch" in head
 
 
 def _write(model: nn.Module, pixels: Tensor, path: Path) -> None:

@@ -27,6 +27,8 @@ NEEDS = {
     "pretrained": "the network was trained with BatchNorm before",
 }
 DATA = ("image", "sequence")
+MOST = 10**6
+"""Of inputs in a step, and of devices."""
 CODE = {
     "bn": "nn.BatchNorm2d(channels)",
     "frozen-bn": "torchvision.ops.FrozenBatchNorm2d(channels)",
@@ -68,8 +70,8 @@ class Situation:
         for need in sorted(self.needs - NEEDS.keys()):
             raise unknown("need", need, NEEDS)
         for flag, number in (("--batch-size", self.batch_size), ("--devices", self.devices)):
-            if number < 1:
-                raise UsageError(f"{flag} {number}: there must be at least one")
+            if not 1 <= number <= MOST:
+                raise UsageError(f"{flag} {number}: from 1 to {MOST:,} is possible")
         if self.task in ONLY_IMAGES and self.data == "sequence":
             raise UsageError(f"--task {self.task} is about images", "Leave --sequence away, or take --task sequence.")
         if not self.data:
