@@ -6,11 +6,13 @@ see identical batches, so norms can be compared in pairs.
 
 import hashlib
 import os
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 import torch.utils.deterministic
 
@@ -31,9 +33,36 @@ def generator(seed: int, stream: Stream, epoch: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(seed, stream, epoch))
 
 
-def seed_global(seed: int, stream: Stream, epoch: int = 0) -> None:
-    """Seed torch's global generators, which weight initialisation and dropout draw from."""
-    torch.manual_seed(stream_seed(seed, stream, epoch))
+def seed_global(seed: int, stream: Stream, epoch: int = 0, *, host: bool = False) -> None:
+    """Seed torch's global generators, which weight initialisation and dropout draw from.
+
+    With `host` also those of Python and NumPy, which a custom norm may draw from.
+    """
+    number = stream_seed(seed, stream, epoch)
+    torch.manual_seed(number)
+    if host:
+        random.seed(number)
+        np.random.seed(number % 2**32)  # the generator that others draw from is meant
+
+
+def host_state() -> str:
+    """A digest of the state of Python's and NumPy's global generators."""
+    numpy = np.random.get_state(legacy=False)
+    state = dict(numpy["state"])
+    keys = state.pop("key").tobytes()
+    return hashlib.sha256(repr((random.getstate(), numpy | {"state": state}, keys)).encode()).hexdigest()
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """Leave the global generators of torch, on the CPU, of Python and of NumPy as they were."""
+    python, host = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(host)
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """Settings: what does not fit is named in words, flags beat files, and the fingerprint names what can move a number."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from normbench.cli.given import Given
 from normbench.config import (
     RunConfig,
     load_recipe,
@@ -15,6 +17,7 @@ from normbench.config import (
 from normbench.config.recipes import recipe_header
 from normbench.engine import within_budget
 from normbench.errors import UsageError
+from normbench.norms import NORMS
 
 
 @pytest.fixture
@@ -149,3 +152,29 @@ def test_a_misspelt_recipe_is_answered_with_the_nearest_and_a_missing_file_with_
     assert "Did you mean 'baseline'?" in error.value.hint
     with pytest.raises(UsageError, match=r"no recipe file at .*gone\.toml"):
         load_recipe(str(tmp_path / "gone.toml"))
+
+
+@pytest.mark.parametrize("name", ["gm", "GN", "gm+ws", "gn+Ws", "mine.py:"])
+def test_a_section_for_a_norm_that_does_not_exist_is_refused_with_the_file_and_the_nearest_one(recipe, name):
+    with pytest.raises(UsageError, match=rf"mine\.toml: unknown norm '{re.escape(name)}' in \[norm\.") as error:
+        load_recipe(recipe(f'[norm."{name}"]\nlr = 0.1'), known_norms=NORMS)
+    assert ("Did you mean 'gn'?" in error.value.hint) == name.lower().startswith("g")
+
+
+@pytest.mark.parametrize("name", ["gn", "gn+ws", "mine.py:Mine", "mine.py:Mine+ws", "pkg.norms:make"])
+def test_sections_for_registered_and_custom_norms_are_theirs(recipe, name):
+    loaded = load_recipe(recipe(f'[norm."{name}"]\nlr = 0.1'), known_norms=NORMS)
+    assert loaded.run(name, 0).training.lr == 0.1
+
+
+@pytest.mark.parametrize("name", ["gn", "a/mine.py:Mine", '"mine.py:Mine"', "pkg.norms:make+ws"])
+def test_a_setting_of_one_norm_is_given_with_set(name):
+    overrides = Given({"set": [f"norm.{name}.lr=0.25"]}).overrides()
+    assert overrides == {"norm": {name.strip('"'): {"lr": 0.25}}}
+
+
+def test_a_setting_of_a_norm_that_does_not_exist_is_refused_on_the_command_line():
+    with pytest.raises(UsageError, match=r"command line: unknown norm 'GN' in \[norm\.GN\]") as error:
+        given = Given({"set": ["norm.GN.lr=0.5"]})
+        given.load_recipe(given.overrides())
+    assert "Did you mean 'gn'?" in error.value.hint

@@ -27,7 +27,7 @@ def command(given: Given) -> None:
     With --val-split the runs are scored on the validation images, and the test images stay unread.
     """
     from normbench import engine
-    from normbench.config import PARAMETER_BUDGET, load_recipe
+    from normbench.config import PARAMETER_BUDGET
     from normbench.console import ConsoleListener
     from normbench.runs import RunResult
     from normbench.runs.environment import environment
@@ -36,7 +36,7 @@ def command(given: Given) -> None:
     from normbench.studies.batch_statistics import measure_statistics
 
     output = given.output()
-    recipe = load_recipe(given["config"] or RECIPE, given.overrides() | _chosen(given))
+    recipe = given.load_recipe(given.overrides() | _chosen(given), RECIPE)
     budget = PARAMETER_BUDGET if given["max_params"] is None else given["max_params"]
     with ConsoleListener(output) as listener:
         told = given.listener(listener)

@@ -34,14 +34,14 @@ def command(given: Given) -> None:
     the whole experiment, which more norms and seeds extend. Other settings are another experiment (--name).
     """
     from normbench import engine, runs
-    from normbench.config import PARAMETER_BUDGET, load_recipe
+    from normbench.config import PARAMETER_BUDGET
     from normbench.console import ConsoleListener
     from normbench.studies.compare import Grid, comparison_configs, conclude, earlier_results
 
     output, margin = given.output(), given.margin()
     grid = Grid(given.numbers("lr"), given.numbers("weight_decay"))
     several = [name for name, values in (("lr", grid.lrs), ("weight_decay", grid.weight_decays)) if len(values) > 1]
-    recipe = load_recipe(given.recipe, given.overrides(*several) | _chosen(given))
+    recipe = given.load_recipe(given.overrides(*several) | _chosen(given))
     _check_search(recipe, grid)
     budget = PARAMETER_BUDGET if given["max_params"] is None else given["max_params"]
     configs = comparison_configs(recipe, grid, budget)

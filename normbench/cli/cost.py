@@ -17,13 +17,12 @@ def command(given: Given) -> None:
     times stand the memory kept for the backward pass, parameters and buffers, and whether train and eval mode differ.
     """
     from normbench.cli.study import conclude
-    from normbench.config import load_recipe
     from normbench.device import resolve_device
     from normbench.norms import NORMS
     from normbench.studies.cost import cost_configs, cost_finding, measure_costs
 
     repeats = REPEATS if given["repeats"] is None else given["repeats"]
-    configs = cost_configs(load_recipe(given.recipe, given.overrides()), given.norms() or tuple(NORMS))
+    configs = cost_configs(given.load_recipe(given.overrides()), given.norms() or tuple(NORMS))
     device = resolve_device(given.machine().device)
     costs = measure_costs(configs, device, repeats, given.output().note)
     conclude(given, cost_finding(costs, configs[0], device, repeats))

@@ -1,24 +1,35 @@
 """`normbench evaluate`: a finished run's test accuracy again, and where it errs."""
 
+import typer
+
 from normbench.cli.flags import OUTPUT, flags
 from normbench.cli.given import Given
+from normbench.errors import RUN_FAILED
 
 
-@flags("run", "images", "out", "data_dir", "offline", "device", *OUTPUT)
+@flags("run", "images", "norm", "trust", "out", "data_dir", "offline", "device", *OUTPUT)
 def command(given: Given) -> None:
     """Read a run's weights again: test accuracy, per-class accuracy, confusions, calibration.
 
     With --images FOLDER it says what the network takes your own pictures for: turned as their EXIF data say,
     transparent ones on white, their centre scaled to 32x32. Sub-folders named after classes give the accuracy on them.
+
+    Exit code 1 if the accuracy is not the one that the run recorded. The code of a custom norm runs only if you name it
+    (--norm) or trust what the run folder keeps of it (--trust).
     """
     from normbench import runs
     from normbench.console import evaluation as console
     from normbench.studies.evaluate import evaluate_run
     from normbench.studies.pictures import classify
 
-    machine = given.machine()
+    output, machine, permission = given.output(), given.machine(), given.permission()
     entry = runs.find_run(given["run"], machine.out)
     if given["images"] is not None:
-        console.show_decisions(given.output(), entry, given["images"], classify(entry, given["images"]))
-    else:
-        console.show_details(given.output(), entry, evaluate_run(entry, machine))
+        console.show_decisions(output, entry, given["images"], classify(entry, given["images"], permission))
+        return
+    evaluation = evaluate_run(entry, machine, permission)
+    for warning in (*evaluation.warnings, *filter(None, [evaluation.problem])):
+        output.warning(warning)
+    console.show_details(output, entry, evaluation)
+    if evaluation.problem:
+        raise typer.Exit(RUN_FAILED)

@@ -10,9 +10,11 @@ from normbench.errors import unknown
 FORMATS = ("onnx",)
 
 
-@flags("run", "format", "file", "out", *OUTPUT)
+@flags("run", "format", "file", "norm", "trust", "out", "data_dir", *OUTPUT)
 def command(given: Given) -> None:
     """Write a run's network as ONNX, taking pixel values 0-255, and check it against torch.
+
+    Where the data set is at hand, a network that does not give the accuracy that its run recorded is refused.
 
     The file lies in the run's folder, or where --file says. Needs: pip install 'normbench[onnx]'
     """
@@ -22,12 +24,15 @@ def command(given: Given) -> None:
     wanted = "onnx" if given["format"] is None else given["format"]
     if wanted not in FORMATS:
         raise unknown("format", wanted, FORMATS)
-    entry = runs.find_run(given["run"], given.machine().out)
+    output, machine = given.output(), given.machine()
+    entry = runs.find_run(given["run"], machine.out)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's, on its own insides
-        exported = export_onnx(entry, given["file"] or entry.path / "model.onnx")
+        exported = export_onnx(entry, given["file"] or entry.path / "model.onnx", machine, given.permission())
+    for warning in exported.warnings:
+        output.warning(warning)
     path, size = exported.path, Path(exported.path).stat().st_size
-    given.output().result(
+    output.result(
         f"{path}: {size:,} bytes; scores differ from torch's by {exported.difference:.1e} of the largest one.",
         {"command": "export", "run": entry.name, "file": str(path), "relative_difference": exported.difference},
         quiet=str(path),

@@ -162,6 +162,10 @@ FLAGS: dict[str, Any] = {
         str, "--device", text="auto, cuda, mps or cpu. [env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
     ),
     "out": _option(Path, "--out", text="Folder of run folders. [env: NORMBENCH_OUT; default: runs]", panel=MACHINE),
+    "trust": _switch(
+        "--trust", text="Run the code of a custom norm that the run folder keeps. Only for folders you trust.",
+        panel=MACHINE,
+    ),
     "force": _switch("--force", text="Redo runs that are done.", panel=MACHINE),
     "fleet": _option(
         int, "--fleet", text="Runs trained at once. [default: as many as the device can]", panel=MACHINE, metavar="N"

@@ -1,5 +1,6 @@
 """What the user typed, and what it means: settings over a recipe, the machine, the sink, the listener."""
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,9 @@ from normbench.cli.values import number, several, whole
 from normbench.errors import UsageError, shortened
 
 if TYPE_CHECKING:
-    from normbench.config import MachineConfig
+    from normbench.config import MachineConfig, Recipe
     from normbench.console import Output
-    from normbench.runs import Listener
+    from normbench.runs import Listener, Permission
 
 MACHINE_FLAGS = ("data_dir", "offline", "device", "out", "force", "fleet", "no_capture")
 
@@ -23,6 +24,9 @@ DEEPEST = 10
 
 ONE_AT_A_TIME = ("trackio", "wandb")
 """Trackers that runs side by side would confuse."""
+
+ONE_NORM = re.compile(r"\s*norm\s*\.(?P<norm>.+)\.\s*(?P<key>\w+)\s*=(?P<value>.*)", re.DOTALL)
+"""A setting of one norm, as `norm.gn.lr=0.1`; the name of a custom norm has dots of its own."""
 
 # Where in a recipe the value of a flag goes.
 PLACES: dict[str, tuple[str, ...]] = {
@@ -98,6 +102,13 @@ class Given:
             if name in self.values and name not in leave_out:
                 _put(settings, place, self._value(name))
         return settings
+
+    def load_recipe(self, overrides: dict[str, Any], default: str | None = None) -> "Recipe":
+        """The recipe asked for, else `default`, else the baseline, with the overrides laid over it."""
+        from normbench.config import load_recipe
+        from normbench.norms import NORMS
+
+        return load_recipe(self["config"] or default or self.recipe, overrides, NORMS)
 
     def norms(self) -> tuple[str, ...]:
         """The norms of --norms, of the assignment (--all), or all built-in ones (--every); empty if none is given."""
@@ -192,6 +203,12 @@ class Given:
 
         return Several([console, make_tracker(self["track"])])
 
+    def permission(self) -> "Permission":
+        """The code that may run to read a run's weights."""
+        from normbench.runs import Permission
+
+        return Permission(self["norm"], bool(self["trust"]))
+
     def output(self) -> "Output":
         """The sink in the mode that was asked for."""
         from normbench.console import Output
@@ -214,8 +231,13 @@ def _put(settings: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
 
 def _assignment(text: str) -> tuple[tuple[str, ...], Any]:
     """`training.lr=0.1` as place and value; the value is read as TOML reads it, a bare word as text."""
-    key, equals, value = text.partition("=")
-    place = tuple(part.strip() for part in key.split("."))
+    place: tuple[str, ...]
+    if one_norm := ONE_NORM.fullmatch(text):
+        equals, place = "=", ("norm", one_norm["norm"].strip("\"' "), one_norm["key"])
+        value = one_norm["value"]
+    else:
+        key, equals, value = text.partition("=")
+        place = tuple(part.strip() for part in key.split("."))
     if not equals or not all(place) or len(place) > DEEPEST:
         raise UsageError(
             f"--set {shortened(text)}: not of the form KEY=VALUE", "For example: --set training.momentum=0.95"

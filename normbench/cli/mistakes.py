@@ -24,7 +24,6 @@ def command(given: Given) -> None:
     """
     from normbench import data as datasets
     from normbench.cli.study import conclude
-    from normbench.config import load_recipe
     from normbench.console import ConsoleListener
     from normbench.device import resolve_device
     from normbench.randomness import deterministic
@@ -32,7 +31,7 @@ def command(given: Given) -> None:
 
     output, machine = given.output(), given.machine()
     mistakes = _chosen(given)
-    recipe = load_recipe(given["config"] or RECIPE, given.overrides())
+    recipe = given.load_recipe(given.overrides(), RECIPE)
     with ConsoleListener(output) as listener:
         choice = datasets.settle(recipe.data, machine, listener.on_download)
         if choice.reason:

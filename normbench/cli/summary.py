@@ -8,11 +8,10 @@ from normbench.cli.given import Given
 def command(given: Given) -> None:
     """Show the network layer by layer, and its parameters against the budget; of several norms: a row each."""
     from normbench.anatomy import anatomy
-    from normbench.config import load_recipe
     from normbench.console import layers
 
     output = given.output()
-    recipe = load_recipe(given.recipe, given.overrides())
+    recipe = given.load_recipe(given.overrides())
     extra = {} if given["max_params"] is None else {"max_params": given["max_params"]}
     if several := given.norms():
         layers.show_norms(output, [anatomy(recipe.run(norm, recipe.seed, **extra)) for norm in several])

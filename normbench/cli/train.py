@@ -19,11 +19,10 @@ def command(given: Given) -> None:
             "which norm? Give --norm NAME", "For example: normbench train --norm gn; see `normbench norms`."
         )
     from normbench import engine
-    from normbench.config import load_recipe
     from normbench.console import ConsoleListener, tables
 
     output = given.output()
-    recipe = load_recipe(given.recipe, given.overrides())
+    recipe = given.load_recipe(given.overrides())
     extra = {} if given["max_params"] is None else {"max_params": given["max_params"]}
     config = recipe.run(given["norm"], recipe.seed, **extra)
     with ConsoleListener(output) as listener:

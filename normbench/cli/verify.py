@@ -41,6 +41,7 @@ def command(given: Given) -> None:
 
 
 def _verified(given: Given, seed: int, count: int) -> "list[Verified]":
+    from normbench.norms import resolve_norm
     from normbench.norms.registry import OTHER_NAMES
     from normbench.studies.verify import draw_cases, subjects, verify_own, verify_registered
 
@@ -50,6 +51,8 @@ def _verified(given: Given, seed: int, count: int) -> "list[Verified]":
     for name in chosen:
         if name not in known and ":" not in name:
             raise unknown("norm", name, known, OTHER_NAMES)
+        if ":" in name:
+            resolve_norm(name)  # what cannot be imported is said before a reference is asked for
     undefined = [name for name in chosen if name not in known or not known[name].defined]
     if reference is not None and (norm is None or not undefined):
         raise UsageError(

@@ -1,6 +1,7 @@
 """Recipes: named TOML files that fix every training setting, for all norms or one by one."""
 
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -134,11 +135,22 @@ def recipe_header(path: Path) -> str:
     return "\n".join(lines)
 
 
-def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
+def load_recipe(
+    name: str, overrides: dict[str, Any] | None = None, known_norms: Collection[str] | None = None
+) -> Recipe:
     """Read a recipe and lay overrides over it: nested as the TOML is, `{"training": {"lr": 0.1}}`.
 
     An override of a per-norm key (`lr`, `weight_decay`, `groups`) wins over `[norm.NAME]` too: a flag beats
     the file, whichever line of the file it was. An override for one norm, under `norm`, moves that norm alone.
+
+    Args:
+        name: Of a recipe, or the path of a TOML file.
+        overrides: Settings that win over the file's.
+        known_norms: The registered norms: other names under `norm` are refused, but for custom norms, which stand there
+            as they are typed. None takes every name.
+
+    Raises:
+        UsageError: There is no such recipe, or a key or value in it or in the overrides does not fit.
     """
     path = recipe_path(name)
     try:
@@ -148,11 +160,11 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
         raise UsageError(f"{path}: not valid TOML: {reason}") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    _check_per_norm(settings, str(path))
+    _check_per_norm(settings, str(path), known_norms)
     recipe = validated(Recipe, settings, str(path))
     if not overrides:
         return recipe
-    _check_per_norm(overrides, COMMAND_LINE)
+    _check_per_norm(overrides, COMMAND_LINE, known_norms)
     given = _leaves({key: value for key, value in overrides.items() if key != "norm"})
     for own in settings.get("norm", {}).values():
         for key in given & own.keys():
@@ -181,14 +193,26 @@ def check_count(runs: int) -> None:
         )
 
 
-def _check_per_norm(settings: dict[str, Any], where: str) -> None:
+def _check_per_norm(settings: dict[str, Any], where: str, known_norms: Collection[str] | None) -> None:
     sections = settings.get("norm", {})
     if not isinstance(sections, dict) or not all(isinstance(own, dict) for own in sections.values()):
         raise UsageError(f"{where}: settings of one norm stand under [norm.NAME]")
     for norm, own in sections.items():
+        if known_norms is not None and not _is_norm(norm, known_norms):
+            close = nearest(norm.removesuffix(WEIGHT_STANDARDIZATION), known_norms)
+            raise UsageError(
+                f"{where}: unknown norm '{norm}' in [norm.{norm}]",
+                f"{close} A custom norm stands there as it is typed: file.py:factory.",
+            )
         for key in own:
             if key not in PER_NORM_KEYS:
                 raise UsageError(f"{where}: unknown key '{key}' in [norm.{norm}]", nearest(key, PER_NORM_KEYS))
+
+
+def _is_norm(name: str, known: Collection[str]) -> bool:
+    base = name.removesuffix(WEIGHT_STANDARDIZATION)
+    source, colon, factory = base.rpartition(":")
+    return base in known or bool(source and colon and factory)
 
 
 def _leaves(settings: dict[str, Any]) -> set[str]:

@@ -9,13 +9,14 @@ from normbench.analysis.words import percent
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
 from normbench.console.text import Text
-from normbench.evaluation import Details
 from normbench.runs import Entry
+from normbench.studies.evaluate import Evaluation
 from normbench.studies.pictures import GROUND, Classified, shown
 
 
-def show_details(output: Output, entry: Entry, details: Details) -> None:
+def show_details(output: Output, entry: Entry, evaluation: Evaluation) -> None:
     """Accuracy against the recorded one, each class with what it is taken for, calibration."""
+    details = evaluation.details
     recorded = entry.result.test_accuracy if entry.result else None
     classes = list(details.per_class)
     table = plain_table("true class", "accuracy", *[name[:5] for name in classes])
@@ -29,8 +30,9 @@ def show_details(output: Output, entry: Entry, details: Details) -> None:
         Text(f"Expected calibration error: {percent(details.calibration_error)} (15 bins; arXiv:1706.04599)"),
     ]
     document = {"command": "evaluate", "run": entry.name, "recorded_test_accuracy": recorded}
+    compared = {"agrees": not evaluation.problem, "warnings": [*evaluation.warnings]}
     found = {f"test_{key}": value for key, value in dataclasses.asdict(details).items()}
-    output.result(parts, document | found, quiet=f"{details.accuracy:.4f}")
+    output.result(parts, document | compared | found, quiet=f"{details.accuracy:.4f}")
 
 
 def show_decisions(output: Output, entry: Entry, folder: Path, found: Classified) -> None:
@@ -43,6 +45,8 @@ def show_decisions(output: Output, entry: Entry, folder: Path, found: Classified
     parts: list[RenderableType] = [table]
     if labelled:
         parts.append(Text(f"Accuracy on the {found.labelled:,} with a true class: {percent(found.accuracy)}"))
+    for warning in found.warnings:
+        output.warning(warning)
     for skipped in found.skipped:
         output.warning(f"skipped {skipped.file}: {skipped.reason}")
     for label in found.unknown_labels:

@@ -4,7 +4,7 @@ from normbench.data.batches import Batches
 from normbench.data.cifar10 import Status, locate
 from normbench.data.download import OnDownload, Progress, check_torchvision, fetch
 from normbench.data.load import Choice, load, settle
-from normbench.data.sets import DataSet, Split, normalize
+from normbench.data.sets import DataSet, Split, channel_statistics, normalize
 
 __all__ = [
     "Batches",
@@ -14,6 +14,7 @@ __all__ = [
     "Progress",
     "Split",
     "Status",
+    "channel_statistics",
     "check_torchvision",
     "fetch",
     "load",

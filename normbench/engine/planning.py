@@ -11,9 +11,10 @@ from normbench.config import MachineConfig, RunConfig
 from normbench.data import OnDownload
 from normbench.device import resolve_device
 from normbench.engine.fleets import Sharing, sharing
+from normbench.engine.trial import try_out
 from normbench.errors import OverBudgetError
 from normbench.networks import IMAGE_SHAPE, build, count_parameters, draws_random_numbers
-from normbench.norms import norm_info, resolve_norm, source_digest
+from normbench.norms import is_own, norm_info, resolve_norm, source_digest
 from normbench.runs import RunFolder, check
 from normbench.training import host_access, uncaptured
 
@@ -70,10 +71,13 @@ def plan(
         if config.norm in parameters
     )
     folders = tuple(RunFolder(machine.out, experiment, config) for config in settled)
+    trials = {name: try_out(config) for name, config in {c.norm: c for c in settled if is_own(c.norm)}.items()}
+    warnings |= {warning: None for trial in trials.values() for warning in trial.warnings}
     random = any(_draws(config) for config in {config.norm: config for config in settled}.values())
     how = sharing(device, machine, len(settled), random)
     capture = device.type == "cuda" and machine.capture
-    reasons = _uncaptured(settled) if capture else {}
+    host = {name: "a step of it depends on more than tensors" for name, trial in trials.items() if not trial.captures}
+    reasons = host | _uncaptured(settled) if capture else {}
     warnings |= {uncaptured(norm, reason): None for norm, reason in reasons.items()}
     return Plan(settled, folders, machine, device, parameters, tuple(warnings), how, frozenset(reasons))
 

@@ -1,6 +1,7 @@
 """From a network config and a norm to an initialised network."""
 
 import contextlib
+import copy
 from collections.abc import Callable
 
 import torch
@@ -50,12 +51,30 @@ def build(config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0) -
             f"{config.name} has {expected} blocks, but {len(config.widths)} widths are given",
             f"Its own are {list(default_widths(config.name))}.",
         )
-    with randomness.GLOBAL, torch.random.fork_rng(devices=[]):
-        randomness.seed_global(seed, "init")
+    with randomness.GLOBAL, randomness.restored():
+        randomness.seed_global(seed, "init", host=norm.is_own)
         network = NETWORKS[config.name][0](norm, config, classes)
         initialise(network, config.init)
         _try_out(network, norm)
     return network
+
+
+def _try_out(network: nn.Module, norm: Norm) -> None:
+    """Run blank images: lazy norms learn their shape, and a norm that cannot run says so at once.
+
+    Blank images must not initialise a custom norm, so a copy sees them, unless it learns its parameters from them.
+    """
+    if not norm.is_own or any(isinstance(p, UninitializedParameter) for p in network.parameters()):
+        _run_blank(network, norm)
+        return
+    try:
+        trial = copy.deepcopy(network)
+    except Exception:  # noqa: BLE001  # a module may hold what cannot be copied
+        _run_blank(network, norm)
+        return
+    _run_blank(trial, norm)
+    if trial.state_dict().keys() != network.state_dict().keys():
+        _run_blank(network, norm)
 
 
 def initialise(network: nn.Module, init: Init) -> None:
@@ -72,8 +91,7 @@ def initialise(network: nn.Module, init: Init) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def _try_out(network: nn.Module, norm: Norm) -> None:
-    """Run two blank images: lazy norms learn their shape, and a norm that cannot run says so at once."""
+def _run_blank(network: nn.Module, norm: Norm) -> None:
     contract = "A norm maps (N, C, H, W) to (N, C, H, W)."
 
     def keeps_shape(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -99,17 +117,17 @@ def _try_out(network: nn.Module, norm: Norm) -> None:
 
 
 def draws_random_numbers(network: nn.Module) -> bool:
-    """Whether a training step of the network consumes torch's global random numbers, as dropout does.
+    """Whether a training step of the network consumes global random numbers, as dropout does those of torch.
 
     The network is no use afterwards: its statistics have moved.
     """
-    with randomness.GLOBAL, torch.random.fork_rng(devices=[]):
-        before = torch.get_rng_state()
+    with randomness.GLOBAL, randomness.restored():
+        before, host = torch.get_rng_state(), randomness.host_state()
         network.train()
         # A norm that fails here fails in its run, too, which tells of it and does not stop those of other norms.
         with contextlib.suppress(Exception, SystemExit):
             network(torch.zeros(2, *IMAGE_SHAPE)).sum().backward()
-        return not torch.equal(before, torch.get_rng_state())
+        return not torch.equal(before, torch.get_rng_state()) or host != randomness.host_state()
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -16,12 +16,12 @@ from normbench.runs.catalog import (
 )
 from normbench.runs.execute import Conditions, execute
 from normbench.runs.experiment import Question, answers, belongs_to_another, claim, place
-from normbench.runs.folder import RunFolder, read_confusion
+from normbench.runs.folder import RunFolder, model_bytes, read_confusion
 from normbench.runs.hold import HeldError, holder_of
 from normbench.runs.metrics import read_rows
 from normbench.runs.preflight import check
 from normbench.runs.result import Confusion, Listener, RunResult
-from normbench.runs.saved import SavedModel, as_channels, load_model
+from normbench.runs.saved import Permission, SavedModel, as_channels, load_model
 from normbench.runs.schema import SCHEMA_VERSION, NewerFormatError, read_model
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "HeldError",
     "Listener",
     "NewerFormatError",
+    "Permission",
     "Question",
     "RunFolder",
     "RunResult",
@@ -53,6 +54,7 @@ __all__ = [
     "list_experiment",
     "list_runs",
     "load_model",
+    "model_bytes",
     "place",
     "read_confusion",
     "read_environment",

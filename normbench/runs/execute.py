@@ -14,10 +14,11 @@ import torch
 from normbench import networks
 from normbench.data import Batches, DataSet
 from normbench.device import describe, resolve_precision
+from normbench.errors import UsageError
 from normbench.evaluation import NonFiniteError, confusion_matrix, evaluate, evaluate_with_decisions
-from normbench.norms import resolve_norm
+from normbench.norms import Norm, resolve_norm
 from normbench.runs.environment import environment
-from normbench.runs.folder import RunFolder, Stamp
+from normbench.runs.folder import DAMAGE, STATE, RunFolder, Stamp, damaged_state
 from normbench.runs.hold import HeldError, held
 from normbench.runs.result import Confusion, Listener, RunResult
 from normbench.training import DivergedError, EpochRow, Fleet, Graphs, Training
@@ -50,6 +51,7 @@ class _Member:
     """A run of the fleet while it is trained."""
 
     training: Training
+    norm: Norm
     folder: RunFolder
     rows: list[EpochRow] = field(default_factory=list)
     capture_seconds: float = 0.0
@@ -108,7 +110,8 @@ def execute(
                 outcomes[folder] = result
         free = [folder for folder in folders if folder not in outcomes]
         members = [
-            _Member(training, folder) for training, folder in zip(_trainings(free, data, conditions), free, strict=True)
+            _Member(training, norm, folder)
+            for (training, norm), folder in zip(_trainings(free, data, conditions), free, strict=True)
         ]
         for member in members:
             member.rows = _resume_or_start(member, conditions.force)
@@ -137,17 +140,20 @@ def _result_to_keep(folder: RunFolder, conditions: Conditions) -> RunResult | No
     return None if folder.stamp == conditions.superseded.get(folder.path) else folder.result()
 
 
-def _trainings(folders: Sequence[RunFolder], data: DataSet, conditions: Conditions) -> list[Training]:
-    """One for each run; those with equal seeds share their batches."""
+def _trainings(folders: Sequence[RunFolder], data: DataSet, conditions: Conditions) -> list[tuple[Training, Norm]]:
+    """A training per run, with its norm; those with equal seeds share their batches."""
     capturable = True if conditions.graphs else None  # None: as the device would have it
     batches: dict[tuple[int, str], Batches] = {}
     trainings = []
     for config in (folder.config for folder in folders):
         norm = resolve_norm(config.norm, config.groups)
+        if config.norm_source and norm.code and norm.code.digest != config.norm_source:
+            raise UsageError(f"the code of norm '{config.norm}' was changed while its run waited", "Start it again.")
         network = networks.build(config.network, norm, len(data.classes), config.seed)
         key = config.seed, config.data.model_dump_json()
-        trainings.append(Training(config, network, data, batches.get(key), capturable))
-        batches[key] = trainings[-1].batches
+        training = Training(config, network, data, batches.get(key), capturable)
+        batches[key] = training.batches
+        trainings.append((training, norm))
     return trainings
 
 
@@ -189,10 +195,11 @@ def _conclude(member: _Member, listener: Listener, conditions: Conditions) -> Ru
             _diverge(member, DivergedError(last.epoch, last.lr, "the logits are"), listener, conditions)
         else:
             seconds = time.perf_counter() - started
-            member.folder.save_model(training.network, _model_metadata(training.data))
+            digest = member.folder.save_model(training.network, _model_metadata(training.data))
             if confusion is not None:
                 member.folder.save_confusion(confusion)
-            _finish(member, _result(member, conditions, status="done", evaluation_seconds=seconds, **scores), listener)
+            outcome = {"evaluation_seconds": seconds, "model_sha256": digest} | scores
+            _finish(member, _result(member, conditions, status="done", **outcome), listener)
     assert member.result is not None, "it was just set"
     return member.result
 
@@ -218,10 +225,13 @@ def _model_metadata(data: DataSet) -> dict[str, str]:
 def _resume_or_start(member: _Member, force: bool) -> list[EpochRow]:
     saved = None if force else member.folder.load_state()
     if saved is None:
-        member.folder.start(environment(member.training.device))
+        member.folder.start(environment(member.training.device), member.norm.code)
         return []
     state, rows = saved
-    member.training.load_state(state)
+    try:
+        member.training.load_state(state)
+    except DAMAGE as error:
+        raise damaged_state(member.folder.path / STATE, error) from error
     return rows
 
 

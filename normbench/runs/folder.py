@@ -2,13 +2,17 @@
 
 <out>/<experiment>/<norm>-s<seed>-<8 hex of the fingerprint>/
 config.json  env.json  metrics.jsonl  state.pt  model.safetensors  confusion.json  result.json
+code.json  code/ (of a custom norm)
 """
 
 import dataclasses
+import hashlib
 import io
 import pickle
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +22,9 @@ from safetensors.torch import save
 from normbench.config import RunConfig
 from normbench.errors import RunFailedError
 from normbench.files import append_text, check_regular, discard, json_text, kind_of, replace_bytes, replace_text
+from normbench.norms import Code
+from normbench.runs.kept_code import keep_code
+from normbench.runs.metrics import rows_of
 from normbench.runs.result import Confusion, RunResult
 from normbench.runs.schema import SCHEMA_VERSION, VERSION, read_model, unversioned, versioned
 from normbench.training import EpochRow
@@ -30,18 +37,25 @@ CONFUSION = "confusion.json"
 LONGEST = 200
 """Characters of a norm in a folder's name, which file systems limit to 255 with seed and fingerprint; of a longer one
 the end stays, which says most."""
+FROM_THE_START = "Start it again from its first epoch: --force"
 
 RunState = Literal["new", "interrupted", "done"]
 Stamp = tuple[int, int, int]
 
-# What a damaged archive makes zipfile and torch.load raise.
+# What a damaged archive, or one with other content, makes zipfile, torch.load and whoever reads the content raise.
 DAMAGE = (
     zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
     pickle.UnpicklingError,
+    AssertionError,
+    AttributeError,
     EOFError,
     IndexError,
     KeyError,
     NotImplementedError,
+    OSError,
+    OverflowError,
     RuntimeError,
     TypeError,
     ValueError,
@@ -79,8 +93,8 @@ class RunFolder:
         """Whether there is a result, or a state to resume from."""
         return state_of(self.path)
 
-    def start(self, environment: dict[str, Any]) -> None:
-        """Forget an earlier try and write what the new one starts from.
+    def start(self, environment: dict[str, Any], code: Code | None = None) -> None:
+        """Forget an earlier try and write what the new one starts from, with the code of a custom norm.
 
         Raises:
             RunFailedError: A folder is in the place of a file, or the files cannot be written.
@@ -88,6 +102,8 @@ class RunFolder:
         discard(self.path, (RESULT, METRICS, STATE, MODEL, CONFUSION, CONFIG, ENVIRONMENT))
         self._write_json(CONFIG, self.config.model_dump(mode="json"))
         self._write_json(ENVIRONMENT, environment)
+        if code is not None:
+            keep_code(self.path, code)
 
     def append(self, row: EpochRow) -> None:
         """Add one epoch's line to metrics.jsonl."""
@@ -95,7 +111,8 @@ class RunFolder:
 
     def save_state(self, state: dict[str, Any], rows: list[EpochRow]) -> None:
         """Replace the resumable state; it carries the epochs so far, so that both are of one moment."""
-        content = versioned({"training": state, "rows": [dataclasses.asdict(row) for row in rows]})
+        rows_so_far = [dataclasses.asdict(row) for row in rows]
+        content = versioned({"fingerprint": self.config.fingerprint, "training": state, "rows": rows_so_far})
         buffer = io.BytesIO()
         torch.save(content, buffer)
         replace_bytes(self.path / STATE, buffer.getvalue())
@@ -104,7 +121,8 @@ class RunFolder:
         """The last saved state and its epochs, with metrics.jsonl made to hold just these; None if there is none.
 
         Raises:
-            RunFailedError: The state is damaged, or config.json no longer says what the run was started with.
+            RunFailedError: The state is damaged or of another run, or config.json no longer says what the run was
+                started with.
         """
         path = self.path / STATE
         if kind_of(path) is None:
@@ -112,10 +130,15 @@ class RunFolder:
         self._check_config()
         content = read_state(path)
         try:
-            rows = [EpochRow(**row) for row in content["rows"]]
+            rows = rows_of(content["rows"], self.config.training.epochs)
             training = content["training"]
+            fingerprint = content.get("fingerprint", self.config.fingerprint)  # earlier versions left it out
         except DAMAGE as error:
-            raise _damaged(path, error) from error
+            raise damaged_state(path, error) from error
+        if fingerprint != self.config.fingerprint:
+            raise RunFailedError(
+                f"{path} is the state of a run with other settings (fingerprint {str(fingerprint)[:8]})", FROM_THE_START
+            )
         replace_text(self.path / METRICS, "".join(_line(row) for row in rows))
         return training, rows
 
@@ -129,10 +152,15 @@ class RunFolder:
                 "Undo the edit, or start the run again with --force; new settings belong in flags or a recipe.",
             )
 
-    def save_model(self, network: torch.nn.Module, metadata: dict[str, str]) -> None:
-        """Write the weights and buffers as safetensors, with what is needed to use them on other images."""
-        tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        replace_bytes(self.path / MODEL, save(tensors, metadata))
+    def save_model(self, network: torch.nn.Module, metadata: dict[str, str]) -> str:
+        """Write the weights and buffers as safetensors, with what is needed to use them on other images.
+
+        Returns:
+            The SHA-256 (hex) of the file.
+        """
+        content = model_bytes(network, metadata)
+        replace_bytes(self.path / MODEL, content)
+        return hashlib.sha256(content).hexdigest()
 
     def save_confusion(self, confusion: Confusion) -> None:
         """Write where the network errs on the test images."""
@@ -146,6 +174,26 @@ class RunFolder:
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
         content = {VERSION: SCHEMA_VERSION} | content  # a result carries it already
         replace_text(self.path / name, json_text(content) + "\n")
+
+
+def damaged_state(path: Path, error: Exception) -> RunFailedError:
+    """The error of a state that cannot be read, or that is not one of this run's network, optimizer and schedule."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return RunFailedError(f"{path} is damaged, the run cannot be resumed: {reason}", FROM_THE_START)
+
+
+def model_bytes(network: torch.nn.Module, metadata: dict[str, str] | None = None) -> bytes:
+    """Weights and buffers as safetensors; a tensor that stands under several names is written under each.
+
+    Raises:
+        TypeError: The state dict holds more than tensors.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    for name, tensor in network.state_dict().items():
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"'{name}' in its state dict is of type {type(tensor).__name__}, not a tensor")
+        tensors[name] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+    return save(tensors, metadata)
 
 
 def state_of(folder: Path) -> RunState:
@@ -198,13 +246,7 @@ def read_state(path: Path) -> dict[str, Any]:
         check_regular(path)
         return unversioned(_load_checked(path), path)
     except (*DAMAGE, OSError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> RunFailedError:
-    return RunFailedError(
-        f"{path} is damaged, the run cannot be resumed: {error}", "Start it again from its first epoch: --force"
-    )
+        raise damaged_state(path, error) from error
 
 
 def _line(row: EpochRow) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -27,6 +28,18 @@ def read_rows(path: Path) -> list[EpochRow]:
     except (OSError, UnicodeDecodeError) as error:
         raise RunFailedError(f"{path} cannot be read: {error}", REDO) from error
     return [_row(path, number, line) for number, line in enumerate(lines, 1)]
+
+
+def rows_of(content: Sequence[object], epochs: int) -> list[EpochRow]:
+    """Epochs as a state carries them.
+
+    Raises:
+        ValueError: They are not the first ones of a run of so many epochs.
+    """
+    rows = [_ROW.validate_python(row, strict=True) for row in content]
+    if [row.epoch for row in rows] != list(range(1, len(rows) + 1)) or len(rows) > epochs:
+        raise ValueError(f"its epochs are {[row.epoch for row in rows]} of {epochs}")
+    return rows
 
 
 def _row(path: Path, number: int, line: str) -> EpochRow:

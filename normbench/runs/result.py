@@ -67,6 +67,8 @@ class RunResult(BaseModel):
     norm by norm as torch's autocast has it."""
     problem: str | None = None
     fingerprint: str
+    model_sha256: str | None = None
+    """Of model.safetensors; None of a run without weights, or made by an earlier version."""
     folder: str | None = None
 
     @model_validator(mode="before")

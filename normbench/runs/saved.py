@@ -1,6 +1,12 @@
-"""Using a finished run again: its network with the trained weights, on its own data set or on the user's pictures."""
+"""Using a finished run again: its network with the trained weights, on its own data set or on the user's pictures.
 
+Nothing that a run folder names is imported. A custom norm's code runs again only where the user asks for it in the same
+command, by naming the norm or with `--trust`.
+"""
+
+import hashlib
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +16,26 @@ from torch import nn
 
 from normbench import networks
 from normbench.config import RunConfig
-from normbench.errors import RunFailedError
-from normbench.files import check_regular, kind_of
-from normbench.norms import norm_info, resolve_norm
-from normbench.runs.folder import MODEL
+from normbench.config.settings import WEIGHT_STANDARDIZATION
+from normbench.errors import NormbenchError, RunFailedError, UsageError
+from normbench.files import check_regular, kind_of, read_regular
+from normbench.norms import Code, Norm, is_own, kept_norm, norm_code, norm_info, resolve_norm
+from normbench.norms.code import module_part
+from normbench.runs.folder import MODEL, read_result
+from normbench.runs.kept_code import FOLDER, kept, kept_main
+from normbench.runs.result import RunResult
+
+REDO = "Train the run again: --force"
+
+
+@dataclass(frozen=True)
+class Permission:
+    """The code that the user lets run in this command."""
+
+    norm: str | None = None
+    """The norm as it was typed."""
+    trust: bool = False
+    """Whether the code that a run folder keeps may run."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +47,15 @@ class SavedModel:
     mean: tuple[float, ...]
     """Per channel, in units of pixel values 0-255; of the images it was trained on."""
     std: tuple[float, ...]
+    warnings: tuple[str, ...] = ()
 
 
-def load_model(folder: Path, config: RunConfig) -> SavedModel:
+def load_model(folder: Path, config: RunConfig, permission: Permission) -> SavedModel:
     """Build a run's network and give it the weights it ended with.
 
     Raises:
-        RunFailedError: The weights are missing, damaged, or of another network.
+        UsageError: The run's norm is custom, and the user did not let its code run.
+        RunFailedError: The weights are missing, damaged, or not those that the run ended with.
     """
     path = folder / MODEL
     if kind_of(path) is None:
@@ -41,17 +65,108 @@ def load_model(folder: Path, config: RunConfig) -> SavedModel:
             f"{folder} was trained with another revision of {config.norm} than this normbench has",
             "Train the run again, or use the normbench that trained it (env.json names its version).",
         )
+    _check(folder, config, read_result(folder))
+    norm, warnings = saved_norm(folder, config, permission)
     try:
         check_regular(path)
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["images"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-        network = networks.build(config.network, resolve_norm(config.norm, config.groups), len(facts["classes"]))
+        network = networks.build(config.network, norm, len(facts["classes"]))
         network.load_state_dict(weights)
-        model = SavedModel(network.eval(), *(tuple(facts[name]) for name in ("classes", "mean", "std")))
+        classes, mean, std = (tuple(facts[name]) for name in ("classes", "mean", "std"))
     except (SafetensorError, TypeError, KeyError, ValueError, RuntimeError, OSError) as error:
-        raise RunFailedError(f"{path} cannot be used: {error}", "Train the run again: --force") from error
-    return model
+        raise RunFailedError(f"{path} cannot be used: {error}", REDO) from error
+    return SavedModel(network.eval(), classes, mean, std, warnings)
+
+
+def _check(folder: Path, config: RunConfig, result: RunResult | None) -> None:
+    """Settings, weights and result must be of one run."""
+    if result is None:
+        return
+    if result.fingerprint != config.fingerprint:
+        raise RunFailedError(
+            f"{folder}: its settings are not those that its result was reached with (fingerprints "
+            f"{config.fingerprint[:8]} and {result.fingerprint[:8]})",
+            "config.json or result.json was edited: undo the edit, or train the run again.",
+        )
+    path = folder / MODEL
+    try:
+        digest = hashlib.sha256(read_regular(path)).hexdigest()
+    except OSError as error:
+        raise RunFailedError(f"{path} cannot be used: {error.strerror or error}", REDO) from error
+    if result.model_sha256 not in (None, digest):
+        raise RunFailedError(
+            f"{path} cannot be used: its checksum is not the one in result.json, so it is damaged or of another run",
+            REDO,
+        )
+
+
+def saved_norm(folder: Path, config: RunConfig, permission: Permission) -> tuple[Norm, tuple[str, ...]]:
+    """The norm of a run, and warnings: the registered one, or custom code that the user lets run.
+
+    Raises:
+        UsageError: The norm is custom and the user did not let its code run, or named another norm.
+    """
+    typed = permission.norm
+    if typed is not None and not _names(typed, config.norm):
+        raise UsageError(f"--norm {typed}: this run was trained with {config.norm}", "Name that norm.")
+    if not is_own(config.norm):
+        return resolve_norm(config.norm, config.groups), ()
+    then = kept(folder, config.norm)
+    if then is not None and then.digest != config.norm_source:
+        then = None  # edited since, or no longer whole
+    if typed is not None:
+        norm = resolve_norm(_with_ws(typed, config.norm), config.groups)
+        same = norm.code is not None and norm.code.digest == config.norm_source
+        return norm, () if same else (f"--norm {typed}: {_difference(norm.code, then)}",)
+    today, problem = _today(config.norm)
+    unchanged = today is not None and today.digest == config.norm_source
+    state = "its code is unchanged" if unchanged else problem or _difference(today, then)
+    if permission.trust and then is not None and (main := kept_main(folder)):
+        return kept_norm(folder / FOLDER, main, config.norm, config.groups), () if unchanged else (
+            f"norm '{config.norm}': {state}; the code kept in {folder / FOLDER} is used",
+        )
+    if permission.trust and today is not None:
+        return resolve_norm(config.norm, config.groups), () if unchanged else (f"norm '{config.norm}': {state}",)
+    raise UsageError(
+        f"{folder} was trained with a custom norm, '{config.norm}', and no run folder decides which code runs; {state}",
+        f"Name the norm to run today's code: --norm {shlex.quote(config.norm)}"
+        + (", or run the code in the folder: --trust" if then is not None else ""),
+    )
+
+
+def _names(typed: str, norm: str) -> bool:
+    """Whether the user means a run's norm: the same one, or a factory of the same name in a file that has moved."""
+    if not (is_own(typed) and is_own(norm)):
+        return typed == norm
+    (source, attribute), (other, same) = module_part(typed), module_part(norm)
+    return attribute == same and Path(source).name == Path(other).name
+
+
+def _with_ws(typed: str, norm: str) -> str:
+    ws = WEIGHT_STANDARDIZATION if norm.endswith(WEIGHT_STANDARDIZATION) else ""
+    return typed.removesuffix(WEIGHT_STANDARDIZATION) + ws
+
+
+def _today(norm: str) -> tuple[Code | None, str]:
+    """The code of a norm as it is now, read without importing it, or why there is none."""
+    try:
+        return norm_code(norm), ""
+    except NormbenchError as error:
+        return None, error.message
+
+
+def _difference(today: Code | None, then: Code | None) -> str:
+    """The files of a norm that are not what they were when its run was trained."""
+    if today is None:
+        return "its code cannot be found"
+    if then is None:
+        return "its code is not what it was trained with"
+    names = sorted(today.files.keys() | then.files.keys())
+    changed = [name for name in names if today.files.get(name) != then.files.get(name)]
+    listed = ", ".join(changed) or ", ".join(sorted({*today.releases, *then.releases}))
+    return f"its code is not what it was trained with: {listed} changed since"
 
 
 def as_channels(values: tuple[float, ...], device: torch.device) -> torch.Tensor:

@@ -11,7 +11,7 @@ from normbench import data as datasets
 from normbench.config import MachineConfig, RunConfig
 from normbench.data import DataSet, Split
 from normbench.evaluation import accuracy_of_batches, evaluate, has_batch_statistics, recompute_statistics
-from normbench.runs import RunResult, load_model
+from normbench.runs import Permission, RunResult, load_model
 
 SAMPLE = 2000
 """Images that are scored three times; all, where there are fewer."""
@@ -51,7 +51,7 @@ def measure_statistics(
     for config, result in zip(configs, results, strict=True):
         if result.status != "done" or result.folder is None:
             continue
-        network = load_model(Path(result.folder), config).network
+        network = load_model(Path(result.folder), config, Permission(config.norm)).network
         if has_batch_statistics(network):
             on_run(result)
             data = data or datasets.load(config.data, machine, device)

@@ -7,10 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from normbench import data as datasets
 from normbench import files
-from normbench.errors import RunFailedError, UsageError
+from normbench.config import MachineConfig
+from normbench.errors import DataError, RunFailedError, UsageError
 from normbench.networks import IMAGE_SHAPE
-from normbench.runs import Entry, SavedModel, as_channels, load_model, usable
+from normbench.runs import Entry, Permission, SavedModel, as_channels, load_model, usable
+from normbench.studies.evaluate import disagreement
 
 CHECKED_IMAGES = 16
 TOLERANCE = 1e-4
@@ -23,6 +26,7 @@ class Exported:
 
     path: Path
     difference: float
+    warnings: tuple[str, ...]
 
 
 class FromPixels(nn.Module):
@@ -44,19 +48,24 @@ class FromPixels(nn.Module):
         return scores
 
 
-def export_onnx(entry: Entry, path: Path) -> Exported:
+def export_onnx(entry: Entry, path: Path, machine: MachineConfig, permission: Permission) -> Exported:
     """Write a run's network as ONNX for any number of images, and run it once beside torch.
 
+    Before it is written the network is scored on the run's own data set, where that is at hand.
+
     Raises:
-        UsageError: The packages for it are not installed.
-        RunFailedError: The run has no weights, the norm has no ONNX form, or the file's scores are not torch's.
+        UsageError: The packages for it are not installed, or a custom norm's code may not run.
+        RunFailedError: The run has no weights, they do not give the recorded accuracy, the norm has no ONNX form, or
+            the file's scores are not torch's.
     """
     try:
         import onnxruntime
         import onnxscript  # noqa: F401  # torch's exporter needs it, and says so less clearly
     except ImportError as error:
         raise UsageError(f"the export to ONNX needs {error.name}", "pip install 'normbench[onnx]'") from error
-    model = FromPixels(load_model(entry.path, usable(entry))).eval()
+    saved = load_model(entry.path, usable(entry), permission)
+    warnings = saved.warnings + _compared(entry, saved, machine)
+    model = FromPixels(saved).eval()
     pixels = torch.randint(256, (CHECKED_IMAGES, *IMAGE_SHAPE), generator=torch.Generator().manual_seed(0)).float()
     with torch.no_grad():
         expected = model(pixels).numpy()
@@ -66,7 +75,19 @@ def export_onnx(entry: Entry, path: Path) -> Exported:
     difference = float(np.abs(found - expected).max() / np.abs(expected).max())
     if not difference <= TOLERANCE:
         raise RunFailedError(f"{path} gives other scores than torch: they differ by {difference:.1e} of the largest")
-    return Exported(path, difference)
+    return Exported(path, difference, warnings)
+
+
+def _compared(entry: Entry, saved: SavedModel, machine: MachineConfig) -> tuple[str, ...]:
+    """Refuse a network that does not give the accuracy that its run recorded; a warning where this cannot be tried."""
+    here = machine.model_copy(update={"offline": True})
+    try:
+        data = datasets.load(usable(entry).data, here, torch.device("cpu"))
+    except DataError as error:
+        return (f"not compared with the recorded accuracy, since the data set is not at hand: {error.message}",)
+    if problem := disagreement(entry, saved, data):
+        raise RunFailedError(f"nothing is exported: {problem}", "Train the run again: --force")
+    return ()
 
 
 def _write(model: nn.Module, pixels: Tensor, path: Path) -> None:

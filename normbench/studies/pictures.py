@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from normbench.data import normalize
 from normbench.errors import UsageError, nearest
 from normbench.files import FOLDER, REGULAR, kind_of
-from normbench.runs import Entry, SavedModel, as_channels, load_model, usable
+from normbench.runs import Entry, Permission, SavedModel, as_channels, load_model, usable
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 GROUND = "white"
@@ -51,6 +51,8 @@ class Classified:
     skipped: tuple[Skipped, ...]
     unknown_labels: tuple[str, ...]
     """Sub-folders that are named after no class, each with the nearest one."""
+    warnings: tuple[str, ...] = ()
+    """Of the code that was run for the network."""
 
     @property
     def labelled(self) -> int:
@@ -64,7 +66,7 @@ class Classified:
         return right / self.labelled if self.labelled else None
 
 
-def classify(entry: Entry, folder: Path) -> Classified:
+def classify(entry: Entry, folder: Path, permission: Permission) -> Classified:
     """What a run's network takes the pictures in a folder for; sub-folders named after its classes are labels.
 
     Each picture is turned as its EXIF data say, laid on white, cut to its largest centred square and averaged down to
@@ -74,7 +76,7 @@ def classify(entry: Entry, folder: Path) -> Classified:
         UsageError: There is no such folder, it is none, or there is no picture in it that can be read.
     """
     check_folder(folder)
-    model = load_model(entry.path, usable(entry))
+    model = load_model(entry.path, usable(entry), permission)
     names = {name.casefold(): name for name in model.classes}
     decisions, skipped = [], []
     unknown: dict[str, None] = {}
@@ -94,7 +96,7 @@ def classify(entry: Entry, folder: Path) -> Classified:
         )
     if not decisions:
         raise UsageError(f"no pictures in {folder}", f"They end in {', '.join(PICTURES)}.")
-    return Classified(tuple(decisions), tuple(skipped), tuple(unknown))
+    return Classified(tuple(decisions), tuple(skipped), tuple(unknown), model.warnings)
 
 
 def check_folder(folder: Path) -> None:

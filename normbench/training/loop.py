@@ -17,6 +17,7 @@ from normbench.data import Batches, DataSet
 from normbench.device import autocast, float32_arithmetic, synchronize
 from normbench.errors import RunFailedError
 from normbench.evaluation import NonFiniteError, evaluate
+from normbench.norms import is_own
 from normbench.training.optimizer import RateTable, decayed, load_optimizer, make_optimizer, make_schedule
 
 
@@ -112,7 +113,7 @@ class Training:
     def begin(self, epoch: int) -> None:
         """Make ready for an epoch."""
         with randomness.GLOBAL:
-            randomness.seed_global(self.config.seed, "dropout", epoch)
+            randomness.seed_global(self.config.seed, "dropout", epoch, host=is_own(self.config.norm))
         self.network.train()
         self.totals.zero_()
         if self.rates:
@@ -193,7 +194,17 @@ class Training:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `state()` gave, on this device or another."""
+        """Go on from what `state()` gave, on this device or another.
+
+        Raises:
+            Exception: It is the state of another network, optimizer or schedule.
+        """
+        own, saved = (
+            {name: type(value) for name, value in schedule.items()}
+            for schedule in (self.schedule.state_dict(), state["schedule"])
+        )
+        if own != saved:
+            raise ValueError("the schedule in it is another one")
         self.network.load_state_dict(state["network"])
         load_optimizer(self.optimizer, state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])

@@ -140,9 +140,16 @@ def _rates(config: TrainingConfig, steps: int) -> tuple[float, ...]:
 
 
 def load_optimizer(optimizer: SGD, state: dict[str, Any]) -> None:
-    """Take over momentum and learning rate from a saved state; how the update is computed stays this device's."""
+    """Take over momentum and learning rate from a saved state; how the update is computed stays this device's.
+
+    Raises:
+        Exception: It is the state of another optimizer, or of other parameters.
+    """
     own = [(group["lr"], group["fused"]) for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
+    for parameter, kept in optimizer.state.items():
+        if any(isinstance(value, Tensor) and value.shape != parameter.shape for value in kept.values()):
+            raise ValueError("the momentum in it is that of other parameters")
     for group, (lr, fused) in zip(optimizer.param_groups, own, strict=True):
         saved = float(group["lr"])
         # The tensor must stay the one that a captured step reads.
