@@ -8,6 +8,7 @@ from statistics import fmean
 import pytest
 import torch
 from cli import normbench, refused
+from recorded_graph import RecordedGraphs
 from torch import nn
 
 from normbench import data
@@ -20,7 +21,7 @@ from normbench.studies.depth import training as depth_training
 from normbench.studies.depth.answer import depth_answer, learns
 from normbench.studies.depth.measure import Depth, Measured, Variant, unfit
 from normbench.studies.depth.signal import Signal, _flat, _likeness, _surroundings, measure_signal
-from normbench.studies.depth.training import Trained, train_stack
+from normbench.studies.depth.training import StackTraining, Trained, train_stack, train_together
 
 CPU = torch.device("cpu")
 
@@ -194,6 +195,41 @@ def test_validation_images_choose_the_rate_and_the_test_images_are_read_with_it_
     found = train_stack(config, norm, digits, short(1e-6, 0.05), seed=0)
     assert (found.lr, read) == (0.05, [True])
     assert found == train_stack(config, norm, digits, short(0.05), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("at_once", "graphs", "third"),
+    [(1, None, "none"), (31, None, f"{__file__}:make_noisy"), (7, RecordedGraphs(), "none")],
+)
+def test_stacks_trained_together_are_those_trained_alone(digits, at_once, graphs, third):
+    """As on CUDA, where all rates of several stacks share their steps; one that draws numbers trains by itself."""
+    jobs = [
+        StackTraining(StackConfig("mlp", depth, 16), resolve_norm(name), seed)
+        for depth in (1, 2)
+        for name in ("bn", "ln-c", third)
+        for seed in (0, 1)
+    ]
+    config = short(1e20, 0.01, 0.05)
+    together = dict(train_together(jobs, digits, config, graphs, at_once))
+    alone = {job: train_stack(job.stack, job.norm, digits, config, seed=job.seed) for job in jobs}
+    assert together == alone
+    assert all(trained.diverged == (1e20,) for trained in together.values() if trained is not None)
+
+
+class Noisy(torch.nn.Module):
+    """A norm that draws random numbers while it trains."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.inner = torch.nn.BatchNorm2d(channels)
+
+    def forward(self, x):
+        y = self.inner(x)
+        return y + 0.01 * torch.randn_like(y) if self.training else y
+
+
+def make_noisy(channels):
+    return Noisy(channels)
 
 
 def test_a_rate_that_diverges_is_noted_and_no_rate_left_is_none(digits):

@@ -18,10 +18,13 @@ from normbench.engine.fleets import fitting
 from normbench.evaluation import evaluate
 from normbench.networks import build
 from normbench.networks.blocks import Block
+from normbench.networks.stacks import StackConfig
 from normbench.norms import NORMS, resolve_norm
 from normbench.randomness import deterministic
 from normbench.runs import Conditions, execute
 from normbench.studies.cost.measure import measure_costs, noise
+from normbench.studies.depth import DepthConfig
+from normbench.studies.depth.training import StackTraining, train_together
 from normbench.training import DivergedError, Fleet, Training, graphs_of
 
 pytestmark = pytest.mark.gpu
@@ -301,6 +304,18 @@ def test_costs_are_taken_of_the_device_and_not_of_the_host():
     assert costs["bn"].forward.median > 3 * costs["none"].forward.median
     assert costs["bn"].step.median > costs["none"].step.median
     assert costs["bn"].step_peak < 200 * 2**20
+
+
+def test_stacks_of_the_study_of_depth_share_their_captured_steps_and_keep_their_numbers(digits):
+    config = DepthConfig(epochs=3, batch_size=16, lrs=(0.01, 0.05))
+    jobs = [
+        StackTraining(StackConfig(kind, 3, 16), resolve_norm(norm), seed)
+        for kind in ("mlp", "conv")
+        for norm in ("bn", "ln-c")
+        for seed in (0, 1)
+    ]
+    captured = dict(train_together(jobs, digits, config, graphs_of(CUDA), 31))
+    assert captured == dict(train_together(jobs, digits, config, None, 1))
 
 
 def test_hardware_queues_were_asked_for_in_time(tmp_path):

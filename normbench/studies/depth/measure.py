@@ -1,6 +1,6 @@
 """What is measured of depth: every norm before and after the weights, in a stack of linear layers and one of 3x3."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import get_args
@@ -8,13 +8,14 @@ from typing import get_args
 import torch
 
 from normbench.data import DataSet
-from normbench.engine.fleets import cores
+from normbench.engine.fleets import LARGEST_FLEET, cores
 from normbench.engine.threads import Threads, threads_each
 from normbench.networks.stacks import Kind, Position, StackConfig
 from normbench.norms import Norm, resolve_norm
 from normbench.studies.depth.settings import DepthConfig
 from normbench.studies.depth.signal import Signal, mean_signal, measure_signal
-from normbench.studies.depth.training import Trained, train_stack
+from normbench.studies.depth.training import StackTraining, Trained, train_stack, train_together
+from normbench.training import graphs_of
 
 CONTROL = "none"
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -26,6 +27,7 @@ TRAINED_WIDTH: dict[Kind, int] = {"mlp": 64, "conv": 16}
 Tell = Callable[[str], None]
 Job = tuple["Variant", int, int]
 """A variant, a depth and a seed to train."""
+Outcomes = Generator[tuple[Job, Trained | None], None, None]
 
 
 @dataclass(frozen=True)
@@ -121,25 +123,45 @@ def _signal(variant: Variant, config: DepthConfig, device: torch.device) -> Sign
 def _train_all(
     variants: Sequence[Variant], config: DepthConfig, data: DataSet, tell: Tell
 ) -> dict[Variant, dict[int, tuple[Trained | None, ...]]]:
-    """Every variant at every depth with every seed; on a CPU side by side, since such small steps fill one core."""
-
-    def work(job: Job) -> Trained | None:
-        variant, depth, seed = job
-        stack = variant.stack(config, depth, TRAINED_WIDTH[variant.kind])
-        return train_stack(stack, variant.norm, data, config, seed=seed, after_epoch=threads.interrupted)
-
-    on_cpu = data.train.images.device.type == "cpu"
+    """Every variant at every depth with every seed: on CUDA in groups whose steps are captured, on a CPU on threads."""
     jobs = [(variant, depth, seed) for variant in variants for depth in config.depths for seed in config.all_seeds]
-    threads = Threads(work, cores() if on_cpu else 1)
     found: dict[Job, Trained | None] = {}
-    with threads_each(1 if on_cpu else None), closing(threads.do(jobs)) as ended:  # left early, it stops its threads
-        for (variant, depth, seed), outcome in ended:
-            if isinstance(outcome, Exception):
-                raise outcome
-            found[variant, depth, seed] = outcome
+    train = _on_threads if data.train.images.device.type == "cpu" else _in_groups
+    with closing(train(jobs, config, data)) as ended:  # left early, it stops its threads
+        for (variant, depth, seed), trained in ended:
+            found[variant, depth, seed] = trained
             if depth == config.depth and seed == config.all_seeds[-1]:
                 tell(f"trained {len(found)}/{len(jobs)}: {variant.kind}, {variant.label}")
     return {
         variant: {depth: tuple(found[variant, depth, seed] for seed in config.all_seeds) for depth in config.depths}
         for variant in variants
     }
+
+
+def _stack(job: Job, config: DepthConfig) -> StackConfig:
+    variant, depth, _ = job
+    return variant.stack(config, depth, TRAINED_WIDTH[variant.kind])
+
+
+def _in_groups(jobs: Sequence[Job], config: DepthConfig, data: DataSet) -> Outcomes:
+    """Captured together, without threads: CUDA repeats the steps of a whole group by itself."""
+    of = {StackTraining(_stack(job, config), job[0].norm, job[2]): job for job in jobs}
+    graphs = graphs_of(data.train.images.device)
+    for training, trained in train_together(list(of), data, config, graphs, LARGEST_FLEET):
+        yield of[training], trained
+
+
+def _on_threads(jobs: Sequence[Job], config: DepthConfig, data: DataSet) -> Outcomes:
+    """Side by side, each on a thread, since such small steps fill one core."""
+
+    def work(job: Job) -> Trained | None:
+        variant, _, seed = job
+        stack = _stack(job, config)
+        return train_stack(stack, variant.norm, data, config, seed=seed, after_epoch=threads.interrupted)
+
+    threads = Threads(work, cores())
+    with threads_each(1), closing(threads.do(jobs)) as ended:
+        for job, outcome in ended:
+            if isinstance(outcome, Exception):
+                raise outcome
+            yield job, outcome

@@ -14,7 +14,7 @@ from normbench.data.sets import balanced_order
 from normbench.evaluation import class_scores, evaluate
 from normbench.networks import build
 from normbench.norms import resolve_norm
-from normbench.training import Training
+from normbench.training import DivergedError, Fleet, Training, graphs_of
 
 TEST_IMAGES = 2000
 """At most so many are scored, since some mistakes need small batches, which are slow."""
@@ -75,8 +75,11 @@ class Bench:
             DivergedError: The training loss is no longer finite.
         """
         training = Training(config, network, data or self.data)
+        alone = Fleet([training], graphs_of(training.device), self.interrupted)
         for epoch in range(1, config.training.epochs + 1):
-            training.epoch(epoch)
+            (outcome,) = alone.epoch(epoch)
+            if isinstance(outcome, DivergedError):
+                raise outcome
         return network
 
     def accuracy(self, network: nn.Module, data: DataSet | None = None) -> float:
