@@ -80,15 +80,32 @@ def float32_arithmetic(device: torch.device, setting: str) -> Iterator[None]:
         yield
         return
     mode = "tf32" if resolve_precision(setting, device) == "tf32" else "ieee"
-    backends = torch.backends.cudnn.conv, torch.backends.cuda.matmul  # type: ignore[attr-defined]
-    before = [backend.fp32_precision for backend in backends]
+    before = _float32_modes()
     try:
-        for backend in backends:
-            backend.fp32_precision = mode
+        _set_float32_modes(dict.fromkeys(before, mode))
         yield
     finally:
-        for backend, restored in zip(backends, before, strict=True):
-            backend.fp32_precision = restored
+        _set_float32_modes(before)
+
+
+def _float32_modes() -> dict[str, str]:
+    """How CUDA multiplies float32 values, by operation: `tf32`, `ieee`, or `none` for torch's more general setting."""
+    cudnn, cuda = torch.backends.cudnn, torch.backends.cuda
+    return {
+        "conv": cudnn.conv.fp32_precision,  # type: ignore[attr-defined]
+        "rnn": cudnn.rnn.fp32_precision,  # type: ignore[attr-defined]
+        "matmul": cuda.matmul.fp32_precision,
+    }
+
+
+def _set_float32_modes(modes: dict[str, str]) -> None:
+    """Set them in torch's older flags, too: torch 2.11 reads both in places, and raises where they contradict."""
+    cudnn, cuda = torch.backends.cudnn, torch.backends.cuda
+    cudnn.allow_tf32 = modes["conv"] == "tf32"
+    cuda.matmul.allow_tf32 = modes["matmul"] == "tf32"
+    cudnn.conv.fp32_precision = modes["conv"]  # type: ignore[attr-defined]
+    cudnn.rnn.fp32_precision = modes["rnn"]  # type: ignore[attr-defined]
+    cuda.matmul.fp32_precision = modes["matmul"]
 
 
 @contextmanager

@@ -127,7 +127,11 @@ def test_what_a_setting_means_is_the_devices_own(setting, on_cuda, on_cpu):
 
 
 def flags():
-    return torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+    """In both of torch's ways, of which the older one raises where the two contradict each other."""
+    older = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    newer = torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+    assert older == tuple(mode == "tf32" for mode in newer)
+    return newer
 
 
 @pytest.mark.parametrize(("setting", "mode"), [("fp32", "ieee"), ("tf32", "tf32"), ("auto", "tf32"), ("bf16", "ieee")])
@@ -137,6 +141,28 @@ def test_convolutions_and_matrix_products_share_a_precision_on_cuda_and_the_flag
         assert flags() == (mode, mode)
         raise KeyError
     assert flags() == before
+
+
+@pytest.mark.parametrize("general", ["tf32", "ieee"])
+def test_a_general_setting_of_the_users_is_overruled_and_comes_back(general):
+    before = torch.backends.fp32_precision
+    torch.backends.fp32_precision = general
+    try:
+        own = flags_of_all()
+        for setting, mode in (("fp32", "ieee"), ("tf32", "tf32")):
+            with float32_arithmetic(CUDA, setting):
+                assert flags_of_all()[:3] == (mode, mode, mode)
+            assert flags_of_all() == own
+    finally:
+        torch.backends.fp32_precision = before
+
+
+def flags_of_all():
+    backends = torch.backends
+    return (
+        backends.cudnn.conv.fp32_precision, backends.cudnn.rnn.fp32_precision, backends.cuda.matmul.fp32_precision,
+        backends.fp32_precision,
+    )  # fmt: skip
 
 
 def test_a_step_sets_the_flags_for_its_backward_pass_too(digits, monkeypatch):
