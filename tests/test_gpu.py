@@ -181,7 +181,10 @@ class FailsLate(Reads):
 
 @pytest.mark.parametrize("norm", ["Reads", "ReadsOnCuda"])
 def test_a_norm_that_reads_numbers_trains_uncaptured_and_the_others_are_what_they_were(norm, tmp_path):
-    configs = [run_config(name, batch_size=8, epochs=1) for name in ("bn", OWN + norm, "gn")]
+    configs = [
+        run_config(name, batch_size=8, epochs=1).model_copy(update={"deterministic": True})
+        for name in ("bn", OWN + norm, "gn")
+    ]
     plan, results, listener = run_plan(tmp_path / "mixed", configs)
     assert [result.status for result in results] == ["done"] * 3
     told = [*plan.warnings, *(event[1] for event in listener.told if event[0] == "warning")]
@@ -286,12 +289,12 @@ def test_a_captured_step_is_one_launch_of_the_kernels_of_the_eager_one(photos):
             fleet._advance()
             torch.cuda.synchronize()
         events = profiled.events()
-        launches = sum("Launch" in event.name for event in events)
+        launches = sum(event.name.startswith(("cudaLaunch", "cudaGraphLaunch", "cuLaunch")) for event in events)
         return sum("CUDA" in str(event.device_type) for event in events), launches
 
     (eager, _), (captured, launches) = kernels(None), kernels(graphs_of(CUDA))
     assert captured <= eager + 2
-    assert launches <= 2
+    assert launches <= 3  # the graph, and what torch tells it of its random numbers
 
 
 def test_costs_are_taken_of_the_device_and_not_of_the_host():

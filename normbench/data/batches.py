@@ -14,8 +14,8 @@ from normbench.config import DataConfig
 from normbench.data.sets import DataSet, normalize
 from normbench.errors import UsageError
 
-CHUNK = {True: 8192, False: 256}
-"""Images that are augmented at once: many on CUDA (key True), and no more than a CPU's cache holds elsewhere."""
+CHUNK = {"cuda": 8192, "cpu": 256}
+"""Images that are augmented at once, by device: what fills a GPU, and what a CPU keeps in its cache."""
 
 
 class Batches:
@@ -56,8 +56,9 @@ class Batches:
         device = split.images.device
         order, corners, mirrored = order.to(device), corners.to(device), mirrored.to(device)
         epoch_images = self.images.flatten(0, 1)
-        for first in range(0, count, CHUNK[device.type == "cuda"]):
-            part = slice(first, first + CHUNK[device.type == "cuda"])
+        chunk = CHUNK.get(device.type, CHUNK["cuda"])
+        for first in range(0, count, chunk):
+            part = slice(first, first + chunk)
             images = crop(split.images[order[part]], corners[part], self.padding)
             if self.flip:
                 images = torch.where(mirrored[part].view(-1, 1, 1, 1), images.flip(3), images)
