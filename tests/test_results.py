@@ -1,0 +1,63 @@
+"""Documented accuracies are those of the kept runs: computed again from `docs/results`."""
+
+from pathlib import Path
+
+import pytest
+
+from normbench.config.recipes import load_recipe
+from normbench.report.tables import write_comparison
+from normbench.runs import list_experiment
+from normbench.studies.compare import Grid, conclude
+
+ROOT = Path(__file__).parent.parent
+NORMS = ("bn", "gn", "ln")
+
+
+def kept(experiment):
+    """The results of an experiment's runs, in the order of its tables."""
+    results = [entry.result for entry in list_experiment(ROOT / "docs" / "results" / experiment)]
+    return sorted(results, key=lambda result: (NORMS.index(result.norm), result.seed, result.lr))
+
+
+def rows(text):
+    """The rows of all Markdown tables of a text, cell by cell."""
+    lines = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+    return [[cell.strip().replace("\\", "").strip("*") for cell in line.strip("|").split("|")] for line in lines]
+
+
+@pytest.mark.parametrize(("experiment", "seeds"), [("baseline", 5), ("record", 1)])
+def test_the_rows_of_the_documented_tables_are_those_of_the_runs(experiment, seeds, tmp_path):
+    results = kept(experiment)
+    assert [result.seed for result in results] == [*range(seeds)] * len(NORMS)
+    write_comparison(tmp_path, conclude(results, Grid()), 20)
+    documented = rows((ROOT / "docs" / "results.md").read_text(encoding="utf-8"))
+    for row in rows((tmp_path / "table.md").read_text(encoding="utf-8")):
+        assert row in documented or row[:6] in documented
+
+
+def test_the_readme_shows_the_accuracies_of_the_runs(tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    write_comparison(tmp_path, conclude(kept("baseline"), Grid()), 20)
+    for norm, train, test, _, _, parameters, lr, _, seeds, _ in rows((tmp_path / "table.md").read_text())[1:4]:
+        assert [norm, train, test, parameters, lr, seeds] in rows(readme)
+    for result in kept("record"):
+        assert f"{100 * result.test_accuracy:.2f} % ({result.norm})" in readme
+
+
+def test_the_record_recipe_has_the_better_rate_of_its_search():
+    searched = kept("record-search")
+    recipe = load_recipe("record")
+    documented = rows((ROOT / "docs" / "results.md").read_text(encoding="utf-8"))
+    for norm in NORMS:
+        runs = [result for result in searched if result.norm == norm]
+        assert [result.test_accuracy for result in runs] == [None, None]
+        assert recipe.run(norm, 0).training.lr == max(runs, key=lambda result: result.validation_accuracy).lr
+        assert [norm, *(f"{100 * result.validation_accuracy:.2f} %" for result in runs)] in documented
+
+
+@pytest.mark.parametrize("experiment", ["baseline", "record"])
+def test_the_recipes_are_what_the_runs_were_trained_with(experiment):
+    recipe = load_recipe(experiment)
+    assert {recipe.run(result.norm, result.seed).fingerprint for result in kept(experiment)} == {
+        result.fingerprint for result in kept(experiment)
+    }
