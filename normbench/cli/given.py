@@ -22,9 +22,6 @@ MOST_VALUES = 100
 DEEPEST = 10
 """Parts that the key of --set may have."""
 
-ONE_AT_A_TIME = ("trackio", "wandb")
-"""Trackers that runs side by side would confuse."""
-
 ONE_NORM = re.compile(r"\s*norm\s*\.(?P<norm>.+)\.\s*(?P<key>\w+)\s*=(?P<value>.*)", re.DOTALL)
 """A setting of one norm, as `norm.gn.lr=0.1`; the name of a custom norm has dots of its own."""
 
@@ -187,8 +184,6 @@ class Given:
         from normbench.config import MachineConfig
 
         given = {name: self[name] for name in MACHINE_FLAGS if name in self.values and name != "no_capture"}
-        if self["track"] in ONE_AT_A_TIME and given.setdefault("fleet", 1) > 1:
-            raise UsageError(f"--track {self['track']} follows one run at a time", "Leave --fleet out.")
         return MachineConfig.resolve(given | ({"capture": False} if self["no_capture"] else {}))
 
     def planning_machine(self) -> "MachineConfig":
@@ -199,9 +194,9 @@ class Given:
         """The console, and beside it the tracker that was asked for."""
         if self["track"] is None:
             return console
-        from normbench.tracking import Several, make_tracker
+        from normbench.tracking import tracked
 
-        return Several([console, make_tracker(self["track"])])
+        return tracked(console, self["track"])
 
     def permission(self) -> "Permission":
         """The code that may run to read a run's weights."""

@@ -17,7 +17,7 @@ from normbench.device import describe, resolve_precision
 from normbench.errors import UsageError
 from normbench.evaluation import NonFiniteError, confusion_matrix, evaluate, evaluate_with_decisions
 from normbench.norms import Norm, resolve_norm
-from normbench.runs.environment import environment
+from normbench.runs.environment import commit_problem, environment
 from normbench.runs.folder import DAMAGE, STATE, RunFolder, Stamp, damaged_state
 from normbench.runs.hold import HeldError, held
 from normbench.runs.result import Confusion, Listener, RunResult
@@ -114,7 +114,7 @@ def execute(
             for (training, norm), folder in zip(_trainings(free, data, conditions), free, strict=True)
         ]
         for member in members:
-            member.rows = _resume_or_start(member, conditions.force)
+            member.rows = _resume_or_start(member, listener, conditions.force)
             listener.run_started(member.training.config, member.folder.path, len(member.rows) + 1)
         with _keeping_states(members):
             _train(members, listener, conditions)
@@ -222,10 +222,12 @@ def _model_metadata(data: DataSet) -> dict[str, str]:
     return {"images": json.dumps(facts)}  # one entry: safetensors writes several in an order that changes
 
 
-def _resume_or_start(member: _Member, force: bool) -> list[EpochRow]:
+def _resume_or_start(member: _Member, listener: Listener, force: bool) -> list[EpochRow]:
     saved = None if force else member.folder.load_state()
     if saved is None:
         member.folder.start(environment(member.training.device), member.norm.code)
+        if problem := commit_problem():
+            listener.warning(problem)
         return []
     state, rows = saved
     try:
