@@ -36,7 +36,7 @@ def rows_of(content: Sequence[object], epochs: int) -> list[EpochRow]:
     Raises:
         ValueError: They are not the first ones of a run of so many epochs.
     """
-    rows = [_ROW.validate_python(row, strict=True) for row in content]
+    rows = [_ROW.validate_json(json.dumps(row), strict=True) for row in content]  # strict Python takes no mapping
     if [row.epoch for row in rows] != list(range(1, len(rows) + 1)) or len(rows) > epochs:
         raise ValueError(f"its epochs are {[row.epoch for row in rows]} of {epochs}")
     return rows
