@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from normbench.cli.flags import FLAGS
 from normbench.config import MachineConfig, Recipe, RunConfig
-from normbench.errors import USAGE
+from normbench.errors import RUN_FAILED, USAGE
 from normbench.studies.depth import DepthConfig
 
 MODELS = (Recipe, RunConfig, MachineConfig, DepthConfig)
@@ -231,3 +231,14 @@ def test_all_is_the_assignment_and_every_is_the_registry_in_each_command(command
     text = " ".join(normbench(command, "--help", COLUMNS="160").stdout.split())
     assert "--all The norms of the assignment: bn, gn and ln." in text
     assert "--every Every built-in norm." in text
+
+
+@pytest.mark.parametrize("failure", ["MemoryError()", 'RuntimeError("DefaultCPUAllocator: can\'t allocate memory")'])
+def test_a_lack_of_memory_is_not_taken_for_a_fault_of_the_norm(failure: str, tmp_path: Path) -> None:
+    body = (
+        f"class Big(nn.Module):\n    def __init__(self, channels):\n        super().__init__()\n\n"
+        f"    def forward(self, x):\n        raise {failure}\n"
+    )
+    (tmp_path / "big.py").write_text(f"from torch import nn\n\n\n{body}")
+    answer = normbench("train", "--norm", f"{tmp_path}/big.py:Big", "--dataset", "digits", "--dry-run")
+    refused(answer, RUN_FAILED, "not enough memory", "--batch-size")

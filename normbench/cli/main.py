@@ -25,7 +25,7 @@ from normbench.cli import (
     verify,
 )
 from normbench.cli.help import Command, Group
-from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
+from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError, out_of_memory
 
 app = typer.Typer(
     name="normbench",
@@ -79,6 +79,7 @@ def _run() -> int:
     """Run the command, say in words what went wrong, and return the exit code."""
     code, failure = 0, None
     try:
+        streams.check_folder()
         code = app(standalone_mode=False) or 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the one place where it becomes words
         failure = _in_words(error)
@@ -105,8 +106,8 @@ def _in_words(error: BaseException) -> NormbenchError:
 
         silence(sys.stdout)
         return NormbenchError("")
-    if isinstance(error, OSError):
-        return streams.in_words(error)
+    if surroundings := out_of_memory(error) or streams.in_words(error):
+        return surroundings
     message = f"{type(error).__name__}: {error}"
     return NormbenchError(message, "This was not expected. NORMBENCH_DEBUG=1 shows where it happened.")
 

@@ -54,17 +54,22 @@ def is_terminal(stream: Any) -> bool:
         return False
 
 
-def in_words(error: OSError) -> NormbenchError:
-    """A failure of the system in words: what is said, and of which file."""
-    if isinstance(error, FileNotFoundError) and not _has_folder():
-        return UsageError("the folder that this was started in does not exist any more", "Change to another: cd")
-    where = f"{error.filename}: " if error.filename is not None else ""
-    return NormbenchError(f"{where}{error.strerror or error}")
+def check_folder() -> None:
+    """Make sure that the folder in which the process was started still exists: MKL ends the process where it does not.
 
-
-def _has_folder() -> bool:
+    Raises:
+        UsageError: It does not.
+    """
     try:
         os.getcwd()  # noqa: PTH109  # Path.cwd() does just this
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        hint = "Change to a folder that exists: cd"
+        raise UsageError("the folder in which this was started does not exist any more", hint) from error
+
+
+def in_words(error: BaseException) -> NormbenchError | None:
+    """A failure of the system in words: what is said, and of which file; None for any other."""
+    if not isinstance(error, OSError):
+        return None
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return NormbenchError(f"{where}{error.strerror or error}")

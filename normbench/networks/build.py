@@ -11,7 +11,7 @@ from torch.nn.parameter import UninitializedParameter
 from normbench import randomness
 from normbench.config import NetworkConfig
 from normbench.config.settings import Init
-from normbench.errors import NormbenchError, UsageError, unknown
+from normbench.errors import NormbenchError, UsageError, out_of_memory, unknown
 from normbench.networks.blocks import Block
 from normbench.networks.c10 import C10, C10_WIDTHS
 from normbench.networks.dwnet import DWNET_WIDTHS, dwnet, lnet
@@ -108,6 +108,8 @@ def _run_blank(network: nn.Module, norm: Norm) -> None:
     except NormbenchError:
         raise
     except (Exception, SystemExit) as error:
+        if lack := out_of_memory(error):
+            raise lack from error
         raise UsageError(
             f"norm '{norm.name}' fails in the network: {type(error).__name__}: {error}", contract
         ) from error
