@@ -1,6 +1,19 @@
 """The only writer to the terminal: results on stdout, everything else on stderr."""
 
+from typing import TYPE_CHECKING, Any
+
 from normbench.console.output import Output
-from normbench.console.progress import ConsoleListener
+
+if TYPE_CHECKING:
+    from normbench.console.progress import ConsoleListener
 
 __all__ = ["ConsoleListener", "Output"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the listener where it is asked for: it stands on torch, which an error in words does not need."""
+    if name != "ConsoleListener":
+        raise AttributeError(name)
+    from normbench.console.progress import ConsoleListener
+
+    return ConsoleListener
