@@ -164,7 +164,7 @@ def test_a_fleet_asks_before_each_step_whether_to_go_on(digits):
         Fleet([capturable(run_config(batch_size=8), digits)], interrupted=interrupted).epoch(1)
 
 
-@pytest.mark.parametrize("norm", ["bn", "gn", "ln"])
+@pytest.mark.parametrize("norm", [*NORMS, "gn+ws"])
 def test_the_host_reads_no_single_number_in_an_epoch(norm, digits):
     """Every read makes a GPU wait: `.item()`, `float()` and `.tolist()` are all one of these two kernels."""
     network = build(run_config().network, resolve_norm(norm))
