@@ -35,8 +35,8 @@ from normbench.networks import build
 from normbench.norms import resolve_norm
 from normbench.randomness import deterministic
 from normbench.studies.cost.measure import noise
-from normbench.training import Fleet, Training, graphs_of
-from normbench.training.fleet import WARM_UP
+from normbench.training import RunGroup, Training, graphs_for
+from normbench.training.group import WARM_UP
 
 HERE = Path(__file__).resolve().parent
 KIND = "gpu"
@@ -143,7 +143,7 @@ def measure_row(row: Row, data: DataSet, windows: int) -> Measured:
     device = data.train.images.device
     before = _start_memory(device)
     members = _trainings(row.configs(), data)
-    fleet = Fleet(members, graphs_of(device) if row.capture else None)
+    fleet = RunGroup(members, graphs_for(device) if row.capture else None)
     started = time.perf_counter()
     steps = _begin(members)
     fleet._advance()
@@ -201,7 +201,7 @@ def _begin(members: Sequence[Training]) -> int:
     return len(members[0].batches)
 
 
-def _window(fleet: Fleet, members: Sequence[Training], steps: int) -> float:
+def _window(fleet: RunGroup, members: Sequence[Training], steps: int) -> float:
     """Seconds a step, from the epoch's first batch on."""
     _rewind(members)
     synchronize(members[0].device)
@@ -219,7 +219,7 @@ def _rewind(members: Sequence[Training]) -> None:
             member.rates.begin(0)
 
 
-def _kernels(fleet: Fleet, members: Sequence[Training]) -> float:
+def _kernels(fleet: RunGroup, members: Sequence[Training]) -> float:
     _rewind(members)
     synchronize(members[0].device)
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiled:
@@ -258,13 +258,13 @@ class Clocks:
     """Puts clocks around the parts of a comparison, and images of this benchmark in the place of a data set."""
 
     def __init__(self, phases: dict[str, float], data: DataSet) -> None:
-        execute = sys.modules["normbench.runs.execute"]
+        execute = sys.modules["normbench.engine.execute"]
         self.patched: list[tuple[Any, str, Any]] = []
         choice = type("Choice", (), {"config": DataConfig(name="cifar10"), "reason": None})
         self._set(datasets, "load", lambda *_, **__: data)
-        self._set(sys.modules["normbench.engine.planning"].datasets, "settle", lambda *_, **__: choice)
+        self._set(sys.modules["normbench.engine.plan"].datasets, "settle", lambda *_, **__: choice)
         for owner, name, phase in (
-            (Fleet, "epoch", "train"),
+            (RunGroup, "epoch", "train"),
             (execute, "_scores", "score"),
             (execute.RunFolder, "save_state", "save states"),
             (execute.RunFolder, "save_model", "save weights"),

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.contenders import ALONE, FLEET
 from benchmarks.records import Contender, NormCost, Point, Results, Spread
-from normbench.report.canvas import FAINT, SERIES, drawing, finish, legend, look
+from normbench.report.figure import FAINT, SERIES, drawing, finish, legend, look
 
 WIDTH, BARS, PANEL = 10.0, 0.5, 2.9
 """Inches: of the picture, of one bar, and of a row of panels."""

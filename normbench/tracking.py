@@ -17,7 +17,7 @@ from typing import Any
 from normbench import interruption
 from normbench.config import RunConfig
 from normbench.errors import UsageError, unknown
-from normbench.runs import Listener, RunResult, flat
+from normbench.runs import Callback, RunResult, flat
 from normbench.training import EpochRow
 
 WITH_RUNS = ("trackio", "wandb")
@@ -32,7 +32,7 @@ HURRY = 3.0
 class Several:
     """Tells several listeners what one is told."""
 
-    def __init__(self, listeners: Sequence[Listener]) -> None:
+    def __init__(self, listeners: Sequence[Callback]) -> None:
         self.listeners = listeners
 
     def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
@@ -168,7 +168,7 @@ class Detached:
         warn: Told once if the tracker fails.
     """
 
-    def __init__(self, tracker: Listener, name: str, warn: Callable[[str], None]) -> None:
+    def __init__(self, tracker: Callback, name: str, warn: Callable[[str], None]) -> None:
         self.tracker, self.name, self.warn = tracker, name, warn
         self.calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self.under_way: set[str] = set()
@@ -275,7 +275,7 @@ class _Aside:
         return getattr(self.stream, name)
 
 
-def tracked(console: Listener, name: str) -> Listener:
+def tracked(console: Callback, name: str) -> Callback:
     """The console, and beside it the tracker of a name.
 
     Raises:
@@ -284,7 +284,7 @@ def tracked(console: Listener, name: str) -> Listener:
     return Several([console, Detached(make_tracker(name), name, console.warning)])
 
 
-def make_tracker(name: str) -> Listener:
+def make_tracker(name: str) -> Callback:
     """The tracker of a name.
 
     Raises:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from normbench.analysis.comparison import Grid, conclude
 from normbench.config.recipes import load_recipe
-from normbench.report.tables import write_comparison
+from normbench.report.export import write_comparison
 from normbench.runs import list_experiment
-from normbench.studies.compare import Grid, conclude
 
 ROOT = Path(__file__).parent.parent
 NORMS = ("bn", "gn", "ln")

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from cli import TINY, normbench
+from helpers.cli import TINY, normbench
 
 from normbench import tracking
-from normbench.console import ConsoleListener
+from normbench.console import ProgressCallback
 from normbench.errors import USAGE
 from normbench.runs import environment
 
@@ -148,7 +148,7 @@ def test_a_tracker_is_told_of_an_interruption(tmp_path, monkeypatch) -> None:
     def interrupt(listener, config, row):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ConsoleListener, "epoch_done", interrupt)
+    monkeypatch.setattr(ProgressCallback, "epoch_done", interrupt)
     answer = normbench("train", "--norm", "gn", *TINY, "--track", "wandb", "--out", tmp_path)
     assert (answer.code, service.of("gn"), service.calls[-1][2]) == (130, ["init", "finish"], {"exit_code": 1})
 

@@ -1,9 +1,9 @@
-"""normbench, one run: the `Fleet` of one that `normbench train` trains, its step captured where the device can."""
+"""normbench, one run: the `RunGroup` of one that `normbench train` trains, its step captured where the device can."""
 
 from benchmarks.job import Job
 from benchmarks.measure import Clock
 from normbench.data import DataSet
-from normbench.training import DivergedError, Fleet, Training, graphs_of
+from normbench.training import DivergedError, RunGroup, Training, graphs_for
 
 
 def train(job: Job, data: DataSet, clock: Clock) -> None:
@@ -14,7 +14,7 @@ def train(job: Job, data: DataSet, clock: Clock) -> None:
     """
     network = job.network(data)
     clock.begin(network, data)
-    fleet = Fleet([Training(job.config, network, data)], graphs_of(job.device))
+    fleet = RunGroup([Training(job.config, network, data)], graphs_for(job.device))
     for epoch in range(1, job.laps + 1):
         clock.start()
         (outcome,) = fleet.epoch(epoch)

@@ -1,45 +1,45 @@
 """From results to statistics: means and intervals over seeds, differences between norms, time to a target."""
 
-from normbench.analysis.conditions import conditions, mixed, uneven_seeds
-from normbench.analysis.estimates import Estimate, estimate
-from normbench.analysis.finding import (
+from normbench.analysis.aggregate import Row, best_settings, summarize
+from normbench.analysis.caption import conditions, mixed, uneven_seeds
+from normbench.analysis.document import (
     Chart,
-    Finding,
-    FindingTable,
     Line,
-    read_finding,
-    write_finding,
+    StudyResult,
+    Table,
+    read_study_result,
+    write_study_result,
 )
-from normbench.analysis.leading import Leading, leading
+from normbench.analysis.estimates import Estimate, estimate
+from normbench.analysis.history import Recorded, record
 from normbench.analysis.paired import (
     MARGIN,
-    Outperforming,
     PairedDifference,
+    Superiority,
     holm,
     judge_pairs,
-    outperforming,
     paired_differences,
+    probability_of_superiority,
 )
-from normbench.analysis.record import Recorded, record
-from normbench.analysis.rows import Row, best_settings, summarize
+from normbench.analysis.ranking import Leading, leading
 from normbench.analysis.sensitivity import Sensitivity, searched, sensitivity_answer, sensitivity_charts
-from normbench.analysis.targets import TARGETS, Hit, Target, first_hit, targets
+from normbench.analysis.time_to_accuracy import TARGETS, Hit, Target, first_hit, targets
 
 __all__ = [
     "MARGIN",
     "TARGETS",
     "Chart",
     "Estimate",
-    "Finding",
-    "FindingTable",
     "Hit",
     "Leading",
     "Line",
-    "Outperforming",
     "PairedDifference",
     "Recorded",
     "Row",
     "Sensitivity",
+    "StudyResult",
+    "Superiority",
+    "Table",
     "Target",
     "best_settings",
     "conditions",
@@ -49,9 +49,9 @@ __all__ = [
     "judge_pairs",
     "leading",
     "mixed",
-    "outperforming",
     "paired_differences",
-    "read_finding",
+    "probability_of_superiority",
+    "read_study_result",
     "record",
     "searched",
     "sensitivity_answer",
@@ -59,5 +59,5 @@ __all__ = [
     "summarize",
     "targets",
     "uneven_seeds",
-    "write_finding",
+    "write_study_result",
 ]

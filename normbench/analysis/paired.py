@@ -25,7 +25,7 @@ Accuracies = Mapping[str, Mapping[int, float | None]]
 
 
 @dataclass(frozen=True)
-class Outperforming:
+class Superiority:
     """P(A > B), a fraction, with its exact 95 % interval."""
 
     probability: float
@@ -42,7 +42,7 @@ class PairedDifference:
     seeds: tuple[int, ...]
     difference: Estimate | None
     """Mean and spread of the differences, and the interval of this mean alone; None where a run diverged."""
-    better: Outperforming | None
+    better: Superiority | None
     diverged: int = 0
     """Seeds on which one of the two diverged, or both."""
     p: float | None = None
@@ -147,7 +147,7 @@ def _pair(norm: str, control: str, accuracies: Accuracies) -> PairedDifference:
     difference = None if diverged else estimate([ours - theirs for ours, theirs in finished])
     # A run that diverged is below every accuracy, and level with another one that diverged.
     ranks = [tuple(-1.0 if value is None else value for value in pair) for pair in both]
-    better = outperforming([ours for ours, _ in ranks], [theirs for _, theirs in ranks])
+    better = probability_of_superiority([ours for ours, _ in ranks], [theirs for _, theirs in ranks])
     return PairedDifference(norm, control, seeds, difference, better, diverged, _p(difference, 0.0))
 
 
@@ -192,7 +192,7 @@ def _swapped(one: PairedDifference) -> PairedDifference:
         norm=one.control,
         control=one.norm,
         difference=difference and estimate([-value for value in difference.values]),
-        better=better and Outperforming(1 - better.probability, 1 - better.high, 1 - better.low),
+        better=better and Superiority(1 - better.probability, 1 - better.high, 1 - better.low),
         low=None if one.high is None else -one.high,
         high=None if one.low is None else -one.low,
     )
@@ -212,7 +212,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def outperforming(ours: Sequence[float], theirs: Sequence[float]) -> Outperforming | None:
+def probability_of_superiority(ours: Sequence[float], theirs: Sequence[float]) -> Superiority | None:
     """P(A > B): how often A beats B on one seed, ties counting half; None of no pairs.
 
     The interval is exact (Clopper and Pearson, Biometrika 26 (1934), 404-413): three wins of three say little, and
@@ -229,4 +229,4 @@ def outperforming(ours: Sequence[float], theirs: Sequence[float]) -> Outperformi
     least, most = wins, wins + ties
     low = float(scipy.special.betaincinv(least, n - least + 1, ALPHA / 2)) if least else 0.0
     high = float(scipy.special.betaincinv(most + 1, n - most, 1 - ALPHA / 2)) if most < n else 1.0
-    return Outperforming((wins + ties / 2) / n, low, high)
+    return Superiority((wins + ties / 2) / n, low, high)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from normbench.analysis.aggregate import Row
+from normbench.analysis.document import Chart, Line
 from normbench.analysis.estimates import Estimate
-from normbench.analysis.finding import Chart, Line
-from normbench.analysis.rows import Row
 
 Setting = Literal["lr", "weight_decay"]
 

@@ -4,23 +4,23 @@ import sys
 from typing import TYPE_CHECKING
 
 from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.given import Given
+from normbench.cli.options import Options
 from normbench.cli.streams import is_terminal
 from normbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from normbench.studies.advice import Situation
+    from normbench.advice import Situation
 
 
 @flags("task", "batch_size", "devices", "image", "sequence", "needs", "rules", "out", *OUTPUT)
-def command(given: Given) -> None:
+def command(given: Options) -> None:
     """Recommend a norm: first choice, alternative, what to avoid, by which rules and on which evidence.
 
     On a terminal it asks; with --task it does not. Evidence is a paper, or what a study has measured here, looked up
     under --out and quoted with its conditions. --rules lists every rule.
     """
+    from normbench.advice import advise
     from normbench.console import advice as console
-    from normbench.studies.advice import advise
 
     output = given.output()
     if given["rules"]:
@@ -30,15 +30,15 @@ def command(given: Given) -> None:
     console.show_advice(output, advise(situation, given.machine().out))
 
 
-def _asks(given: Given) -> bool:
+def _asks(given: Options) -> bool:
     """Only a person at a terminal who has said nothing of the task is asked."""
     about = ("task", "batch_size", "devices", "image", "sequence", "needs", "json", "quiet")
     asked = is_terminal(sys.stdin) and is_terminal(sys.stderr)
     return asked and not any(name in given.values for name in about)
 
 
-def _situation(given: Given) -> "Situation":
-    from normbench.studies.advice import NEEDS, TASKS, Situation
+def _situation(given: Options) -> "Situation":
+    from normbench.advice import NEEDS, TASKS, Situation
 
     if given["task"] is None:
         raise UsageError("which task? Give --task NAME", f"Known: {', '.join(TASKS)}; for example --task vision.")

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from normbench.cli.given import Given
+from normbench.cli.options import Options
 
 if TYPE_CHECKING:
-    from normbench.console import ConsoleListener
+    from normbench.console import ProgressCallback
     from normbench.engine import Plan
 
 
-def announce(given: Given, plan: "Plan", listener: "ConsoleListener") -> bool:
+def announce(given: Options, plan: "Plan", listener: "ProgressCallback") -> bool:
     """Tell what is to come; returns whether it is to come, which it is not under --dry-run."""
     from normbench.console.tables import show_plan
 

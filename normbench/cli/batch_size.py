@@ -6,7 +6,7 @@ import typer
 
 from normbench.cli.announce import announce
 from normbench.cli.flags import OUTPUT, SCIENCE, flags
-from normbench.cli.given import MACHINE_FLAGS, Given
+from normbench.cli.options import MACHINE_FLAGS, Options
 from normbench.cli.place import placed, question_of
 from normbench.cli.study import conclude
 from normbench.errors import SOME_RUNS_FAILED
@@ -19,7 +19,7 @@ SETTINGS = [name for name in SCIENCE if name != "batch_size"]
     "norms", "all", "every", "sizes", "scaling", "seeds", *SETTINGS, *MACHINE_FLAGS, "name", "track", "dry_run",
     *OUTPUT,
 )  # fmt: skip
-def command(given: Given) -> None:
+def command(given: Options) -> None:
     """Train every norm at every batch size over the same images, and show where accuracy falls.
 
     The learning rate of each norm (--lr: of all) holds for the recipe's batch size, and follows the batch by --scaling.
@@ -28,17 +28,17 @@ def command(given: Given) -> None:
     """
     from normbench import engine
     from normbench.config import PARAMETER_BUDGET
-    from normbench.console import ConsoleListener
+    from normbench.console import ProgressCallback
     from normbench.runs import RunResult
     from normbench.runs.environment import environment
-    from normbench.studies.batch_size import STUDY, batch_size_configs, summarize_points
-    from normbench.studies.batch_size_finding import batch_size_finding
-    from normbench.studies.batch_statistics import measure_statistics
+    from normbench.studies.batch_size.measure import STUDY, batch_size_configs, summarize_points
+    from normbench.studies.batch_size.statistics import measure_statistics
+    from normbench.studies.batch_size.tables import batch_size_finding
 
     output = given.output()
     recipe = given.load_recipe(given.overrides() | _chosen(given), RECIPE)
     budget = PARAMETER_BUDGET if given["max_params"] is None else given["max_params"]
-    with ConsoleListener(output) as listener:
+    with ProgressCallback(output) as listener:
         told = given.listener(listener)
         plan = engine.plan(
             batch_size_configs(recipe, budget),
@@ -64,5 +64,5 @@ def command(given: Given) -> None:
         raise typer.Exit(SOME_RUNS_FAILED)
 
 
-def _chosen(given: Given) -> dict[str, Any]:
+def _chosen(given: Options) -> dict[str, Any]:
     return {"norms": norms} if (norms := given.norms()) else {}

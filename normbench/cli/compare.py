@@ -6,22 +6,22 @@ import typer
 
 from normbench.cli.announce import announce
 from normbench.cli.flags import OUTPUT, SCIENCE, flags
-from normbench.cli.given import MACHINE_FLAGS, Given
+from normbench.cli.options import MACHINE_FLAGS, Options
 from normbench.cli.place import placed, question_of
 from normbench.errors import SOME_RUNS_FAILED, RunFailedError, UsageError, unknown
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from normbench.analysis.comparison import Comparison, Grid
     from normbench.config import Recipe
     from normbench.engine import Plan
-    from normbench.studies.compare import Comparison, Grid
 
 
 @flags(
     "all", "norms", "every", "control", "margin", "seeds", *SCIENCE, *MACHINE_FLAGS, "name", "track", "dry_run", *OUTPUT
 )
-def command(given: Given) -> None:
+def command(given: Options) -> None:
     """Train several norms on the same network, data, epochs and batches, and print one table.
 
     With several --seeds a second table sets every norm against the control norm, in pairs of equal seeds: separated,
@@ -34,9 +34,9 @@ def command(given: Given) -> None:
     the whole experiment, which more norms and seeds extend. Other settings are another experiment (--name).
     """
     from normbench import engine, runs
+    from normbench.analysis.comparison import Grid, comparison_configs, conclude, earlier_results
     from normbench.config import PARAMETER_BUDGET
-    from normbench.console import ConsoleListener
-    from normbench.studies.compare import Grid, comparison_configs, conclude, earlier_results
+    from normbench.console import ProgressCallback
 
     output, margin = given.output(), given.margin()
     grid = Grid(given.numbers("lr"), given.numbers("weight_decay"))
@@ -45,7 +45,7 @@ def command(given: Given) -> None:
     _check_search(recipe, grid)
     budget = PARAMETER_BUDGET if given["max_params"] is None else given["max_params"]
     configs = comparison_configs(recipe, grid, budget)
-    with ConsoleListener(output) as listener:
+    with ProgressCallback(output) as listener:
         told = given.listener(listener)
         plan = engine.plan(
             configs,
@@ -72,7 +72,7 @@ def command(given: Given) -> None:
 
 
 def _show(
-    given: Given, plan: "Plan", comparison: "Comparison", epochs: int, written: tuple[list[str], list[str]]
+    given: Options, plan: "Plan", comparison: "Comparison", epochs: int, written: tuple[list[str], list[str]]
 ) -> None:
     """Print warnings first, the tables, and where the files are."""
     from normbench.console import comparison as show
@@ -102,7 +102,7 @@ def _written(folder: "Path", comparison: "Comparison", epochs: int) -> tuple[lis
         return [], [error.message]
 
 
-def _chosen(given: Given) -> dict[str, Any]:
+def _chosen(given: Options) -> dict[str, Any]:
     """The norms asked for, as an override of the recipe's; empty if none are."""
     return {"norms": norms} if (norms := given.norms()) else {}
 

@@ -1,7 +1,7 @@
 """`normbench cost`: what a norm costs in time and memory."""
 
 from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.given import Given
+from normbench.cli.options import Options
 
 REPEATS = 15
 
@@ -10,7 +10,7 @@ REPEATS = 15
     "norms", "all", "every", "config", "set", "network", "groups", "batch_size", "repeats", "device", "out", "name",
     *OUTPUT,
 )  # fmt: skip
-def command(given: Given) -> None:
+def command(given: Options) -> None:
     """Time every norm at the shapes of the real network: its layers alone, and the training step they are part of.
 
     Every registered norm takes its turn, or those of --norms; `none` is what the steps are set against. Beside the

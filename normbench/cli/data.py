@@ -3,20 +3,20 @@
 import typer
 
 from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.given import Given
+from normbench.cli.options import Options
 from normbench.errors import DATA_UNAVAILABLE
 
 
 @flags("data_dir", "offline", "fetch", *OUTPUT)
-def command(given: Given) -> None:
+def command(given: Options) -> None:
     """Show where CIFAR-10 is looked for and whether every file is right; --fetch downloads it."""
     from normbench import data
-    from normbench.console import ConsoleListener, lists
+    from normbench.console import ProgressCallback, lists
 
     output = given.output()
     machine = given.machine()
     if given["fetch"]:
-        with ConsoleListener(output) as listener:
+        with ProgressCallback(output) as listener:
             data.fetch(machine, listener.on_download)
     status = data.locate(machine)
     lists.show_data(output, status)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.given import Given
+from normbench.cli.options import Options
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,7 @@ OWN = ("groups", "width", "depth", "activation", "init", "seed", "seeds", "epoch
     "norms", "all", "every", "groups", "width", "depth", "activation", "init", "seed", "seeds", "epochs", "lr",
     "no_train", "dataset", "subset", "data_dir", "offline", "device", "out", "name", *OUTPUT,
 )  # fmt: skip
-def command(given: Given) -> None:
+def command(given: Options) -> None:
     """Follow signal and gradient through stacks of up to 30 layers, then train stacks of several depths.
 
     Each norm stands before (pre) and after (post) the weights of every layer, in a stack of linear layers (mlp) and in
@@ -38,7 +38,7 @@ def command(given: Given) -> None:
     conclude(given, depth_finding(measure_depth(config, device, data, given.output().note), device))
 
 
-def _settings(given: Given) -> dict[str, Any]:
+def _settings(given: Options) -> dict[str, Any]:
     settings = {name: given[name] for name in OWN if given[name] is not None}
     if norms := given.norms():
         settings["norms"] = norms
@@ -47,13 +47,13 @@ def _settings(given: Given) -> dict[str, Any]:
     return settings
 
 
-def _data(given: Given, settings: "DataConfig", device: "torch.device") -> "DataSet":
+def _data(given: Options, settings: "DataConfig", device: "torch.device") -> "DataSet":
     """The images to train on; CIFAR-10 is downloaded if it is nowhere to be found."""
     from normbench import data
-    from normbench.console import ConsoleListener
+    from normbench.console import ProgressCallback
 
     output, machine = given.output(), given.machine()
-    with ConsoleListener(output) as listener:
+    with ProgressCallback(output) as listener:
         choice = data.settle(settings, machine, listener.on_download)
         if choice.reason:
             output.warning(choice.reason)

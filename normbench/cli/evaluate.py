@@ -3,12 +3,12 @@
 import typer
 
 from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.given import Given
+from normbench.cli.options import Options
 from normbench.errors import RUN_FAILED
 
 
 @flags("run", "images", "norm", "trust", "out", "data_dir", "offline", "device", *OUTPUT)
-def command(given: Given) -> None:
+def command(given: Options) -> None:
     """Read a run's weights again: test accuracy, per-class accuracy, confusions, calibration.
 
     With --images FOLDER it says what the network takes your own pictures for: turned as their EXIF data say,
@@ -19,8 +19,8 @@ def command(given: Given) -> None:
     """
     from normbench import runs
     from normbench.console import evaluation as console
-    from normbench.studies.evaluate import evaluate_run
-    from normbench.studies.pictures import classify
+    from normbench.runs.evaluate import evaluate_run
+    from normbench.runs.pictures import classify
 
     output, machine, permission = given.output(), given.machine(), given.permission()
     entry = runs.find_run(given["run"], machine.out)

@@ -4,14 +4,14 @@ import warnings
 from pathlib import Path
 
 from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.given import Given
+from normbench.cli.options import Options
 from normbench.errors import unknown
 
 FORMATS = ("onnx",)
 
 
 @flags("run", "format", "file", "norm", "trust", "out", "data_dir", *OUTPUT)
-def command(given: Given) -> None:
+def command(given: Options) -> None:
     """Write a run's network as ONNX, taking pixel values 0-255, and check it against torch.
 
     Where the data set is at hand, a network that does not give the accuracy that its run recorded is refused.
@@ -19,7 +19,7 @@ def command(given: Given) -> None:
     The file lies in the run's folder, or where --file says. Needs: pip install 'normbench[onnx]'
     """
     from normbench import runs
-    from normbench.studies.export import export_onnx
+    from normbench.runs.export import export_onnx
 
     wanted = "onnx" if given["format"] is None else given["format"]
     if wanted not in FORMATS:

@@ -1,6 +1,6 @@
 """Every flag, declared once, so that it means the same in every command.
 
-A command names the flags it takes with `@flags(...)` and receives a `Given`: what the user typed, and nothing else.
+A command names the flags it takes with `@flags(...)` and receives a `Options`: what the user typed, and nothing else.
 """
 
 import functools
@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from normbench.cli.given import Given
+from normbench.cli.options import Options
 from normbench.cli.values import parser
 
 METAVARS = {int: "N", float: "FRACTION", Path: "PATH"}
@@ -199,14 +199,14 @@ SCIENCE = (
 OUTPUT = ("json", "quiet")
 
 
-def flags(*names: str) -> Callable[[Callable[[Given], None]], Callable[..., None]]:
+def flags(*names: str) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
     """Give a command these flags: Typer reads them from the signature that is made here."""
 
-    def decorate(command: Callable[[Given], None]) -> Callable[..., None]:
+    def decorate(command: Callable[[Options], None]) -> Callable[..., None]:
         @functools.wraps(command)
         def wrapper(context: typer.Context, **values: Any) -> None:
             typed = {name: value for name, value in values.items() if _was_typed(value)}
-            command(Given(typed, context.invoked_subcommand))
+            command(Options(typed, context.invoked_subcommand))
 
         kinds = {"context": typer.Context} | {name: (ARGUMENTS | FLAGS)[name] for name in names}
         wrapper.__signature__ = inspect.Signature([_parameter(*item) for item in kinds.items()])  # type: ignore[attr-defined]

@@ -15,7 +15,6 @@ from normbench.cli import (
     depth,
     evaluate,
     export,
-    inspect,
     mistakes,
     report,
     runs,
@@ -24,6 +23,7 @@ from normbench.cli import (
     train,
     verify,
 )
+from normbench.cli import info as inspect
 from normbench.cli.help import Command, Group
 from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError, out_of_memory
 

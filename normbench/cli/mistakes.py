@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.given import Given
+from normbench.cli.options import Options
 from normbench.errors import INTERRUPTED, NormbenchError, unknown
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ RECIPE = "mistakes"
     "only", "seeds", "config", "set", "groups", "epochs", "batch_size", "lr", "weight_decay", "seed",
     "deterministic", "dataset", "subset", "data_dir", "offline", "device", "out", "name", "fleet", *OUTPUT,
 )  # fmt: skip
-def command(given: Given) -> None:
+def command(given: Options) -> None:
     """Make common mistakes with norms on purpose, each beside the right way, and print what it costs.
 
     Takes a minute or two on the embedded digits (recipe `mistakes`); --dataset cifar10 --subset 2000 takes real images.
@@ -24,7 +24,7 @@ def command(given: Given) -> None:
     """
     from normbench import data as datasets
     from normbench.cli.study import conclude
-    from normbench.console import ConsoleListener
+    from normbench.console import ProgressCallback
     from normbench.device import resolve_device
     from normbench.randomness import deterministic
     from normbench.studies.mistakes import find
@@ -32,7 +32,7 @@ def command(given: Given) -> None:
     output, machine = given.output(), given.machine()
     mistakes = _chosen(given)
     recipe = given.load_recipe(given.overrides(), RECIPE)
-    with ConsoleListener(output) as listener:
+    with ProgressCallback(output) as listener:
         choice = datasets.settle(recipe.data, machine, listener.on_download)
         if choice.reason:
             output.warning(choice.reason)
@@ -46,7 +46,7 @@ def command(given: Given) -> None:
     conclude(given, finding)
 
 
-def _chosen(given: Given) -> "list[Mistake]":
+def _chosen(given: Options) -> "list[Mistake]":
     """The mistakes asked for, in their own order; all of them if none are.
 
     Raises:

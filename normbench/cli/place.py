@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from normbench.cli.given import Given
+from normbench.cli.options import Options
 from normbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def question_of(plan: "Plan", recipe: "Recipe", command: str, searching: bool = 
     return Question.of(recipe.model_copy(update={"data": plan.configs[0].data}), command, searching)
 
 
-def placed(given: Given, plan: "Plan", question: "Question") -> "Plan":
+def placed(given: Options, plan: "Plan", question: "Question") -> "Plan":
     """The plan in the experiment of its question, which is claimed unless nothing is to be run.
 
     Raises:

@@ -1,11 +1,11 @@
 """`normbench report`: an experiment as one HTML page that needs nothing beside it."""
 
 from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.given import Given
+from normbench.cli.options import Options
 
 
 @flags("experiment", "control", "margin", "out", "data_dir", "device", *OUTPUT)
-def command(given: Given) -> None:
+def command(given: Options) -> None:
     """Write EXPERIMENT/report.html: which norm leads, tables, curves, confusions, settings, how to do it again.
 
     It opens without a network, and its plots lie in EXPERIMENT/plots as SVG and PNG. Accuracy by class is what a run
@@ -14,7 +14,7 @@ def command(given: Given) -> None:
     """
     from normbench import runs
     from normbench.console.text import Text
-    from normbench.report.html import write_report
+    from normbench.report.write import write_report
 
     output, machine = given.output(), given.machine()
     folder = runs.find_experiment(given["experiment"], machine.out)

@@ -3,15 +3,15 @@
 import typer
 
 from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.given import Given
 from normbench.cli.help import Command, Group
+from normbench.cli.options import Options
 
 app = typer.Typer(cls=Group)
 
 
 @app.callback(invoke_without_command=True)
 @flags("out", *OUTPUT)
-def list_all(given: Given) -> None:
+def list_all(given: Options) -> None:
     """List the runs: state, norm, seed, accuracies, time. Sub-commands look closer."""
     from normbench import runs
     from normbench.console import runs as console
@@ -23,7 +23,7 @@ def list_all(given: Given) -> None:
 
 @app.command(cls=Command)
 @flags("run", "out", *OUTPUT)
-def show(given: Given) -> None:
+def show(given: Options) -> None:
     """Show one run: result, settings, environment."""
     from normbench import runs
     from normbench.console import runs as console
@@ -33,7 +33,7 @@ def show(given: Given) -> None:
 
 @app.command(cls=Command)
 @flags("run", "other", "out", *OUTPUT)
-def diff(given: Given) -> None:
+def diff(given: Options) -> None:
     """Show what differs between two runs in settings and environment."""
     from normbench import runs
     from normbench.console import runs as console
@@ -44,7 +44,7 @@ def diff(given: Given) -> None:
 
 @app.command(cls=Command)
 @flags("out", "yes", *OUTPUT)
-def clean(given: Given) -> None:
+def clean(given: Options) -> None:
     """Remove runs that have no result: interrupted or never begun. Without --yes they are only listed.
 
     What is damaged, or made by a newer normbench, stays and is named; so do files that normbench did not write.

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from normbench.cli.given import Given
+from normbench.cli.options import Options
 
 if TYPE_CHECKING:
-    from normbench.analysis import Finding
+    from normbench.analysis import StudyResult
 
 
-def conclude(given: Given, finding: "Finding", experiment: str | None = None) -> None:
+def conclude(given: Options, finding: "StudyResult", experiment: str | None = None) -> None:
     """Write finding, tables, plots and report into the folder of the study's experiment, then print the finding.
 
     Args:
@@ -20,10 +20,10 @@ def conclude(given: Given, finding: "Finding", experiment: str | None = None) ->
         RunFailedError: The folder cannot be written.
     """
     from normbench import runs
-    from normbench.analysis import write_finding
-    from normbench.console.finding import finding_document, finding_picture, finding_values
+    from normbench.analysis import write_study_result
+    from normbench.console.study import finding_document, finding_values, study_result_text
     from normbench.report import write_tables
-    from normbench.report.html import write_report
+    from normbench.report.write import write_report
 
     output, machine = given.output(), given.machine()
     folder = machine.out / (experiment or given.study_experiment(finding.study))
@@ -31,10 +31,10 @@ def conclude(given: Given, finding: "Finding", experiment: str | None = None) ->
         beside = folder.with_name(f"{folder.name}-{finding.study}")
         output.warning(f"{folder} is no experiment of {finding.study}: this one is kept in {beside}")
         folder = beside
-    written = [write_finding(folder, finding), write_tables(folder, finding)]
+    written = [write_study_result(folder, finding), write_tables(folder, finding)]
     reported = write_report(folder, machine)
     files = [str(path) for path in (*written, reported.report, *reported.plots)]
     for warning in finding.warnings:
         output.warning(warning)
-    output.result(finding_picture(finding), finding_document(finding, files), finding_values(finding))
+    output.result(study_result_text(finding), finding_document(finding, files), finding_values(finding))
     output.note(f"also in {folder}: finding.json, tables.md, report.html and plots/")

@@ -1,14 +1,14 @@
 """`normbench summary`: layers, parameters, MACs, receptive field and budget, without training."""
 
 from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.given import Given
+from normbench.cli.options import Options
 
 
 @flags("norm", "all", "norms", "every", "network", "config", "set", "groups", "max_params", *OUTPUT)
-def command(given: Given) -> None:
+def command(given: Options) -> None:
     """Show the network layer by layer, and its parameters against the budget; of several norms: a row each."""
-    from normbench.anatomy import anatomy
-    from normbench.console import layers
+    from normbench.console import summary as layers
+    from normbench.model_summary import anatomy
 
     output = given.output()
     recipe = given.load_recipe(given.overrides())

@@ -4,12 +4,12 @@ import typer
 
 from normbench.cli.announce import announce
 from normbench.cli.flags import OUTPUT, SCIENCE, flags
-from normbench.cli.given import MACHINE_FLAGS, Given
+from normbench.cli.options import MACHINE_FLAGS, Options
 from normbench.errors import RUN_FAILED, UsageError
 
 
 @flags("norm", *SCIENCE, *MACHINE_FLAGS, "name", "track", "dry_run", *OUTPUT)
-def command(given: Given) -> None:
+def command(given: Options) -> None:
     """Train the network with one norm, and print its train and test accuracy.
 
     A run that was interrupted goes on where it was; one that is done is shown again, not trained again.
@@ -19,13 +19,13 @@ def command(given: Given) -> None:
             "which norm? Give --norm NAME", "For example: normbench train --norm gn; see `normbench norms`."
         )
     from normbench import engine
-    from normbench.console import ConsoleListener, tables
+    from normbench.console import ProgressCallback, tables
 
     output = given.output()
     recipe = given.load_recipe(given.overrides())
     extra = {} if given["max_params"] is None else {"max_params": given["max_params"]}
     config = recipe.run(given["norm"], recipe.seed, **extra)
-    with ConsoleListener(output) as listener:
+    with ProgressCallback(output) as listener:
         told = given.listener(listener)
         plan = engine.plan([config], given.planning_machine(), given.experiment, listener.on_download)
         if not announce(given, plan, listener):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.given import Given
+from normbench.cli.options import Options
 from normbench.errors import RUN_FAILED, UsageError, unknown
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ LONGEST_NAME = 80
 
 
 @flags("norm", "reference", "seed", "cases", "out", "name", *OUTPUT)
-def command(given: Given) -> None:
+def command(given: Options) -> None:
     """Check every norm, weight standardization and dropout against float64 definitions: forward, gradients, buffers.
 
     On seeded random inputs, on hard ones (constant, huge, tiny, offset, single values) and at the shapes of the
@@ -40,7 +40,7 @@ def command(given: Given) -> None:
         raise typer.Exit(RUN_FAILED)
 
 
-def _verified(given: Given, seed: int, count: int) -> "list[Verified]":
+def _verified(given: Options, seed: int, count: int) -> "list[Verified]":
     from normbench.norms import resolve_norm
     from normbench.norms.registry import OTHER_NAMES
     from normbench.studies.verify import draw_cases, subjects, verify_own, verify_registered

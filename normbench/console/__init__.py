@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 from normbench.console.output import Output
 
 if TYPE_CHECKING:
-    from normbench.console.progress import ConsoleListener
+    from normbench.console.progress import ProgressCallback
 
-__all__ = ["ConsoleListener", "Output"]
+__all__ = ["Output", "ProgressCallback"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the listener where it is asked for: it stands on torch, which an error in words does not need."""
-    if name != "ConsoleListener":
+    if name != "ProgressCallback":
         raise AttributeError(name)
-    from normbench.console.progress import ConsoleListener
+    from normbench.console.progress import ProgressCallback
 
-    return ConsoleListener
+    return ProgressCallback

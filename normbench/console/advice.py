@@ -6,12 +6,12 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.prompt import IntPrompt, Prompt
 
+from normbench.advice import NEEDS, RULES, TASKS, Advice, Cited, Evidence, Rule, Situation, code
+from normbench.advice.evidence import Measured
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
 from normbench.console.text import Text
 from normbench.errors import INTERRUPTED, NormbenchError
-from normbench.studies.advice import NEEDS, RULES, TASKS, Advice, Cited, Evidence, Rule, Situation, code
-from normbench.studies.advice.measured import Measured
 
 
 def ask(output: Output) -> Situation:

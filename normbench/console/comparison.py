@@ -6,20 +6,20 @@ from rich.console import Group, RenderableType
 
 from normbench.analysis import (
     Estimate,
-    Outperforming,
     PairedDifference,
     Row,
     Sensitivity,
+    Superiority,
     Target,
     conditions,
     sensitivity_answer,
     sensitivity_charts,
-    words,
 )
+from normbench.analysis import format as words
+from normbench.analysis.comparison import Comparison
 from normbench.console.charts import chart_picture
 from normbench.console.tables import plain_table
 from normbench.console.text import Text
-from normbench.studies.compare import Comparison
 
 
 def comparison_table(comparison: Comparison, epochs: int) -> RenderableType:
@@ -177,7 +177,7 @@ def _numbers(value: Estimate | None) -> dict[str, object] | None:
     return {"mean": value.mean, "sd": value.sd, **ends}
 
 
-def _outperforming(value: Outperforming | None) -> dict[str, float | None] | None:
+def _outperforming(value: Superiority | None) -> dict[str, float | None] | None:
     if value is None:
         return None
     return {"probability": value.probability, "low95": value.low, "high95": value.high}

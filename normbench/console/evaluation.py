@@ -5,13 +5,13 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from normbench.analysis.words import percent
+from normbench.analysis.format import percent
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
 from normbench.console.text import Text
 from normbench.runs import Entry
-from normbench.studies.evaluate import Evaluation
-from normbench.studies.pictures import GROUND, Classified, shown
+from normbench.runs.evaluate import Evaluation
+from normbench.runs.pictures import GROUND, Classified, shown
 
 
 def show_details(output: Output, entry: Entry, evaluation: Evaluation) -> None:

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from normbench.analysis import Recorded
-from normbench.analysis.words import accuracy, finished
+from normbench.analysis.format import accuracy, finished
 from normbench.console.comparison import row_document
 from normbench.console.output import Output
 from normbench.console.tables import plain_table

@@ -49,7 +49,7 @@ class WordsColumn(ProgressColumn):
         return Text(task.fields["words"], no_wrap=True, overflow="ellipsis")
 
 
-class ConsoleListener:
+class ProgressCallback:
     """Shows runs while they train; use as a context, so that the bars are gone before the result is printed."""
 
     def __init__(self, output: Output) -> None:
@@ -75,7 +75,7 @@ class ConsoleListener:
         self.next_line = 0.0
         """When the next line of a download is due, off a terminal."""
 
-    def __enter__(self) -> "ConsoleListener":
+    def __enter__(self) -> "ProgressCallback":
         self.progress.start()
         return self
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from normbench.analysis.words import percent
+from normbench.analysis.format import percent
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
 from normbench.console.text import Text

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from rich.console import Group, RenderableType
 
 from normbench.analysis import conditions
-from normbench.analysis.words import learning_rate, percent, untuned
+from normbench.analysis.format import learning_rate, percent, untuned
 from normbench.console.fit import FittedTable
 from normbench.console.output import Output
 from normbench.console.text import Text

@@ -3,8 +3,8 @@
 from normbench.data.batches import Batches
 from normbench.data.cifar10 import Status, locate
 from normbench.data.download import OnDownload, Progress, check_torchvision, fetch
-from normbench.data.load import Choice, load, settle
-from normbench.data.sets import DataSet, Split, channel_statistics, normalize
+from normbench.data.sources import Choice, load, settle
+from normbench.data.splits import DataSet, Split, channel_statistics, normalize
 
 __all__ = [
     "Batches",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from normbench import randomness
 from normbench.config import DataConfig
-from normbench.data.sets import DataSet, normalize
+from normbench.data.splits import DataSet, normalize
 from normbench.errors import UsageError
 
 CHUNK = {"cuda": 8192, "cpu": 256}

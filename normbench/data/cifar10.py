@@ -17,7 +17,7 @@ import platformdirs
 import torch
 
 from normbench.config import MachineConfig
-from normbench.data.sets import Source, Split
+from normbench.data.splits import Source, Split
 from normbench.errors import DataError, RunFailedError
 from normbench.files import read_regular
 

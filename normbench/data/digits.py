@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from normbench.data.sets import Source, Split
+from normbench.data.splits import Source, Split
 
 CLASSES = tuple(str(digit) for digit in range(10))
 TEST_IMAGES = 360

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from normbench.config import RunConfig
-from normbench.runs import Listener, RunResult
+from normbench.runs import Callback, RunResult
 from normbench.training import EpochRow
 
 
@@ -29,7 +29,7 @@ class PlanCallback:
         listener: It may be called from several threads; what it raises stops the plan as a `CallbackError`.
     """
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Callback) -> None:
         self.listener = listener
         self.lock = threading.RLock()
         self.under_way: dict[str, RunConfig] = {}

@@ -16,13 +16,14 @@ from normbench import interruption
 from normbench.data import DataSet, OnDownload
 from normbench.device import describe, resolve_precision
 from normbench.engine.callbacks import CallbackError, PlanCallback
-from normbench.engine.fleets import fitting, fleets
-from normbench.engine.planning import Plan
+from normbench.engine.concurrency import fitting, fleets
+from normbench.engine.execute import ExecutionOptions, execute
+from normbench.engine.plan import Plan
 from normbench.engine.threads import Stopped, Threads, threads_each
 from normbench.errors import NormbenchError, RunFailedError, UsageError
 from normbench.randomness import deterministic
-from normbench.runs import Conditions, HeldError, Listener, RunFolder, RunResult, execute, holder_of
-from normbench.training import graphs_of
+from normbench.runs import Callback, HeldError, RunFolder, RunResult, holder_of
+from normbench.training import graphs_for
 
 Outcomes = Generator[tuple[RunFolder, RunResult | Exception], None, None]
 """Runs with their results, or with what they failed with, in the order in which they end."""
@@ -31,7 +32,7 @@ POLL = 0.2
 """Seconds between two looks at a run that another process holds."""
 
 
-def run_all(plan: Plan, listener: Listener, on_download: OnDownload | None = None) -> list[RunResult]:
+def run_all(plan: Plan, listener: Callback, on_download: OnDownload | None = None) -> list[RunResult]:
     """Execute every run of a plan; in a plan of several, one that fails does not stop the others.
 
     Returns:
@@ -100,7 +101,7 @@ def _stop_if_hopeless(
 
 
 def _train_or_wait(
-    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Callback, conditions: ExecutionOptions
 ) -> Outcomes:
     """Train what is free; then wait for the runs that other processes hold, and try these again.
 
@@ -120,7 +121,7 @@ def _train_or_wait(
         _wait(left, listener, holders)
 
 
-def _wait(held: Sequence[RunFolder], listener: Listener, holders: dict[RunFolder, str]) -> None:
+def _wait(held: Sequence[RunFolder], listener: Callback, holders: dict[RunFolder, str]) -> None:
     """Wait until one of these runs is free; tells whom it waits for, and of each change."""
     while held:
         for folder in held:
@@ -133,7 +134,7 @@ def _wait(held: Sequence[RunFolder], listener: Listener, holders: dict[RunFolder
 
 
 def _train(
-    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Callback, conditions: ExecutionOptions
 ) -> Outcomes:
     """Train runs as the plan shares the device; gives each with its result, or with what it failed with."""
     if plan.device.type == "cuda":
@@ -143,7 +144,7 @@ def _train(
 
 
 def _on_threads(
-    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Callback, conditions: ExecutionOptions
 ) -> Outcomes:
     if plan.sharing.side_by_side == 1:
         for folder in waiting:
@@ -160,7 +161,7 @@ def _on_threads(
 
 
 def _as_fleets(
-    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Callback, conditions: ExecutionOptions
 ) -> Outcomes:
     size = plan.sharing.side_by_side
     if size > 1 and plan.machine.fleet is None and waiting:
@@ -170,16 +171,16 @@ def _as_fleets(
         yield from _fleet(fleet, data, listener, conditions if capturable else replace(conditions, graphs=None))
 
 
-def _conditions(plan: Plan) -> Conditions:
-    return Conditions(
+def _conditions(plan: Plan) -> ExecutionOptions:
+    return ExecutionOptions(
         force=plan.machine.force,
         superseded={folder.path: folder.stamp for folder in plan.folders} if plan.machine.force else None,
-        graphs=graphs_of(plan.device) if plan.machine.capture else None,
+        graphs=graphs_for(plan.device) if plan.machine.capture else None,
         side_by_side=plan.sharing.side_by_side,
     )
 
 
-def _fleet(folders: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions) -> Outcomes:
+def _fleet(folders: Sequence[RunFolder], data: DataSet, listener: Callback, conditions: ExecutionOptions) -> Outcomes:
     """Train a fleet; if it fails, its halves go on, each run from its last epoch: until the one that fails is alone."""
     how = replace(conditions, side_by_side=len(folders))
     try:
@@ -205,7 +206,7 @@ def _fleet(folders: Sequence[RunFolder], data: DataSet, listener: Listener, cond
 
 
 def _execute(
-    folders: Sequence[RunFolder], data: DataSet, listener: Listener, conditions: Conditions
+    folders: Sequence[RunFolder], data: DataSet, listener: Callback, conditions: ExecutionOptions
 ) -> list[RunResult | HeldError]:
     """`execute`; a norm that ends the program, or raises what is no `Exception`, fails as any other does."""
     try:
@@ -227,7 +228,7 @@ def _problem(error: BaseException) -> str:
 
 
 def _row(
-    folder: RunFolder, outcome: RunResult | Exception, data: DataSet | None, plan: Plan, listener: Listener
+    folder: RunFolder, outcome: RunResult | Exception, data: DataSet | None, plan: Plan, listener: Callback
 ) -> RunResult:
     if isinstance(outcome, RunResult):
         return outcome

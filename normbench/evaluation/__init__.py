@@ -1,8 +1,8 @@
 """Scoring a network on images: loss and accuracy, and where it errs and how sure it is of itself."""
 
+from normbench.evaluation.batch_statistics import accuracy_of_batches, has_batch_statistics, recompute_statistics
 from normbench.evaluation.details import Details, confusion_matrix, details, recognised
 from normbench.evaluation.score import NonFiniteError, Score, class_scores, evaluate, evaluate_with_decisions
-from normbench.evaluation.statistics import accuracy_of_batches, has_batch_statistics, recompute_statistics
 
 __all__ = [
     "Details",

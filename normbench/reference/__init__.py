@@ -3,7 +3,6 @@
 `norms` and `averages` are the text book; `definitions` gives it one shape, so that it can be checked against modules.
 """
 
-from normbench.reference.averages import Array
 from normbench.reference.definitions import (
     Definition,
     Gradients,
@@ -13,6 +12,7 @@ from normbench.reference.definitions import (
     has_definition,
     standardized_convolution,
 )
+from normbench.reference.standardize import Array
 
 __all__ = [
     "Array",

@@ -11,8 +11,10 @@ from math import prod
 import numpy as np
 
 from normbench.errors import unknown
-from normbench.reference import around, magnitudes, norms
-from normbench.reference.averages import Array, Axes, over_images
+from normbench.reference import convolution as around
+from normbench.reference import error_bounds as magnitudes
+from normbench.reference import norms
+from normbench.reference.standardize import Array, Axes, over_images
 
 Parameters = Mapping[str, Array]
 Shape = tuple[int, ...]

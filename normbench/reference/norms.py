@@ -5,7 +5,7 @@ A backward function returns dL/dx, dL/dγ and dL/dβ (as far as there are such) 
 
 import numpy as np
 
-from normbench.reference.averages import (
+from normbench.reference.standardize import (
     EPS,
     Array,
     Axes,

@@ -1,5 +1,5 @@
 """What an experiment leaves for a paper: tables in files."""
 
-from normbench.report.tables import write_comparison, write_tables
+from normbench.report.export import write_comparison, write_tables
 
 __all__ = ["write_comparison", "write_tables"]

@@ -8,7 +8,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from normbench.analysis import Chart, Line
-from normbench.report.canvas import FAINT, Plot, blank, drawing, finish, legend, look, looks, percents, short
+from normbench.report.figure import FAINT, Plot, blank, drawing, finish, legend, look, looks, percents, short
 
 MOST_TICKS = 12
 MOST_MARKS = 8

@@ -20,7 +20,7 @@ from normbench.analysis import (
 )
 from normbench.errors import UsageError
 from normbench.norms import NORMS
-from normbench.report.selection import Finished, LeftOut, select
+from normbench.report.select import Finished, LeftOut, select
 from normbench.runs import RunResult, list_experiment
 
 

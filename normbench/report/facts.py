@@ -10,7 +10,7 @@ from typing import Any
 
 from normbench.config.settings import MOVES_NO_NUMBER
 from normbench.report.experiment import Experiment, Series
-from normbench.report.selection import Finished
+from normbench.report.select import Finished
 from normbench.runs import flat, read_environment
 
 OF_THE_DESIGN = {"norm", "seed", *MOVES_NO_NUMBER}

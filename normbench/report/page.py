@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from normbench.config import MachineConfig
-from normbench.report import background, sections
-from normbench.report.answer import answer
-from normbench.report.blocks import Section
-from normbench.report.canvas import Plot
+from normbench.report import sections
+from normbench.report import setup as background
+from normbench.report.conclusions import answer
+from normbench.report.confusion import find_mistakes
+from normbench.report.elements import Section
 from normbench.report.experiment import Experiment
-from normbench.report.mistakes import find_mistakes
+from normbench.report.figure import Plot
 
 
 @dataclass(frozen=True)

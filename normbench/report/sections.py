@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from normbench.analysis import conditions, sensitivity_answer, sensitivity_charts, words
+from normbench.analysis import conditions, sensitivity_answer, sensitivity_charts
+from normbench.analysis import format as words
 from normbench.errors import NormbenchError
-from normbench.report.blocks import Block, Code, Fold, Grid, Plots, Section, Text
-from normbench.report.canvas import Plot
 from normbench.report.charts import chart_plot
-from normbench.report.class_plots import classes_plot, confusion_plot
+from normbench.report.confusion import Confusion, Mistakes
+from normbench.report.confusion_plots import classes_plot, confusion_plot
+from normbench.report.curves import CURVES, curve_plot, differences_plot, lr_steps
+from normbench.report.elements import Block, Code, Fold, Grid, Plots, Section, Text
 from normbench.report.experiment import Experiment, Series
-from normbench.report.mistakes import Confusion, Mistakes
-from normbench.report.plots import CURVES, curve_plot, differences_plot, lr_steps
+from normbench.report.figure import Plot
 from normbench.runs import read_rows
 from normbench.training import EpochRow
 

@@ -14,25 +14,23 @@ from normbench.runs.catalog import (
     read_environment,
     usable,
 )
-from normbench.runs.execute import Conditions, execute
+from normbench.runs.checkpoint import Permission, SavedModel, as_channels, load_model
 from normbench.runs.experiment import Question, answers, belongs_to_another, claim, place
 from normbench.runs.folder import RunFolder, model_bytes, read_confusion
-from normbench.runs.hold import HeldError, holder_of
+from normbench.runs.lock import HeldError, holder_of
 from normbench.runs.metrics import read_rows
 from normbench.runs.preflight import check
-from normbench.runs.result import Confusion, Listener, RunResult
-from normbench.runs.saved import Permission, SavedModel, as_channels, load_model
+from normbench.runs.result import Callback, Confusion, RunResult
 from normbench.runs.schema import SCHEMA_VERSION, NewerFormatError, read_model
 
 __all__ = [
     "FINDING",
     "SCHEMA_VERSION",
+    "Callback",
     "Cleaned",
-    "Conditions",
     "Confusion",
     "Entry",
     "HeldError",
-    "Listener",
     "NewerFormatError",
     "Permission",
     "Question",
@@ -46,7 +44,6 @@ __all__ = [
     "claim",
     "clean",
     "differences",
-    "execute",
     "find_experiment",
     "find_run",
     "flat",

@@ -22,7 +22,7 @@ from normbench.runs.folder import (
     read_state,
     state_of,
 )
-from normbench.runs.hold import HOLDER, LOCK, held
+from normbench.runs.lock import HOLDER, LOCK, held
 from normbench.runs.metrics import read_rows
 from normbench.runs.result import RunResult
 from normbench.runs.schema import NewerFormatError, read_document
@@ -31,7 +31,7 @@ from normbench.runs.schema import NewerFormatError, read_document
 MOMENTARY = ("argv",)
 
 FINDING = "finding.json"
-"""In the folder of an experiment that answers a question of its own: what was found (`normbench.analysis.Finding`)."""
+"""Result of a study (`normbench.analysis.StudyResult`), in the folder of its experiment."""
 
 
 @dataclass(frozen=True)

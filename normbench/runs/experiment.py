@@ -18,7 +18,7 @@ from normbench.errors import NormbenchError, UsageError
 from normbench.files import in_words, replace_text
 from normbench.runs.catalog import FINDING, flat
 from normbench.runs.folder import CONFIG, RESULT
-from normbench.runs.hold import holder_of
+from normbench.runs.lock import holder_of
 from normbench.runs.schema import read_document, versioned
 
 EXPERIMENT = "experiment.json"

@@ -115,7 +115,7 @@ class Confusion(BaseModel):
         return sum(row[place] for place, row in enumerate(self.counts)) / images if images else 0.0
 
 
-class Listener(Protocol):
+class Callback(Protocol):
     """Who is told how runs go on; the console implements it, the library only calls it."""
 
     def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:

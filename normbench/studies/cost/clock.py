@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from normbench.device import synchronize
-from normbench.training import graphs_of
+from normbench.training import graphs_for
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def repeatable(works: Sequence[Callable[[], None]], device: torch.device) -> lis
     work may need what the one before it has left: all are done once in their order, and captured in it. Works of a
     norm that makes the host wait cannot be captured, and are returned as they are.
     """
-    graphs = graphs_of(device)
+    graphs = graphs_for(device)
     if graphs is None:
         return list(works)
     alone = [partial(graphs.side_by_side, [work]) for work in works]

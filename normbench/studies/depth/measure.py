@@ -8,14 +8,14 @@ from typing import get_args
 import torch
 
 from normbench.data import DataSet
-from normbench.engine.fleets import LARGEST_FLEET, cores
+from normbench.engine.concurrency import LARGEST_GROUP, cores
 from normbench.engine.threads import Threads, threads_each
 from normbench.networks.stacks import Kind, Position, StackConfig
 from normbench.norms import Norm, resolve_norm
 from normbench.studies.depth.settings import DepthConfig
 from normbench.studies.depth.signal import Signal, mean_signal, measure_signal
 from normbench.studies.depth.training import StackTraining, Trained, train_stack, train_together
-from normbench.training import graphs_of
+from normbench.training import graphs_for
 
 CONTROL = "none"
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -146,8 +146,8 @@ def _stack(job: Job, config: DepthConfig) -> StackConfig:
 def _in_groups(jobs: Sequence[Job], config: DepthConfig, data: DataSet) -> Outcomes:
     """Captured together, without threads: CUDA repeats the steps of a whole group by itself."""
     of = {StackTraining(_stack(job, config), job[0].norm, job[2]): job for job in jobs}
-    graphs = graphs_of(data.train.images.device)
-    for training, trained in train_together(list(of), data, config, graphs, LARGEST_FLEET):
+    graphs = graphs_for(data.train.images.device)
+    for training, trained in train_together(list(of), data, config, graphs, LARGEST_GROUP):
         yield of[training], trained
 
 

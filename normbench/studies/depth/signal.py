@@ -28,7 +28,7 @@ class Signal:
     """Share of units (channels) whose activation is flat for the whole batch."""
     saturated: tuple[float, ...]
     """Share of values at which the activation is flat."""
-    likeness: tuple[float, ...]
+    cosine_similarity: tuple[float, ...]
     """Cosine between the layer's results for two different inputs, mean over pairs; 1: nothing tells them apart."""
 
 
@@ -50,10 +50,10 @@ def measure_signal(config: StackConfig, norm: Norm, seed: int, device: torch.dev
         before = layer.before_activation(x)
         x = layer.act(before)
         norms.append(_length(output(x)))
-        notes.append((*_flat(layer.act, before.detach()), _likeness(x.detach().flatten(1))))
-    dead, saturated, likeness = zip(*notes, strict=True)
+        notes.append((*_flat(layer.act, before.detach()), _cosine_similarity(x.detach().flatten(1))))
+    dead, saturated, cosine_similarity = zip(*notes, strict=True)
     return Signal(
-        tuple(norms), _gradients(stack, F.cross_entropy(stack.classify(x), labels)), dead, saturated, likeness
+        tuple(norms), _gradients(stack, F.cross_entropy(stack.classify(x), labels)), dead, saturated, cosine_similarity
     )
 
 
@@ -94,7 +94,7 @@ def _flat(activation: nn.Module, before: Tensor) -> tuple[float, float]:
     return units.float().mean().item(), flat.float().mean().item()
 
 
-def _likeness(x: Tensor) -> float:
+def _cosine_similarity(x: Tensor) -> float:
     """Mean cosine over all pairs of different rows; rows of zeros are unlike any."""
     rows = F.normalize(x.double(), dim=1, eps=1e-300)
     count = len(rows)

@@ -10,7 +10,7 @@ from normbench.networks import draws_random_numbers
 from normbench.networks.stacks import StackConfig, build_stack
 from normbench.norms import Norm
 from normbench.studies.depth.settings import DepthConfig
-from normbench.training import DivergedError, EpochRow, Fleet, Graphs, Training
+from normbench.training import DivergedError, EpochRow, Graphs, RunGroup, Training
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _train_group(
             batches[job.seed] = training.batches
             tries.append((job, lr, training))
     outcomes: list[EpochRow | DivergedError] = []
-    group = Fleet([training for _, _, training in tries], graphs)
+    group = RunGroup([training for _, _, training in tries], graphs)
     for epoch in range(1, config.training.epochs + 1):
         rows = group.epoch(epoch)
         # One that has diverged goes on beside the others, and stays what it was.

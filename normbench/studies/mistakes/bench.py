@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from normbench import randomness
 from normbench.config import Recipe, RunConfig
 from normbench.data import DataSet, Split
-from normbench.data.sets import balanced_order
+from normbench.data.splits import balanced_order
 from normbench.evaluation import class_scores, evaluate
 from normbench.networks import build
 from normbench.norms import resolve_norm
-from normbench.training import DivergedError, Fleet, Training, graphs_of
+from normbench.training import DivergedError, RunGroup, Training, graphs_for
 
 TEST_IMAGES = 2000
 """At most so many are scored, since some mistakes need small batches, which are slow."""
@@ -75,7 +75,7 @@ class Bench:
             DivergedError: The training loss is no longer finite.
         """
         training = Training(config, network, data or self.data)
-        alone = Fleet([training], graphs_of(training.device), self.interrupted)
+        alone = RunGroup([training], graphs_for(training.device), self.interrupted)
         for epoch in range(1, config.training.epochs + 1):
             (outcome,) = alone.epoch(epoch)
             if isinstance(outcome, DivergedError):

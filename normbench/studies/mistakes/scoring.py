@@ -4,7 +4,7 @@ import dataclasses
 
 import torch
 
-from normbench.data.sets import channel_statistics
+from normbench.data.splits import channel_statistics
 from normbench.studies.mistakes.bench import Bench, Outcome
 
 SIZES = (2, 8, 32, 128)

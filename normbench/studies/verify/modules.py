@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from normbench.reference import Array
 from normbench.studies.verify.cases import Case, float32
-from normbench.studies.verify.verdict import Check, Errors, Precision, Quantity
+from normbench.studies.verify.checks import Check, Errors, Precision, Quantity
 
 DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
 INPUT_GRADIENT = "dL/dx"

@@ -1,0 +1,7 @@
+"""Which norm for a task: rules with their evidence, and what was measured here for each."""
+
+from normbench.advice.choice import Advice, Cited, advise
+from normbench.advice.rules import RULES, Evidence, Rule
+from normbench.advice.situation import DATA, NEEDS, TASKS, Situation, code
+
+__all__ = ["DATA", "NEEDS", "RULES", "TASKS", "Advice", "Cited", "Evidence", "Rule", "Situation", "advise", "code"]

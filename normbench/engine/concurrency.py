@@ -1,0 +1,89 @@
+"""How the runs of a plan share a device: side by side as fleets on CUDA, as threads on a CPU, or one after another."""
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from normbench.config import MachineConfig, RunConfig
+from normbench.data import DataSet
+from normbench.networks import build
+from normbench.norms import resolve_norm
+from normbench.runs import RunFolder
+from normbench.training import Training
+
+LARGEST_GROUP = 31
+"""On CUDA: torch has a pool of 32 streams, and the capture needs one itself."""
+SHARE_OF_MEMORY = 0.7
+"""Of what is free: norms differ in what they keep for the backward pass, and the scoring at the end needs room."""
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How many runs train at once, and on the CPU with how many threads each."""
+
+    side_by_side: int
+    threads: int | None = None
+    """None leaves torch's number."""
+
+
+def sharing(device: torch.device, machine: MachineConfig, runs: int, random: bool) -> Sharing:
+    """Decide it from the plan and the machine alone, so that a comparison that goes on does so with equal numbers.
+
+    Args:
+        device: Where they train.
+        machine: With `fleet`, where the user decides.
+        runs: Of the plan, those that are done included: the number of threads moves the last digits.
+        random: Whether a network draws random numbers while it trains. Those come from one generator for the whole
+            process, so such runs train alone: their numbers must not depend on their neighbours.
+    """
+    if random or runs == 1:
+        return Sharing(1)
+    if device.type == "cpu":
+        jobs = min(runs, machine.fleet or evenly(runs, cores()))
+        return Sharing(jobs, max(1, cores() // jobs)) if jobs > 1 else Sharing(1)
+    if device.type == "cuda":
+        return Sharing(min(runs, machine.fleet or LARGEST_GROUP))
+    return Sharing(1)
+
+
+def cores() -> int:
+    """What torch would compute with: `OMP_NUM_THREADS`, or the cores of the machine."""
+    return torch.get_num_threads()
+
+
+def evenly(runs: int, cpus: int) -> int:
+    """Runs at once so that no core idles at the end: 3 runs on 2 cores share these from first to last.
+
+    Twice the cores is never reached: threads that take turns cost little, but each run takes longer by as much.
+    """
+    return -(-runs // max(1, runs // cpus))
+
+
+def fleets(folders: Sequence[RunFolder], size: int, uncaptured: Container[str] = frozenset()) -> list[list[RunFolder]]:
+    """Put runs that can train in lockstep together, at most `size` of them: equal data, batch size and epochs.
+
+    Runs of norms whose steps cannot be captured keep to themselves.
+    """
+    alike: dict[str, list[RunFolder]] = {}
+    for folder in folders:
+        training = folder.config.training
+        captured = folder.config.norm not in uncaptured
+        key = f"{training.epochs} {training.batch_size} {folder.config.data.model_dump_json()} {captured}"
+        alike.setdefault(key, []).append(folder)
+    return [group[first : first + size] for group in alike.values() for first in range(0, len(group), size)]
+
+
+def fitting(config: RunConfig, data: DataSet, device: torch.device) -> int:
+    """How many runs like this one fit into the free memory of a CUDA device, by what one step of it takes."""
+    network = build(config.network, resolve_norm(config.norm, config.groups), len(data.classes), config.seed)
+    free, _ = torch.cuda.mem_get_info(device)
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    training = Training(config, network, data)
+    training.batches.start(1)
+    training.step(*training.batches.next())
+    needed = torch.cuda.max_memory_allocated(device) - before
+    del training, network
+    torch.cuda.empty_cache()
+    return max(1, int(SHARE_OF_MEMORY * free / needed))

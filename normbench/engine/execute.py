@@ -1,0 +1,297 @@
+"""Execute a fleet: resume or start its runs, train them epoch by epoch, score each once at the end."""
+
+import copy
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from normbench import networks
+from normbench.data import Batches, DataSet
+from normbench.device import describe, resolve_precision
+from normbench.errors import UsageError
+from normbench.evaluation import NonFiniteError, confusion_matrix, evaluate, evaluate_with_decisions
+from normbench.norms import Norm, resolve_norm
+from normbench.runs.environment import commit_problem, environment
+from normbench.runs.folder import DAMAGE, STATE, RunFolder, Stamp, damaged_state
+from normbench.runs.lock import HeldError, held
+from normbench.runs.result import Callback, Confusion, RunResult
+from normbench.training import DivergedError, EpochRow, Graphs, RunGroup, Training
+
+
+@dataclass(frozen=True)
+class ExecutionOptions:
+    """Under what the runs of a fleet are trained, and how they can be stopped."""
+
+    force: bool = False
+    """Whether runs start again that are done or could go on."""
+    superseded: Mapping[Path, Stamp | None] | None = None
+    """With `force`: the results that are to be redone, by folder. A result that another process has put in the place of
+    one of them is used. None redoes any."""
+    graphs: Graphs | None = None
+    """What captures their steps, if anything does."""
+    side_by_side: int = 1
+    """How many runs the device trains at once."""
+    interrupted: Callable[[], None] = lambda: None
+    """Asked before each step; what it raises ends the training."""
+
+
+SAVE_EVERY = 10.0
+"""Seconds between two states of a run on the disk, at least: short epochs would otherwise wait for their files. A state
+that is not there yet is written when a run is interrupted or fails; what a killed process loses is trained again."""
+
+
+@dataclass
+class _Member:
+    """A run of the fleet while it is trained."""
+
+    training: Training
+    norm: Norm
+    folder: RunFolder
+    rows: list[EpochRow] = field(default_factory=list)
+    capture_seconds: float = 0.0
+    result: RunResult | None = None
+    saved_at: float = field(default_factory=time.monotonic)
+    """When its state was saved last, or else when it began."""
+    unsaved: tuple[dict[str, Any], list[EpochRow]] | None = None
+    """The state after the last finished epoch, with the epochs so far, where it is not on the disk yet."""
+
+    def keep_state(self) -> None:
+        """Save the state after a finished epoch, or remember it until it is worth a file."""
+        state, rows = self.training.state(), list(self.rows)
+        if self.next_epoch is not None and time.monotonic() - self.saved_at < SAVE_EVERY:
+            self.unsaved = copy.deepcopy(state), rows
+            return
+        self.folder.save_state(state, rows)
+        self.saved_at, self.unsaved = time.monotonic(), None
+
+    def save_unsaved(self) -> None:
+        """Save what is not on the disk yet, of a run that has no result."""
+        if self.unsaved is not None and self.result is None:
+            self.folder.save_state(*self.unsaved)
+            self.unsaved = None
+
+    @property
+    def next_epoch(self) -> int | None:
+        """None once it has trained them all, or diverged."""
+        epoch = len(self.rows) + 1
+        return epoch if self.result is None and epoch <= self.training.config.training.epochs else None
+
+
+def execute(
+    folders: Sequence[RunFolder], data: DataSet, listener: Callback, conditions: ExecutionOptions
+) -> list[RunResult | HeldError]:
+    """Bring runs to their results together, write these down and return them in the same order.
+
+    The runs have equal epochs, batch size and data settings. One that was interrupted goes on after its last finished
+    epoch, with the same numbers as if it had never stopped. A run that another process holds is left to it, and has
+    the error in its place; one that another process has finished in the meantime keeps that result.
+
+    Raises:
+        UsageError: A setting does not fit the data, or a folder cannot be written.
+        RunFailedError: The state or the result in a folder is damaged.
+    """
+    outcomes: dict[RunFolder, RunResult | HeldError] = {}
+    with ExitStack() as locks:
+        for folder in folders:
+            try:
+                locks.enter_context(held(folder.path, listener.warning))
+            except HeldError as error:
+                outcomes[folder] = error
+                continue
+            # Only now is it certain: until the lock was taken another process may have been about to finish.
+            if (result := _result_to_keep(folder, conditions)) is not None:
+                listener.run_finished(folder.config, result, already_done=True)
+                outcomes[folder] = result
+        free = [folder for folder in folders if folder not in outcomes]
+        members = [
+            _Member(training, norm, folder)
+            for (training, norm), folder in zip(_trainings(free, data, conditions), free, strict=True)
+        ]
+        for member in members:
+            member.rows = _resume_or_start(member, listener, conditions.force)
+            listener.run_started(member.training.config, member.folder.path, len(member.rows) + 1)
+        with _keeping_states(members):
+            _train(members, listener, conditions)
+        outcomes |= {member.folder: _conclude(member, listener, conditions) for member in members}
+    return [outcomes[folder] for folder in folders]
+
+
+@contextmanager
+def _keeping_states(members: Sequence[_Member]) -> Iterator[None]:
+    """Leave the last finished epoch of every run on the disk, also when the training is broken off."""
+    try:
+        yield
+    except BaseException:
+        for member in members:
+            with suppress(Exception):  # what broke the training off counts, not that a device or disk is gone with it
+                member.save_unsaved()
+        raise
+
+
+def _result_to_keep(folder: RunFolder, conditions: ExecutionOptions) -> RunResult | None:
+    if conditions.superseded is None:
+        return None if conditions.force else folder.result()
+    return None if folder.stamp == conditions.superseded.get(folder.path) else folder.result()
+
+
+def _trainings(
+    folders: Sequence[RunFolder], data: DataSet, conditions: ExecutionOptions
+) -> list[tuple[Training, Norm]]:
+    """A training per run, with its norm; those with equal seeds share their batches."""
+    capturable = True if conditions.graphs else None  # None: as the device would have it
+    batches: dict[tuple[int, str], Batches] = {}
+    trainings = []
+    for config in (folder.config for folder in folders):
+        norm = resolve_norm(config.norm, config.groups)
+        if config.norm_source and norm.code and norm.code.digest != config.norm_source:
+            raise UsageError(f"the code of norm '{config.norm}' was changed while its run waited", "Start it again.")
+        network = networks.build(config.network, norm, len(data.classes), config.seed)
+        key = config.seed, config.data.model_dump_json()
+        training = Training(config, network, data, batches.get(key), capturable)
+        batches[key] = training.batches
+        trainings.append((training, norm))
+    return trainings
+
+
+def _train(members: Sequence[_Member], listener: Callback, conditions: ExecutionOptions) -> None:
+    """Train until no member has an epoch left; members that were interrupted earlier catch up first."""
+    together: list[_Member] = []
+    while waiting := [member for member in members if member.next_epoch]:
+        epoch = min(member.next_epoch or 0 for member in waiting)
+        turn = [member for member in waiting if member.next_epoch == epoch]
+        if turn != together:  # a captured step is that of certain members
+            together = turn
+            trainings = [member.training for member in together]
+            fleet = RunGroup(trainings, conditions.graphs, conditions.interrupted, listener.warning)
+        outcomes = fleet.epoch(epoch)
+        for member, outcome in zip(together, outcomes, strict=True):
+            member.capture_seconds = fleet.capture_seconds
+            _keep(member, outcome, listener, conditions)
+
+
+def _keep(member: _Member, outcome: EpochRow | DivergedError, listener: Callback, conditions: ExecutionOptions) -> None:
+    if isinstance(outcome, DivergedError):
+        _diverge(member, outcome, listener, conditions)
+        return
+    member.rows.append(outcome)
+    member.folder.append(outcome)
+    member.keep_state()
+    listener.epoch_done(member.training.config, outcome)
+
+
+def _conclude(member: _Member, listener: Callback, conditions: ExecutionOptions) -> RunResult:
+    """The result of a member that has trained all its epochs, unless it has one already."""
+    if member.result is None:
+        training = member.training
+        started = time.perf_counter()
+        try:
+            scores, confusion = _scores(training, member.rows)
+        except NonFiniteError:
+            last = member.rows[-1]
+            _diverge(member, DivergedError(last.epoch, last.lr, "the logits are"), listener, conditions)
+        else:
+            seconds = time.perf_counter() - started
+            digest = member.folder.save_model(training.network, _model_metadata(training.data))
+            if confusion is not None:
+                member.folder.save_confusion(confusion)
+            outcome = {"evaluation_seconds": seconds, "model_sha256": digest} | scores
+            _finish(member, _result(member, conditions, status="done", **outcome), listener)
+    assert member.result is not None, "it was just set"
+    return member.result
+
+
+def _diverge(member: _Member, error: DivergedError, listener: Callback, conditions: ExecutionOptions) -> None:
+    """End a run that has no accuracy."""
+    problem = f"{error.message}. {error.hint}"
+    _finish(member, _result(member, conditions, status="diverged", problem=problem), listener)
+
+
+def _finish(member: _Member, result: RunResult, listener: Callback) -> None:
+    member.result = result
+    member.folder.finish(result)
+    listener.run_finished(member.training.config, result, already_done=False)
+
+
+def _model_metadata(data: DataSet) -> dict[str, str]:
+    """What the weights need beside them to classify other images: class names, and the pixel statistics."""
+    facts = {"classes": data.classes, "mean": data.mean.flatten().tolist(), "std": data.std.flatten().tolist()}
+    return {"images": json.dumps(facts)}  # one entry: safetensors writes several in an order that changes
+
+
+def _resume_or_start(member: _Member, listener: Callback, force: bool) -> list[EpochRow]:
+    saved = None if force else member.folder.load_state()
+    if saved is None:
+        member.folder.start(environment(member.training.device), member.norm.code)
+        if problem := commit_problem():
+            listener.warning(problem)
+        return []
+    state, rows = saved
+    try:
+        member.training.load_state(state)
+    except DAMAGE as error:
+        raise damaged_state(member.folder.path / STATE, error) from error
+    return rows
+
+
+def _scores(training: Training, rows: list[EpochRow]) -> tuple[dict[str, float | None], Confusion | None]:
+    """Accuracy and loss of the last epoch's weights, and where they err on the test images.
+
+    The test images are read here, once, or not at all.
+
+    Raises:
+        NonFiniteError: The network's logits are not finite.
+    """
+    data, config = training.data, training.config
+    precision = config.training.precision
+    train = evaluate(training.network, data.train, data, precision)
+    scores: dict[str, float | None] = {"train_accuracy": train.accuracy, "train_loss": train.loss}
+    if rows[-1].validation_accuracy is not None:
+        scores |= {
+            "validation_accuracy": rows[-1].validation_accuracy,
+            "validation_loss": rows[-1].validation_loss,
+        }
+    if not config.read_test:
+        return scores, None
+    test, decided = evaluate_with_decisions(training.network, data.test, data, precision)
+    counts = confusion_matrix(decided, data.test.labels.cpu(), len(data.classes)).tolist()
+    return scores | {"test_accuracy": test.accuracy, "test_loss": test.loss}, Confusion(
+        classes=data.classes, counts=counts
+    )
+
+
+def _result(member: _Member, conditions: ExecutionOptions, **outcome: Any) -> RunResult:
+    training, rows = member.training, member.rows
+    config, data = training.config, training.data
+    seconds = sum(row.seconds for row in rows)
+    images = len(training.batches) * config.training.batch_size * len(rows)
+    return RunResult(
+        norm=config.norm,
+        seed=config.seed,
+        dataset=data.name,
+        split_seed=config.data.split_seed,
+        network=config.network.name,
+        parameters=networks.count_parameters(training.network),
+        epochs=len(rows),
+        batch_size=config.training.batch_size,
+        lr=config.training.lr,
+        weight_decay=config.training.weight_decay,
+        tuned=config.tuned,
+        train_images=len(data.train),
+        test_images=len(data.test),
+        seconds=seconds,
+        images_per_second=images / seconds if seconds else None,
+        side_by_side=conditions.side_by_side,
+        capture_seconds=member.capture_seconds or None,
+        device=describe(training.device),
+        torch=torch.__version__,
+        precision=resolve_precision(config.training.precision, training.device),
+        fingerprint=config.fingerprint,
+        folder=str(member.folder.path),
+        **outcome,
+    )

@@ -1,0 +1,118 @@
+"""A plan: runs that passed every check before the first one starts, and how many of them train at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from normbench import data as datasets
+from normbench import model_summary as anatomy
+from normbench.config import MachineConfig, RunConfig
+from normbench.data import OnDownload
+from normbench.device import resolve_device
+from normbench.engine.concurrency import Sharing, sharing
+from normbench.engine.trial import try_out
+from normbench.errors import OverBudgetError
+from normbench.networks import IMAGE_SHAPE, build, count_parameters, draws_random_numbers
+from normbench.norms import is_own, norm_info, resolve_norm, source_digest
+from normbench.runs import RunFolder, check
+from normbench.training import host_access, uncaptured
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs that passed every check, on one data set and one device."""
+
+    configs: tuple[RunConfig, ...]
+    folders: tuple[RunFolder, ...]
+    machine: MachineConfig
+    device: torch.device
+    parameters: dict[str, int]
+    """Trainable parameters of the network, by norm."""
+    warnings: tuple[str, ...]
+    sharing: Sharing
+    """How its runs share the device."""
+    uncaptured: frozenset[str] = frozenset()
+    """Norms, as they were typed, whose steps cannot be captured in a CUDA graph."""
+
+
+def plan(
+    configs: Sequence[RunConfig],
+    machine: MachineConfig,
+    experiment: str,
+    on_download: OnDownload | None = None,
+    leave_out_oversized: bool = False,
+) -> Plan:
+    """Check every run before the first one starts, so that a bad setting costs no training time.
+
+    All configs share their data settings. The data set `auto` is settled here; this may download it.
+    With `leave_out_oversized` a norm that breaks the parameter budget is left out, with a warning.
+
+    Raises:
+        UsageError: A norm, network or device that cannot be, or a network over its parameter budget.
+        DataError: The data set is asked for by name, and is not to be had.
+    """
+    device = resolve_device(machine.device)
+    warnings = {warning: None for config in configs for warning in check(config)}
+    parameters = {}
+    for config in {c.norm: c for c in configs}.values():
+        try:
+            parameters[config.norm] = within_budget(config)
+        except OverBudgetError as error:
+            if not leave_out_oversized:
+                raise
+            warnings[f"left out: {error.message}"] = None
+    choice = datasets.settle(configs[0].data, machine, on_download)
+    if choice.reason:
+        warnings[choice.reason] = None
+    settled = tuple(
+        config.model_copy(update={"data": choice.config} | _identity(config.norm))
+        for config in configs
+        if config.norm in parameters
+    )
+    folders = tuple(RunFolder(machine.out, experiment, config) for config in settled)
+    trials = {name: try_out(config) for name, config in {c.norm: c for c in settled if is_own(c.norm)}.items()}
+    warnings |= {warning: None for trial in trials.values() for warning in trial.warnings}
+    random = any(_draws(config) for config in {config.norm: config for config in settled}.values())
+    how = sharing(device, machine, len(settled), random)
+    capture = device.type == "cuda" and machine.capture
+    host = {name: "a step of it depends on more than tensors" for name, trial in trials.items() if not trial.captures}
+    reasons = host | _uncaptured(settled) if capture else {}
+    warnings |= {uncaptured(norm, reason): None for norm, reason in reasons.items()}
+    return Plan(settled, folders, machine, device, parameters, tuple(warnings), how, frozenset(reasons))
+
+
+def in_experiment(plan: Plan, name: str, *warnings: str) -> Plan:
+    """The same plan in an experiment of another name, with more warnings."""
+    folders = tuple(RunFolder(plan.machine.out, name, config) for config in plan.configs)
+    return replace(plan, folders=folders, warnings=(*plan.warnings, *warnings))
+
+
+def _identity(norm: str) -> dict[str, object]:
+    """What tells a norm from others of its name: the code of one's own, the revision of a built-in one."""
+    return {"norm_source": source_digest(norm), "norm_revision": norm_info(norm).revision}
+
+
+def _draws(config: RunConfig) -> bool:
+    return draws_random_numbers(build(config.network, resolve_norm(config.norm, config.groups)))
+
+
+def _uncaptured(configs: Sequence[RunConfig]) -> dict[str, str]:
+    """Custom norms whose training steps cannot be captured in a CUDA graph, with the reason; all built-in ones can."""
+    custom = {config.norm: config for config in configs if ":" in config.norm}
+    networks = {name: build(c.network, resolve_norm(name, c.groups)) for name, c in custom.items()}
+    reasons = {name: host_access(network, IMAGE_SHAPE) for name, network in networks.items()}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def within_budget(config: RunConfig) -> int:
+    """Trainable parameters of a run's network.
+
+    Raises:
+        OverBudgetError: They are not fewer than the budget; says by how much, why, and how to allow it.
+    """
+    network = build(config.network, resolve_norm(config.norm, config.groups))
+    parameters = count_parameters(network)
+    if parameters >= config.max_params:
+        raise anatomy.budget_error(anatomy.anatomy(config))
+    return parameters

@@ -1,0 +1,95 @@
+"""A network with one norm as a whole: its size, what of it is the norm's, and the budget."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torchinfo
+from torch import nn
+
+from normbench.config import RunConfig
+from normbench.errors import OverBudgetError
+from normbench.model_summary.layers import LayerRow, layer_rows
+from normbench.networks import IMAGE_SHAPE, build, count_parameters
+from normbench.norms import Norm, resolve_norm
+
+Reach = Literal["never", "training", "always", "unknown"]
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """A network with one norm, layer by layer, and its size against the budget."""
+
+    network: str
+    norm: str
+    rows: tuple[LayerRow, ...]
+    parameters: int
+    macs: int
+    norm_parameters: int
+    norm_buffers: int
+    global_dependency: Reach
+    """When the norm makes an output depend on pixels outside its receptive field."""
+    budget: int
+    torchinfo: str
+
+    @property
+    def over_budget(self) -> int:
+        """By how many parameters the budget (fewer than `budget`) is missed; 0 within it."""
+        return max(0, self.parameters - (self.budget - 1))
+
+
+def anatomy(config: RunConfig) -> ModelSummary:
+    """Build a run's network and look at it; never trains, never refuses, moves no random state."""
+    norm = resolve_norm(config.norm, config.groups)
+    network = build(config.network, norm)
+    rows = layer_rows(network)
+    norms = [row for row in rows if row.is_norm]
+    return ModelSummary(
+        network=config.network.name,
+        norm=norm.name,
+        rows=tuple(rows),
+        parameters=count_parameters(network),
+        macs=sum(row.macs for row in rows),
+        norm_parameters=sum(row.parameters for row in norms),
+        norm_buffers=sum(row.buffers for row in norms),
+        global_dependency=_reach(norm),
+        budget=config.max_params,
+        torchinfo=_torchinfo_table(network),
+    )
+
+
+def budget_error(found: ModelSummary) -> OverBudgetError:
+    """The refusal of a network over its budget: the count, by how much, why, and how to allow it."""
+    why = ""
+    if found.norm.startswith("ln-chw"):
+        why = (
+            f" The norm layers alone have {found.norm_parameters:,}: torch's LayerNorm([C, H, W]) learns a gamma and "
+            "a beta for every channel and position. --norm ln (GroupNorm with one group) takes the same mean and "
+            "variance with one pair per channel."
+        )
+    return OverBudgetError(
+        f"{found.network} with {found.norm} has {found.parameters:,} parameters, {found.over_budget:,} over the budget "
+        f"of fewer than {found.budget:,}",
+        f"Allow it with --max-params {found.parameters + 1}; `normbench summary` shows where they are.{why}",
+    )
+
+
+def _reach(norm: Norm) -> Reach:
+    if norm.info.axes == "?":
+        return "unknown"
+    if "H" not in norm.info.axes:
+        return "never"
+    return "training" if norm.info.train_eval_differ else "always"
+
+
+def _torchinfo_table(network: nn.Module) -> str:
+    """The layer table of torchinfo.
+
+    Asked with `input_data` and in eval mode: other ways of asking draw random numbers or move BatchNorm's buffers.
+    """
+    blank = torch.zeros(1, *IMAGE_SHAPE)
+    columns = ("output_size", "num_params")  # with a third one the table is wider than 80
+    summary = torchinfo.summary(
+        network, input_data=blank, mode="eval", col_names=columns, col_width=20, depth=3, verbose=0
+    )
+    return str(summary)

@@ -1,0 +1,121 @@
+"""The plots of an experiment. Each says in words what it shows, and is drawn the same from the same results."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from normbench.analysis import PairedDifference
+from normbench.analysis.format import joint_points, percent
+from normbench.report.experiment import Series
+from normbench.report.figure import FAINT, INK, Plot, blank, drawing, finish, legend, look, percents, short
+from normbench.training import EpochRow
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What of an epoch is drawn, and how."""
+
+    name: str
+    title: str
+    value: Callable[[EpochRow], float | None]
+    is_accuracy: bool
+
+
+CURVES = (
+    Curve("train-accuracy", "Running train accuracy", lambda row: row.train_running_accuracy, True),
+    Curve("train-loss", "Running train loss", lambda row: row.train_running_loss, False),
+    Curve("validation-accuracy", "Validation accuracy", lambda row: row.validation_accuracy, True),
+    Curve("validation-loss", "Validation loss", lambda row: row.validation_loss, False),
+)
+
+
+def differences_plot(differences: Sequence[PairedDifference], indices: dict[str, int]) -> Plot:
+    """Mean paired difference to the control over several seeds, with its interval, against zero.
+
+    The intervals hold for all pairs of norms together. Of two seeds, and where there is no spread, the values are
+    drawn instead.
+
+    Args:
+        differences: Those to be drawn, each over two seeds or more.
+        indices: The place of each norm among the colours.
+    """
+    shown, control = differences, differences[0].control
+    with drawing():
+        figure, axes = blank(1.15 + 0.42 * len(shown))
+        axes.axvline(0, color=INK, linewidth=1.2)
+        for place, one in enumerate(shown):
+            _interval(axes, place, one, indices[one.norm])
+        axes.set_yticks(range(len(shown)), [short(one.norm, 20) for one in shown])
+        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel("difference of test accuracy, in points")
+        said = "; ".join(f"{one.norm}: {joint_points(one)}" for one in shown)
+        return finish(
+            figure,
+            "differences",
+            f"Paired differences to {control}, with 95 % intervals that hold together",
+            f"{said}. Zero: no difference.",
+        )
+
+
+def _interval(axes: Axes, place: int, one: PairedDifference, index: int) -> None:
+    found = one.difference
+    assert found is not None, "only differences over several seeds are drawn"
+    style = look(index) | {"linestyle": "none", "markersize": 8}
+    if found.is_pair or one.high is None:
+        axes.plot([100 * value for value in found.values], [place] * found.n, **style)
+        return
+    axes.errorbar(100 * found.mean, place, xerr=100 * (one.high - found.mean), capsize=5, **style)
+
+
+def curve_plot(curve: Curve, series: Sequence[Series], rows: dict[str, list[list[EpochRow]]]) -> Plot | None:
+    """One measure by epoch: the mean over seeds and the band from lowest to highest; None where not measured.
+
+    Args:
+        curve: What is drawn.
+        series: The lines.
+        rows: By label: the epochs of each of its finished runs.
+    """
+    values = {one.label: np.array([[curve.value(row) for row in run] for run in rows[one.label]]) for one in series}
+    measured = [one for one in series if values[one.label].size and None not in values[one.label]]
+    if not measured:
+        return None
+    with drawing():
+        figure, axes = blank(3.3)
+        for epoch in lr_steps([run for one in measured for run in rows[one.label]]):
+            axes.axvline(epoch - 0.5, color=FAINT, linestyle=(0, (2, 2)), linewidth=1)
+        for one in measured:
+            _line(axes, one, values[one.label].astype(float))
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+        if curve.is_accuracy:
+            axes.yaxis.set_major_formatter(FuncFormatter(percents))
+        legend(axes)
+        said = "; ".join(_course(one.label, values[one.label], curve.is_accuracy) for one in measured)
+        return finish(figure, f"curve-{curve.name}", f"{curve.title} by epoch", f"{said}.")
+
+
+def _line(axes: Axes, series: Series, values: np.ndarray) -> None:
+    """(runs, epochs): their mean, and a band from the lowest to the highest where there are several."""
+    epochs = np.arange(1, values.shape[1] + 1)
+    style = look(series.index)
+    axes.plot(epochs, values.mean(axis=0), label=short(series.label), **style)
+    if len(values) > 1:
+        axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=style["color"], alpha=0.16, linewidth=0)
+
+
+def _course(label: str, values: np.ndarray, is_accuracy: bool) -> str:
+    first, last = values.astype(float).mean(axis=0)[[0, -1]]
+    told = [percent(float(value)) if is_accuracy else f"{value:.3f}" for value in (first, last)]
+    return f"{label}: {told[0]} after epoch 1, {told[1]} after epoch {values.shape[1]}"
+
+
+def lr_steps(runs: Sequence[Sequence[EpochRow]]) -> list[int]:
+    """The epochs that begin with another learning rate; none of a schedule that moves it in every epoch."""
+    changes = {b.epoch for rows in runs for a, b in pairwise(rows) if a.lr != b.lr}
+    longest = max((len(rows) for rows in runs), default=0)
+    return sorted(changes) if len(changes) < longest - 1 or longest == 2 else []

@@ -1,0 +1,1 @@
+"""Cost of a small batch, norm by norm."""

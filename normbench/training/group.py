@@ -1,0 +1,84 @@
+"""A fleet: runs trained in lockstep, their steps side by side in one captured graph where the device has such."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from normbench.training.cuda_graph import Graphs
+from normbench.training.run import DivergedError, EpochRow, Training, train_epoch
+
+WARM_UP = 3
+"""Steps before the capture, which are steps of the training as all others: libraries choose their kernels in the first,
+momentum comes into being, and memory finds its size."""
+
+
+def uncaptured(norms: str, reason: str) -> str:
+    """The warning that runs are trained without a captured step, which costs speed and no accuracy."""
+    return f"{norms}: trained without a CUDA graph, which is slower: {reason}"
+
+
+class RunGroup:
+    """Runs with equal epochs, batch size and data set; those that share `batches` draw each batch once.
+
+    Args:
+        members: The runs; one alone is a fleet as well.
+        graphs: Captures the step of all members; None takes every step as it is written.
+        interrupted: Asked before each step; what it raises ends the epoch.
+        warn: Is told, in words, why steps cannot be captured that were to be.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Training],
+        graphs: Graphs | None = None,
+        interrupted: Callable[[], None] = lambda: None,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.members = list(members)
+        self.graphs = graphs
+        self.interrupted = interrupted
+        self.warn = warn
+        self.capture_seconds = 0.0
+        self._replay: Callable[[], None] | None = None
+        self._steps = 0
+
+    def epoch(self, epoch: int) -> list[EpochRow | DivergedError]:
+        """Train one epoch of every member, counted from 1; a member that diverged does not stop the others."""
+        return train_epoch(self.members, epoch, self._advance)
+
+    def _advance(self) -> None:
+        self.interrupted()
+        if self.graphs is None or self._steps < WARM_UP - 1:
+            self._step()
+        elif self._steps == WARM_UP - 1:
+            self._watched(self.graphs)
+        else:
+            self._captured(self.graphs)()
+        self._steps += 1
+        for member in self.members:
+            member.after_step()
+
+    def _step(self) -> None:
+        # Every batch stays alive until all members are through: a stream does not know what another one still reads.
+        drawn = {id(batches): batches.next() for batches in {id(m.batches): m.batches for m in self.members}.values()}
+        works = [partial(member.step, *drawn[id(member.batches)]) for member in self.members]
+        if self.graphs is None:
+            for work in works:
+                work()
+        else:
+            self.graphs.side_by_side(works)
+
+    def _watched(self, graphs: Graphs) -> None:
+        """The last step before the capture: after a failed one torch 2.11 has no usable memory left on the device."""
+        place = graphs.watch(self._step)
+        if place is not None:
+            norms = ", ".join(dict.fromkeys(member.config.norm for member in self.members))
+            self.warn(uncaptured(norms, f"the host waits for the device at {place}"))
+            self.graphs = None
+
+    def _captured(self, graphs: Graphs) -> Callable[[], None]:
+        if self._replay is None:
+            started = time.perf_counter()
+            self._replay = graphs.capture(self._step)
+            self.capture_seconds = time.perf_counter() - started
+        return self._replay

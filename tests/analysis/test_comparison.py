@@ -1,0 +1,93 @@
+"""What `compare` concludes from runs and shows of it, on results made up by hand."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from normbench.analysis.comparison import Grid, conclude
+from normbench.cli.main import app
+from normbench.console.comparison import comparison_document, comparison_table
+from normbench.errors import UsageError
+from normbench.runs import RunResult
+
+SEARCH = Grid(lrs=(0.1, 0.2))
+
+
+def run(norm, seed, accuracy, status="done", **other):
+    return RunResult(
+        status=status, norm=norm, seed=seed, dataset="digits", network="c10", parameters=1, epochs=1, batch_size=1,
+        weight_decay=0.0, test_accuracy=accuracy, train_images=1, test_images=1, seconds=1.0, device="cpu",
+        fingerprint="f", **{"lr": 0.1, "torch": "2"} | other,
+    )  # fmt: skip
+
+
+def runs(seeds):
+    bn = [0.700, 0.710, 0.690][:seeds]
+    return [run("bn", i, x) for i, x in enumerate(bn)] + [run("gn", i, x + 0.01 + 0.001 * i) for i, x in enumerate(bn)]
+
+
+def printed(comparison):
+    console = Console(file=io.StringIO(), width=200)
+    console.print(comparison_table(comparison, 1))
+    return console.file.getvalue()
+
+
+def test_two_seeds_or_more_show_paired_differences():
+    text = printed(conclude(runs(3), Grid()))
+    assert "Paired differences to bn (3 seeds)" in text
+    # Differences of 1.0, 1.1 and 1.2 points: mean 1.1, sd 0.1, half width 4.303 * 0.1 / sqrt(3).
+    assert "+1.10 [+0.85, +1.35] pp" in text
+    assert "Paired differences to gn" in printed(conclude(runs(3), Grid(), "gn"))
+
+
+def test_one_seed_shows_none_but_the_document_has_the_difference():
+    comparison = conclude(runs(1), Grid())
+    assert "Paired differences" not in printed(comparison)
+    [difference] = comparison_document(comparison, [], [])["differences"]
+    assert difference["test_accuracy"]["mean"] == pytest.approx(0.01)
+    assert difference["test_accuracy"]["low95"] is None
+
+
+def test_the_document_is_json_in_fractions():
+    document = json.loads(json.dumps(comparison_document(conclude(runs(3), Grid()), ["table.md"], ["a warning"])))
+    [difference] = document["differences"]
+    assert (difference["norm"], difference["control"], difference["seeds"]) == ("gn", "bn", [0, 1, 2])
+    assert difference["test_accuracy"]["mean"] == pytest.approx(0.011)
+    assert difference["p_better"] == {
+        "probability": 1.0, "low95": pytest.approx(0.025 ** (1 / 3)), "high95": 1.0,
+    }  # fmt: skip
+    assert [target["measured"] for target in document["targets"]] == [False] * 6
+    assert "not measured" in document["targets"][0]["why_not"]
+    assert document["files"] == ["table.md"]
+    assert document["warnings"] == ["a warning"]
+
+
+def test_a_search_sets_no_norm_against_another():
+    results = [run("bn", 0, None, lr=0.1), run("bn", 0, None, lr=0.2), run("gn", 0, None, lr=0.1)]
+    comparison = conclude(results, SEARCH)
+    assert comparison.differences == ()
+    assert "The test images were not read." in printed(comparison)
+
+
+def test_unequal_terms_are_warned_of():
+    assert conclude(runs(2), Grid()).warnings == ()
+    [warning] = conclude([run("bn", 0, 0.7), run("gn", 0, 0.7, torch="3")], Grid()).warnings
+    assert "torch: 2 (bn); 3 (gn)" in warning
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--control", "bnn"], "unknown control norm 'bnn'"),
+        (["--control", "ln"], "unknown control norm 'ln'"),
+        (["--control", "bn", "--lr", "0.1,0.2", "--val-split", "0.1"], "no use in a search"),
+    ],
+)
+def test_a_control_that_cannot_be_is_refused_before_training(tmp_path, flags, words):
+    with pytest.raises(UsageError, match=words):
+        app(
+            ["compare", "--norms", "bn,gn", "--dataset", "digits", "--dry-run", "--out", str(tmp_path), *flags],
+            standalone_mode=False,
+        )

@@ -1,0 +1,95 @@
+"""The leader of a comparison: the best mean, and tests that allow for its having been picked for being the best."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from normbench.analysis import judge_pairs, leading, paired_differences
+from tests.analysis.test_paired import run, runs
+
+ACCURACIES = {
+    "bn": (0.700, 0.712, 0.705, 0.709),
+    "gn": (0.722, 0.731, 0.729, 0.728),
+    "ln": (0.724, 0.729, 0.730, 0.731),
+}
+
+
+def test_the_leader_has_the_best_mean_and_differences_are_to_it():
+    found = leading(runs(**ACCURACIES))
+    assert found.norm == "ln"
+    assert [(one.norm, one.control) for one in found.others] == [("bn", "ln"), ("gn", "ln")]
+    assert found.others[0].difference.mean == pytest.approx(np.mean(ACCURACIES["bn"]) - np.mean(ACCURACIES["ln"]))
+
+
+def test_p_is_adjusted_over_all_pairs_as_scipy_and_holm_by_hand_say():
+    pairs = {
+        frozenset(pair): stats.ttest_rel(*(ACCURACIES[norm] for norm in pair)).pvalue
+        for pair in combinations(ACCURACIES, 2)
+    }
+    first, second, third = sorted(pairs, key=pairs.get)
+    by_hand = {first: 3 * pairs[first]}
+    by_hand[second] = max(by_hand[first], 2 * pairs[second])
+    by_hand[third] = max(by_hand[second], pairs[third])
+    found = leading(runs(**ACCURACIES))
+    assert found.tests == 3
+    assert {frozenset((one.norm, one.control)): one.p_holm for one in found.others} == pytest.approx(
+        {pair: p for pair, p in by_hand.items() if "ln" in pair}
+    )
+    assert [one.separated for one in found.others] == [True, False]
+
+
+def test_picking_the_leader_afterwards_separates_equal_norms_no_more_often_than_the_level_says():
+    random = np.random.default_rng(3)
+    trials = 150
+    false = 0
+    naive = 0
+    for _ in range(trials):
+        accuracies = dict(zip("abcd", random.normal(0.7, 0.01, (4, 5)), strict=True))
+        found = leading(runs(**accuracies))
+        false += any(one.separated for one in found.others)
+        naive += any(
+            one.separated
+            for one in judge_pairs(
+                [(norm, found.norm) for norm in accuracies if norm != found.norm],
+                {norm: dict(enumerate(values)) for norm, values in accuracies.items()},
+            )
+        )
+    assert false <= stats.binom.ppf(0.999, trials, 0.05)
+    assert naive >= false
+
+
+def test_one_seed_or_one_norm_or_nothing_finished_make_no_test():
+    found = leading(runs(bn=[0.7], gn=[0.8]))
+    assert (found.norm, found.tests, found.others[0].separated) == ("gn", 0, False)
+    assert leading(runs(bn=[0.7, 0.8])).others == ()
+    assert leading([run("bn", 0, None, "diverged")]) is None
+    found = leading([*runs(bn=[0.7, 0.8]), run("gn", 0, None, "diverged")])
+    assert found.others == (), "a norm that finished nothing is set against no one"
+
+
+def test_the_ranking_is_on_the_seeds_that_all_norms_share():
+    found = leading(runs(bn=[0.82, 0.80], gn=[0.8401, 0.8199, 0.60]))
+    assert (found.norm, found.seeds) == ("gn", (0, 1))
+    assert found.accuracy.mean == pytest.approx(0.83)
+    [bn] = found.others
+    assert bn.difference.mean == pytest.approx(-0.02)
+    assert bn.p_holm == pytest.approx(stats.ttest_rel([0.82, 0.80], [0.8401, 0.8199]).pvalue)
+
+
+def test_without_a_seed_that_all_share_no_norm_leads():
+    assert leading([run("bn", 0, 0.7), run("gn", 1, 0.8)]) is None
+
+
+def test_a_norm_of_which_a_run_diverged_ranks_below_every_norm_without_one():
+    lucky = [run("ln", 0, 0.9), run("ln", 1, None, "diverged"), run("ln", 2, None, "diverged")]
+    found = leading([*lucky, *runs(bn=[0.70, 0.71, 0.72], gn=[0.60, 0.62, 0.61])])
+    assert (found.norm, found.seeds, found.diverged) == ("bn", (0, 1, 2), ("ln",))
+    assert [one.norm for one in found.others] == ["gn"]
+
+
+def test_the_leader_is_set_against_others_in_the_judgements_of_the_table():
+    results = runs(**ACCURACIES)
+    found = leading(results)
+    assert list(found.others) == paired_differences(results, found.norm)

@@ -1,0 +1,143 @@
+"""`normbench norms NAME`: what it says of a norm, the picture in the terminal and as a file, and what was measured."""
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from helpers.cli import Answer, compare, normbench, refused
+from helpers.small import run_config
+
+from normbench.analysis import record
+from normbench.console.norm_page import MARKED, OTHER, cube
+from normbench.norms import NORMS
+from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes, axes_of
+from normbench.report.axes import axes_svg
+from normbench.runs import Entry, RunResult
+
+
+def page(*arguments: object) -> Answer:
+    answer = normbench("norms", *arguments)
+    assert answer.code == 0, answer.stderr
+    return answer
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_a_page_says_all_that_the_registry_knows(name, tmp_path):
+    said, info = page(name, "--out", tmp_path).words, NORMS[name]
+    for text in (info.title, f"y = {info.formula}", info.when, info.avoid, *info.mistakes, info.paper.strip("-")):
+        assert " ".join(text.split()) in said
+
+
+def test_every_norm_has_a_reason_against_it_that_says_where_it_is_from():
+    for info in NORMS.values():
+        assert re.search(r"\(arXiv:\d{4}\.\d{4,5}|`normbench ", info.avoid), info.name
+
+
+@pytest.mark.parametrize("name", NORMS)
+@pytest.mark.parametrize("groups", [1, 4])
+def test_the_cube_marks_as_many_cells_as_one_statistic_is_taken_over(name, groups):
+    axes = axes_of(NORMS[name], groups)
+    if axes is None:
+        assert name == "none"
+        return
+    cells = [line[7:] for line in cube(axes).plain.splitlines()[1 : POSITIONS + 1]]
+    marked = sum(line.count(MARKED[0]) for line in cells)
+    channels = {"bn": 1, "in": 1, "lrn": 5, "gn": CHANNELS // groups}.get(name, CHANNELS)
+    images = IMAGES if name == "bn" else 1
+    positions = 1 if name in {"lrn", "ln-c"} else POSITIONS
+    assert marked == images * channels * positions
+    assert marked + sum(line.count(OTHER[0]) for line in cells) == IMAGES * CHANNELS * POSITIONS
+
+
+def test_the_cube_fits_80_columns_and_is_legible_without_colour():
+    lines = cube(Axes(images=True, channels=1, positions=True)).plain.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert MARKED[0] != OTHER[0]
+
+
+def test_groups_change_picture_and_words(tmp_path):
+    one, eight = (page("gn", "--groups", groups, "--out", tmp_path).stdout for groups in (1, 8))
+    assert one.count(MARKED[0]) > eight.count(MARKED[0])
+
+
+def test_weight_standardization_brings_its_formula_and_its_paper(tmp_path):
+    answer = page("gn+ws", "--out", tmp_path)
+    for words in ("with weight standardization", "of each kernel v", "arXiv:1903.10520", "--norms bn,gn+ws"):
+        assert words in answer.words
+    document = page("gn+ws", "--out", tmp_path, "--json").document
+    assert (document["norm"]["name"], document["norm"]["weight_standardization"]) == ("gn+ws", True)
+
+
+def test_a_norm_of_ones_own_has_a_page(tmp_path):
+    (tmp_path / "mine.py").write_text("from torch.nn import Identity as Mine\n")
+    answer = page(f"{tmp_path}/mine.py:Mine", "--out", tmp_path)
+    assert "Mine (your own)" in answer.words
+    assert "Only its own code says what it averages over." in answer.words
+    refused(normbench("norms", f"{tmp_path}/mine.py:Yours"), 2, "nothing called 'Yours'")
+
+
+def test_what_was_measured_is_shown_with_its_conditions(tmp_path):
+    before = page("gn", "--out", tmp_path)
+    assert "Not measured under" in before.words
+    rows = compare(tmp_path, "--norms", "gn", "--seeds", 3, "--json").document["rows"]
+    (measured,) = page("gn", "--out", tmp_path, "--json").document["measured"]
+    assert measured["test_accuracy"] == rows[0]["test_accuracy"]
+    assert (measured["experiment"], measured["norm"]) == ("baseline", "gn")
+    said = page("gn", "--out", tmp_path).words
+    mean, half = (100 * measured["test_accuracy"][key] for key in ("mean", "high95"))
+    assert f"{mean:.2f} ± {half - mean:.2f} %" in said
+    assert "baseline: the embedded digits, not CIFAR-10 (256 train" in said
+    assert "3 seeds (0-2)" in said
+
+
+def entry(folder: str, norm: str = "gn", seed: int = 0, accuracy: float | None = 0.5, device: str = "cpu", **training):
+    config = run_config(norm, seed, **training)
+    result = RunResult(
+        status="done", norm=norm, seed=seed, dataset="digits", network="c10", parameters=1, epochs=1, batch_size=1,
+        lr=config.training.lr, weight_decay=0.0, test_accuracy=accuracy, train_images=1, test_images=1, seconds=1.0,
+        device=device, torch="2", fingerprint="f",
+    )  # fmt: skip
+    return Entry(Path("runs") / folder / f"{norm}-{seed}", "done", config, result)
+
+
+def test_runs_are_averaged_over_seeds_and_nothing_else():
+    found = record(
+        [
+            entry("a", accuracy=0.4), entry("a", seed=1, accuracy=0.6), entry("a", device="other"),
+            entry("a", lr=0.2), entry("a", momentum=0.8), entry("a", norm="bn"), entry("a", accuracy=None),
+            entry("b"), Entry(Path("runs/a/x"), "damaged"),
+        ],
+        "gn",
+    )  # fmt: skip
+    figures = [(one.experiment, one.row.test_accuracy.n, one.row.test_accuracy.mean) for one in found]
+    assert figures == [("a", 2, pytest.approx(0.5)), ("a", 1, 0.5), ("a", 1, 0.5), ("a", 1, 0.5), ("b", 1, 0.5)]
+
+
+def test_quiet_is_the_formula(tmp_path):
+    assert page("rms", "-q").stdout == "y = x / sqrt(mean_CHW(x^2) + eps) * gamma_c\n"
+
+
+def test_the_picture_as_a_file_stands_on_its_own(tmp_path):
+    file = tmp_path / "gn.svg"
+    answer = page("gn", "--svg", file, "--out", tmp_path)
+    assert f"picture in {file}" in " ".join(answer.stderr.split())
+    text = file.read_text()
+    assert "var(" not in text
+    assert text.count("#0072b2") == str(axes_svg(NORMS["gn"])).count("--mark")
+    assert ET.fromstring(text).tag.endswith("svg")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("bnn",), "unknown norm 'bnn'"),
+        (("none", "--svg", "x.svg"), "there is no picture of none"),
+        (("gn", "--groups", "0"), "--groups 0: from 1 to 1,024"),
+        (("--svg", "x.svg"), "--svg goes with the name of a norm"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(arguments, words, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused(normbench("norms", *arguments), 2, words)
+    assert not list(tmp_path.iterdir())

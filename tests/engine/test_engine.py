@@ -1,0 +1,332 @@
+"""Sharing a device: how many runs at once, the same folders whoever trains beside, a failure that stops only itself."""
+
+import json
+import threading
+
+import pytest
+import torch
+from helpers.recorded_graph import RecordedGraphs
+from helpers.small import WIDTHS
+
+from normbench import engine
+from normbench.config import DataConfig, MachineConfig, NetworkConfig, RunConfig, TrainingConfig
+from normbench.data import sources as load
+from normbench.engine import concurrency as fleets
+from normbench.engine import run, threads
+from normbench.engine.concurrency import Sharing, evenly, sharing
+from normbench.engine.execute import ExecutionOptions, execute
+from normbench.errors import UsageError
+from normbench.runs import RunFolder
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+FLEETING = {"seconds", "images_per_second", "evaluation_seconds", "capture_seconds", "folder", "side_by_side", "device"}
+
+
+class Quiet:
+    """A listener that remembers what it was told."""
+
+    def __init__(self):
+        self.told = []
+
+    def run_started(self, config, folder, first_epoch):
+        self.told.append(("started", config.norm, config.seed, first_epoch))
+
+    def epoch_done(self, config, row):
+        self.told.append(("epoch", config.norm, config.seed, row.epoch))
+
+    def run_finished(self, config, result, already_done):
+        self.told.append(("finished", config.norm, config.seed, result.status))
+
+    def run_waiting(self, config, holder):
+        self.told.append(("waiting", config.norm, config.seed, holder))
+
+    def run_failed(self, config, problem):
+        self.told.append(("failed", config.norm, config.seed, problem))
+
+    def warning(self, message):
+        self.told.append(("warning", message))
+
+
+def settings(norm="gn", seed=0, dropout=0.0, **training):
+    return RunConfig(
+        norm=norm,
+        seed=seed,
+        network=NetworkConfig(widths=WIDTHS, dropout=dropout, activation="silu"),
+        data=DataConfig(name="digits", subset=96),
+        training=TrainingConfig(**{"epochs": 2, "batch_size": 32, "step_size": 1, "lr": 0.05} | training),
+    )
+
+
+ONE_EPOCH = TrainingConfig(epochs=1, batch_size=32)
+SIX = [settings(norm, seed) for norm in ("bn", "gn", "ln") for seed in (0, 1)]
+
+
+def left_behind(folder):
+    """What a run's folder holds, without times."""
+    result = json.loads((folder / "result.json").read_text())
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    documents = [{key: value for key, value in one.items() if key not in FLEETING} for one in (result, *rows)]
+    return documents, (folder / "model.safetensors").read_bytes(), sorted(path.name for path in folder.iterdir())
+
+
+def folders_of(out, configs):
+    return [RunFolder(out, "one", config) for config in configs]
+
+
+def planned(out, configs, **machine):
+    return engine.plan(configs, MachineConfig(out=out, device="cpu", **machine), "one")
+
+
+@pytest.mark.parametrize(
+    ("runs", "cores", "at_once"),
+    [(1, 2, 1), (2, 2, 2), (3, 2, 3), (4, 2, 2), (5, 2, 3), (9, 2, 3), (15, 2, 3), (3, 16, 3), (20, 16, 20), (4, 1, 1)],
+)
+def test_no_core_idles_at_the_end(runs, cores, at_once):
+    assert evenly(runs, cores) == at_once
+    assert at_once < 2 * cores or runs <= cores
+
+
+def test_the_share_of_a_run_is_a_matter_of_plan_and_machine(monkeypatch):
+    monkeypatch.setattr(fleets, "cores", lambda: 8)
+    default = MachineConfig()
+    assert sharing(CPU, default, 3, random=False) == Sharing(3, 2)
+    assert sharing(CPU, default, 3, random=True) == Sharing(1)
+    assert sharing(CPU, default, 1, random=False) == Sharing(1)
+    assert sharing(CPU, MachineConfig(fleet=2), 5, random=False) == Sharing(2, 4)
+    assert sharing(CPU, MachineConfig(fleet=1), 5, random=False) == Sharing(1)
+    assert sharing(CUDA, default, 15, random=False) == Sharing(15)
+    assert sharing(CUDA, default, 100, random=False) == Sharing(fleets.LARGEST_GROUP)
+    assert sharing(CUDA, MachineConfig(fleet=4), 15, random=False) == Sharing(4)
+    assert sharing(torch.device("mps"), default, 15, random=False) == Sharing(1)
+
+
+def test_only_runs_with_equal_steps_and_images_make_a_fleet(tmp_path):
+    configs = [*SIX, settings("bn", batch_size=16), settings("gn", batch_size=16, epochs=5)]
+    groups = fleets.fleets(folders_of(tmp_path, configs), 4)
+    assert [len(group) for group in groups] == [4, 2, 1, 1]
+    assert [folder.config for group in groups for folder in group] == configs
+
+
+def test_runs_of_a_captured_fleet_leave_the_folders_of_runs_alone(tmp_path):
+    data = load(SIX[0].data, MachineConfig(), CPU)
+    graphs = RecordedGraphs()
+    together, alone = folders_of(tmp_path / "together", SIX), folders_of(tmp_path / "alone", SIX)
+    results = execute(together, data, Quiet(), ExecutionOptions(graphs=graphs, side_by_side=6))
+    for folder in alone:
+        execute([folder], data, Quiet(), ExecutionOptions(graphs=RecordedGraphs()))
+    assert [(result.norm, result.seed) for result in results] == [(config.norm, config.seed) for config in SIX]
+    assert graphs.captured == 1
+    for mine, yours in zip(together, alone, strict=True):
+        assert left_behind(mine.path) == left_behind(yours.path)
+    assert {result.side_by_side for result in results} == {6}
+    assert all(0 < result.capture_seconds < result.seconds for result in results)
+
+
+def test_members_of_a_fleet_that_were_interrupted_at_different_epochs_catch_up(tmp_path):
+    data = load(SIX[0].data, MachineConfig(), CPU)
+    whole, broken = (
+        folders_of(tmp_path / name, [settings(norm, epochs=3) for norm in ("bn", "gn", "ln")])
+        for name in ("whole", "broken")
+    )
+    execute(whole, data, Quiet(), ExecutionOptions(graphs=RecordedGraphs()))
+
+    def breaking_off(folder, after):
+        class Interrupting(Quiet):
+            def epoch_done(self, config, row):
+                if row.epoch == after:
+                    raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            execute([folder], data, Interrupting(), ExecutionOptions(graphs=RecordedGraphs()))
+
+    breaking_off(broken[0], 2)
+    breaking_off(broken[1], 1)
+    listener = Quiet()
+    execute(broken, data, listener, ExecutionOptions(graphs=RecordedGraphs()))
+    assert [told[3] for told in listener.told if told[0] == "started"] == [3, 2, 1]
+    for mine, yours in zip(broken, whole, strict=True):
+        assert left_behind(mine.path) == left_behind(yours.path)
+
+
+def test_runs_side_by_side_on_a_cpu_leave_the_folders_of_runs_one_after_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(fleets, "cores", lambda: 2)
+    beside, after = planned(tmp_path / "beside", SIX), planned(tmp_path / "after", SIX, fleet=1)
+    assert (beside.sharing, after.sharing) == (Sharing(2, 1), Sharing(1))
+    monkeypatch.undo()
+    before = torch.get_num_threads()
+    with threads.threads_each(1):
+        results = engine.run_all(after, Quiet())
+    assert [result.seed for result in engine.run_all(beside, Quiet())] == [result.seed for result in results]
+    assert torch.get_num_threads() == before
+    for mine, yours in zip(beside.folders, after.folders, strict=True):
+        assert left_behind(mine.path) == left_behind(yours.path)
+
+
+def test_networks_that_draw_random_numbers_train_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(fleets, "cores", lambda: 2)
+    (tmp_path / "noisy.py").write_text(
+        "import torch\nclass Noisy(torch.nn.Module):\n"
+        "    def __init__(self, channels):\n        super().__init__()\n"
+        "    def forward(self, x):\n        return x + 0.01 * torch.randn_like(x) if self.training else x\n"
+    )
+    noisy = settings(f"{tmp_path}/noisy.py:Noisy")
+    assert planned(tmp_path, [settings("bn", dropout=0.1), settings("gn", dropout=0.1)]).sharing == Sharing(1)
+    assert planned(tmp_path, [settings("bn"), noisy]).sharing == Sharing(1)
+    assert planned(tmp_path, [settings("bn"), settings("gn")]).sharing == Sharing(2, 1)
+
+
+def test_a_run_that_fails_beside_others_stops_only_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(fleets, "cores", lambda: 2)
+    (tmp_path / "broken.py").write_text(
+        "import torch\nclass Broken(torch.nn.Module):\n"
+        "    def __init__(self, channels):\n        super().__init__()\n"
+        "    def forward(self, x):\n        assert len(x) != 32, 'not that many'\n        return x\n"
+    )
+    plan = planned(tmp_path, [settings(f"{tmp_path}/broken.py:Broken"), settings("bn"), settings("gn")])
+    assert plan.sharing.side_by_side == 3
+    results = engine.run_all(plan, Quiet())
+    assert [result.status for result in results] == ["failed", "done", "done"]
+    assert "not that many" in results[0].problem
+
+
+def test_an_interruption_stops_the_threads_and_keeps_finished_epochs(tmp_path, monkeypatch):
+    monkeypatch.setattr(fleets, "cores", lambda: 2)
+
+    class Interrupting(Quiet):
+        def epoch_done(self, config, row):
+            super().epoch_done(config, row)
+            if len([told for told in self.told if told[0] == "epoch"]) == 3:
+                done.set()
+
+    done = threading.Event()
+    configs = [settings(norm, epochs=20) for norm in ("bn", "gn")]
+    plan = planned(tmp_path, configs)
+    monkeypatch.undo()
+
+    def interrupted(_threads):
+        assert done.wait(60)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threads.Threads, "_next", interrupted)
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        engine.run_all(plan, Interrupting())
+    assert threading.active_count() == before
+    assert {folder.state for folder in plan.folders} == {"interrupted"}
+    assert not [path for folder in plan.folders for path in folder.path.glob(".writing*")]
+
+
+def test_too_little_memory_halves_the_fleet_and_goes_on(tmp_path, monkeypatch):
+    """The device is played by what it does: refuse a fleet of more than two."""
+    data = load(SIX[0].data, MachineConfig(), CPU)
+    tried = []
+
+    def small_device(folders, *rest):
+        tried.append(len(folders))
+        if len(folders) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return execute(folders, *rest)
+
+    monkeypatch.setattr(run, "execute", small_device)
+    listener = Quiet()
+    folders = folders_of(tmp_path, [config.model_copy(update={"training": ONE_EPOCH}) for config in SIX])
+    outcomes = dict(run._fleet(folders, data, listener, ExecutionOptions()))
+    assert tried == [6, 3, 1, 2, 3, 1, 2]
+    assert [outcomes[folder].status for folder in folders] == ["done"] * 6
+    assert len([told for told in listener.told if told[0] == "warning"]) == 3
+
+
+def test_one_that_breaks_a_fleet_is_found_and_the_others_go_on_from_where_they_were(tmp_path, monkeypatch):
+    data = load(SIX[0].data, MachineConfig(), CPU)
+
+    class Breaking(Quiet):
+        def epoch_done(self, config, row):
+            super().epoch_done(config, row)
+            if config.norm == "gn" and row.epoch >= 2:
+                raise RuntimeError("broken")
+
+    folders = folders_of(tmp_path, [settings(norm, epochs=6) for norm in ("bn", "gn", "ln")])
+    listener = Breaking()
+    outcomes = dict(run._fleet(folders, data, listener, ExecutionOptions()))
+    assert [getattr(outcomes[folder], "status", "failed") for folder in folders] == ["done", "failed", "done"]
+    again = [told for told in listener.told if told[:2] == ("started", "bn")]
+    assert [told[3] for told in again] == [1, 3]
+
+
+def test_a_setting_that_no_run_can_be_trained_with_stops_all(tmp_path):
+    plan = planned(tmp_path, [settings("bn", batch_size=1000), settings("gn", batch_size=1000)])
+    with pytest.raises(UsageError, match="do not fill one batch"):
+        engine.run_all(plan, Quiet())
+
+
+ENDING = """
+import sys, torch
+class Odd(BaseException): pass
+class Ends(torch.nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+    def forward(self, x):
+        if self.training and len(x) == 32:
+            self.end()
+        return x
+class Exits(Ends):
+    def end(self): sys.exit(0)
+class Raises(Ends):
+    def end(self): raise Odd("odd")
+class Interrupts(Ends):
+    def end(self): raise KeyboardInterrupt
+"""
+
+
+@pytest.mark.parametrize("fleet", [1, 3])
+@pytest.mark.parametrize(("norm", "words"), [("Exits", "sys.exit(0)"), ("Raises", "Odd: odd")])
+def test_a_norm_that_ends_the_program_fails_its_run_only(tmp_path, norm, words, fleet):
+    (tmp_path / "ending.py").write_text(ENDING)
+    plan = planned(tmp_path, [settings(f"{tmp_path}/ending.py:{norm}"), settings("bn"), settings("gn")], fleet=fleet)
+    listener = Quiet()
+    results = engine.run_all(plan, listener)
+    assert [result.status for result in results] == ["failed", "done", "done"]
+    assert words in results[0].problem
+    (failed,) = [told for told in listener.told if told[0] == "failed"]
+    assert (failed[1:3], words in failed[3]) == ((plan.configs[0].norm, 0), True)
+
+
+@pytest.mark.parametrize("fleet", [1, 2])
+def test_an_interruption_out_of_a_run_ends_all_and_each_run_is_told_to_have_failed(tmp_path, fleet):
+    (tmp_path / "ending.py").write_text(ENDING)
+    configs = [settings(f"{tmp_path}/ending.py:Interrupts"), settings("bn", epochs=20)]
+    listener = Quiet()
+    with pytest.raises(KeyboardInterrupt):
+        engine.run_all(planned(tmp_path, configs, fleet=fleet), listener)
+    started = [told[1] for told in listener.told if told[0] == "started"]
+    assert [told[1] for told in listener.told if told == ("failed", told[1], 0, "interrupted")] == started != []
+
+
+def test_a_callback_that_fails_ends_all_and_fails_no_run(tmp_path):
+    class Failing(Quiet):
+        def epoch_done(self, config, row):
+            raise OSError("no screen")
+
+    plan = planned(tmp_path, [settings("bn"), settings("gn")], fleet=2)
+    listener = Failing()
+    with pytest.raises(OSError, match="no screen"):
+        engine.run_all(plan, listener)
+    assert {told[3] for told in listener.told if told[0] == "failed"} == {"interrupted"}
+    assert [result.status for result in engine.run_all(plan, Quiet())] == ["done", "done"]
+
+
+@pytest.mark.parametrize("granted", [0, 1])
+def test_with_fewer_threads_than_wanted_every_run_is_trained(tmp_path, monkeypatch, granted):
+    """The system is played by what it does: refuse threads."""
+    start = threading.Thread.start
+    left = [granted]
+
+    def few(thread):
+        if not left[0]:
+            raise RuntimeError("can't start new thread")
+        left[0] -= 1
+        start(thread)
+
+    plan = planned(tmp_path, [settings("bn"), settings("gn"), settings("ln")], fleet=3)
+    monkeypatch.setattr(threading.Thread, "start", few)
+    assert [result.status for result in engine.run_all(plan, Quiet())] == ["done"] * 3

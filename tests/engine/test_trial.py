@@ -1,0 +1,113 @@
+"""A custom norm is saved, loaded and compared before its first epoch; built-in ones are not tried out."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers.cli import normbench, refused, run_folders, train
+from helpers.small import run_config
+
+from normbench import engine
+from normbench.engine.trial import try_out
+from normbench.errors import USAGE, UsageError
+from normbench.networks import build
+from normbench.norms import NORMS, resolve_norm
+
+FILE = Path(__file__).with_name("unsaved_norms.py")
+
+
+def config(name: str, **settings: object):
+    return run_config(f"{FILE}:{name}", **settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("NonPersistent", "gives other outputs once it is saved and loaded.*NonPersistent.mean"),
+        ("PlainTensor", "gives other outputs once it is saved and loaded.*PlainTensor.scale"),
+        ("Counting", "gives other outputs once it is saved and loaded.*Counting.steps"),
+        ("CountingInTraining", "trains otherwise once it is saved and loaded.*CountingInTraining.steps"),
+        ("ExtraState", "cannot be saved.*_extra_state"),
+        ("shared", "shares tensors between networks"),
+        ("SharedParameter", "shares tensors between networks"),
+    ],
+)
+def test_norms_that_a_state_dict_does_not_hold_are_refused(name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as error:
+        try_out(config(name))
+    assert error.value.hint
+
+
+@pytest.mark.parametrize("name", ["Tied", "Constant", "ActNorm", "Late", "Noisy", "NoisyInPython", "Exits"])
+def test_norms_that_it_does_hold_are_not(name: str) -> None:
+    assert try_out(config(name)).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Watching", "keeps Watching.steps outside its state dict"),
+        ("Unseeded", "no seed of normbench reaches"),
+        ("NoisyInEval", "in eval mode"),
+    ],
+)
+def test_what_may_be_meant_so_is_a_warning(name: str, words: str) -> None:
+    (warning,) = try_out(config(name)).warnings
+    assert words in warning
+
+
+@pytest.mark.parametrize("name", ["Watching", "Noisy", "NoisyInPython", "Unseeded"])
+def test_steps_with_python_state_are_not_captured(name: str) -> None:
+    assert not try_out(config(name)).captures
+
+
+@pytest.mark.parametrize("settings", [{"lr": 1e30}, {"batch_size": 1}, {"schedule": "onecycle", "epochs": 1}])
+def test_the_settings_of_the_run_do_not_disturb_the_comparison(settings: dict) -> None:
+    assert try_out(config("Tied", **settings)).warnings == ()
+
+
+def test_the_trial_leaves_the_global_generators_as_they_were() -> None:
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    try_out(config("Noisy"))
+    assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before
+
+
+def test_built_in_norms_are_not_tried_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("normbench.engine.plan.try_out", lambda config: pytest.fail(config.norm))
+    for norm in NORMS:
+        answer = train(tmp_path, "--norm", norm, "--dry-run", "--max-params", 10**6)
+        assert answer.code == 0
+
+
+def test_blank_images_do_not_initialise_a_norm() -> None:
+    network = build(config("ActNorm").network, resolve_norm(f"{FILE}:ActNorm"))
+    assert not network.C1.norm.initialized
+
+
+def test_a_parameter_made_from_the_first_input_is_there_before_training() -> None:
+    network = build(config("Late").network, resolve_norm(f"{FILE}:Late"))
+    assert "C1.norm.weight" in dict(network.named_parameters())
+
+
+def test_nothing_is_written_before_a_norm_is_refused(tmp_path: Path) -> None:
+    refused(train(tmp_path, "--norm", f"{FILE}:Counting"), USAGE, "saved and loaded", "state dict")
+    assert run_folders(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["Noisy", "Tied"])
+def test_one_seed_gives_one_result_which_is_evaluated_again(tmp_path: Path, name: str) -> None:
+    spec = f"{FILE}:{name}"
+    first, second = (train(tmp_path / out, "--norm", spec, "--json").document["run"] for out in ("a", "b"))
+    assert first["train_loss"] == second["train_loss"]
+    found = normbench("evaluate", first["folder"], "--norm", spec, "--json").document
+    assert found["test_accuracy"] == first["test_accuracy"]
+
+
+def test_runs_that_draw_from_the_host_train_one_at_a_time(tmp_path: Path) -> None:
+    from normbench.config import MachineConfig
+
+    configs = [config("Noisy").model_copy(update={"seed": seed}) for seed in (0, 1)]
+    plan = engine.plan(configs, MachineConfig(out=tmp_path, device="cpu", fleet=2), "x")
+    assert plan.sharing.side_by_side == 1

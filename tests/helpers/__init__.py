@@ -1,0 +1,1 @@
+"""Fixtures, stand-ins and small settings that tests share."""

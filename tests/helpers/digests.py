@@ -1,0 +1,63 @@
+"""Digests of short trainings, so that a change that moves a number is seen to move it.
+
+`python tests/digests.py` records them anew, for this build of torch and this kind of CPU: only after a change that is
+meant to move numbers, and that the changelog names.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+
+from helpers.small import timeless
+from normbench.config import DataConfig, MachineConfig, NetworkConfig, RunConfig, TrainingConfig
+from normbench.data import DataSet
+from normbench.data import sources as load
+from normbench.evaluation import evaluate
+from normbench.networks import NETWORKS, build
+from normbench.norms import NORMS, resolve_norm
+from normbench.training import Training
+
+RECORDED = Path(__file__).with_name("digests.json")
+CASES = [(network, norm) for network in NETWORKS for norm in (*NORMS, "gn+ws")]
+
+
+def platform() -> str:
+    """The build of torch and the kind of CPU that the last digits depend on; one thread always."""
+    return f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def few_digits() -> DataSet:
+    """64 training and 72 validation images."""
+    return load(DataConfig(name="digits", subset=64, val_split=0.05), MachineConfig(), torch.device("cpu"))
+
+
+def digest(network: str, norm: str, data: DataSet) -> str:
+    """SHA-256 of the weights, the epochs' metrics and the final scores of a training of two epochs."""
+    config = RunConfig(
+        norm=norm,
+        network=NetworkConfig(name=network),
+        data=DataConfig(name="digits"),
+        training=TrainingConfig(epochs=2, batch_size=16, lr=0.02, step_size=1),
+    )
+    training = Training(config, build(config.network, resolve_norm(norm), 10, config.seed), data)
+    rows = [timeless(training.epoch(epoch)) for epoch in (1, 2)]
+    score = vars(evaluate(training.network, data.train, data, "fp32"))
+    content = hashlib.sha256(json.dumps([rows, score], sort_keys=True).encode())
+    for name, tensor in sorted(training.network.state_dict().items()):
+        content.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return content.hexdigest()
+
+
+def main() -> None:
+    """Record the digests of this platform; those of others stay."""
+    torch.set_num_threads(1)
+    data = few_digits()
+    recorded = json.loads(RECORDED.read_text()) if RECORDED.is_file() else {}
+    recorded[platform()] = {f"{network} {norm}": digest(network, norm, data) for network, norm in CASES}
+    RECORDED.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

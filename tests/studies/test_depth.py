@@ -1,0 +1,350 @@
+"""Depth: the published figures, what each figure means, which norms are left out, and the sentences made from them."""
+
+import dataclasses
+from math import atanh, sqrt
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+import torch
+from helpers.cli import normbench, refused
+from helpers.recorded_graph import RecordedGraphs
+from torch import nn
+
+from normbench import data
+from normbench.config import DataConfig, MachineConfig
+from normbench.errors import UsageError
+from normbench.networks.stacks import StackConfig, build_stack, weights
+from normbench.norms import resolve_norm
+from normbench.studies.depth import DepthConfig, depth_finding, measure_depth
+from normbench.studies.depth import training as depth_training
+from normbench.studies.depth.measure import Depth, Measured, Variant, unfit
+from normbench.studies.depth.sentences import depth_answer, learns
+from normbench.studies.depth.signal import Signal, _cosine_similarity, _flat, _surroundings, measure_signal
+from normbench.studies.depth.training import StackTraining, Trained, train_stack, train_together
+
+CPU = torch.device("cpu")
+
+
+def short(*lrs: float) -> DepthConfig:
+    return DepthConfig(epochs=3, batch_size=64, lrs=lrs)
+
+
+@pytest.fixture(scope="module")
+def digits() -> data.DataSet:
+    return data.load(DataConfig(name="digits", val_split=0.1), MachineConfig(), CPU)
+
+
+def published(norm: str, position: str = "pre") -> list[float]:
+    """Output norms of an MLP of width 512 after 0 to 29 hidden layers, mean over three seeds."""
+    config = StackConfig("mlp", 29, 512, position)
+    found = [measure_signal(config, resolve_norm(norm), seed, CPU).output_norms for seed in range(3)]
+    return [fmean(norms) for norms in zip(*found, strict=True)]
+
+
+def test_without_a_norm_the_output_vanishes_as_published():
+    norms = published("none")
+    assert norms[0] == pytest.approx(12, rel=0.15)
+    assert norms[9] == pytest.approx(0.005, rel=0.35)
+    assert norms[0] == pytest.approx(sqrt(512 / 3), rel=0.01)
+    assert norms[9] == pytest.approx(sqrt(512 / 3) * 6**-4.5, rel=0.2)
+
+
+@pytest.mark.parametrize("norm", ["bn", "ln"])
+@pytest.mark.parametrize(("position", "about", "expected"), [("pre", 5, sqrt(512 / 18)), ("post", 9, sqrt(512 / 6))])
+def test_with_a_norm_the_output_keeps_its_size_as_published(norm, position, about, expected):
+    norms = published(norm, position)[1:]
+    assert norms == pytest.approx([about] * 29, rel=0.15)
+    assert norms == pytest.approx([expected] * 29, rel=0.07)
+
+
+@pytest.mark.parametrize("position", ["pre", "post"])
+def test_a_stack_is_the_network_that_it_says_it_is(position):
+    stack = build_stack(StackConfig("mlp", 3, 16, position), resolve_norm("bn"))
+    plain = []
+    for layer in stack.layers:
+        linear, norm = nn.Linear(16, 16, bias=False), nn.BatchNorm1d(16, affine=False)
+        linear.load_state_dict(layer.weights.state_dict())
+        plain += [norm, linear, nn.ReLU()] if position == "pre" else [linear, norm, nn.ReLU()]
+    x = torch.randn(8, 16, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(nn.Sequential(*stack.layers)(x), nn.Sequential(*plain)(x))
+
+
+@pytest.mark.parametrize("kind", ["mlp", "conv"])
+def test_every_norm_and_depth_starts_from_the_same_weights(kind):
+    short = build_stack(StackConfig(kind, 2, 8, "pre", side=4), resolve_norm("none"), seed=3)
+    long = build_stack(StackConfig(kind, 5, 8, "post", side=4), resolve_norm("gn"), seed=3)
+    for one, other in zip(short.layers, long.layers, strict=False):
+        assert torch.equal(one.weights.weight, other.weights.weight)
+    assert torch.equal(next(short.stem.parameters()), next(long.stem.parameters()))
+
+
+@pytest.mark.parametrize("kind", ["mlp", "conv"])
+@pytest.mark.parametrize("position", ["pre", "post"])
+@pytest.mark.parametrize(
+    ("norm", "biased"), [("none", True), ("lrn", True), ("bn", False), ("ln", False), ("rms", False)]
+)
+def test_layers_whose_norm_adds_no_shift_have_a_bias_of_zeros(kind, position, norm, biased):
+    stack = build_stack(StackConfig(kind, 2, 8, position, side=4), resolve_norm(norm))
+    for layer in stack.layers:
+        assert (layer.weights.bias is not None) == biased
+        assert not biased or not layer.weights.bias.any()
+        assert {id(p) for p in layer.norm_parameters()} == {id(p) for p in layer.parameters()} - {
+            id(layer.weights.weight)
+        }
+
+
+@pytest.mark.parametrize("kind", ["mlp", "conv"])
+def test_an_image_goes_through_every_layer_of_a_stack(kind):
+    stack = build_stack(StackConfig(kind, 4, 8, side=4), resolve_norm("ln-chw"))
+    passed = []
+    for layer in stack.layers:
+        layer.register_forward_hook(lambda module, inputs, output: passed.append(tuple(output.shape)))
+    assert stack(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+    assert passed == [(2, 8) if kind == "mlp" else (2, 8, 4, 4)] * 4
+
+
+def test_the_gradient_norms_are_those_of_the_loss_by_each_layers_weights():
+    config, norm = StackConfig("mlp", 2, 8, activation="tanh"), resolve_norm("ln")
+    _, x, labels = _surroundings(config, norm, 0, CPU)
+    stack = build_stack(config, norm).double()
+    weight, gradient = stack.layers[0].weights.weight, torch.zeros(64, dtype=torch.float64)
+
+    def loss(place: int, nudge: float) -> float:
+        with torch.no_grad():
+            weight.view(-1)[place] += nudge
+            y = nn.Sequential(*stack.layers)(x.double())
+            weight.view(-1)[place] -= nudge
+            return nn.functional.cross_entropy(stack.classify(y), labels).item()
+
+    for place in range(64):
+        gradient[place] = (loss(place, 1e-4) - loss(place, -1e-4)) / 2e-4
+    assert measure_signal(config, norm, 0, CPU).gradient_norms[0] == pytest.approx(gradient.norm().item(), rel=1e-4)
+
+
+def test_a_unit_is_dead_when_it_is_flat_for_the_whole_batch_and_a_value_when_its_slope_is_small():
+    before = torch.tensor([[-1.0, 1.0], [-2.0, -1.0]])
+    assert _flat(nn.ReLU(), before) == (0.5, 0.75)
+    edge = torch.tensor([[atanh(0.971), atanh(0.969)], [-atanh(0.971), 0.0]])
+    assert _flat(nn.Tanh(), edge) == (0.5, 0.5)
+
+
+def test_a_unit_of_a_map_is_its_channel():
+    before = -torch.ones(2, 2, 3, 3)
+    before[1, 1, 2, 2] = 1.0
+    assert _flat(nn.ReLU(), before) == (0.5, pytest.approx(35 / 36))
+
+
+def test_likeness_is_the_mean_cosine_of_different_inputs_whatever_their_size():
+    assert _cosine_similarity(torch.tensor([[1.0, 1.0], [2.0, 2.0], [1e-30, 1e-30]])) == pytest.approx(1)
+    assert _cosine_similarity(torch.eye(3)) == pytest.approx(0)
+    assert _cosine_similarity(torch.tensor([[1.0, 0.0], [-3.0, 0.0]])) == pytest.approx(-1)
+
+
+def test_deep_layers_make_inputs_alike_after_ln_but_not_after_bn():
+    config = StackConfig("mlp", 20, 128, "post")
+    bn, ln = (measure_signal(config, resolve_norm(norm), 0, CPU).cosine_similarity[-1] for norm in ("bn", "ln"))
+    assert bn < 0.5
+    assert ln > 0.85
+
+
+def test_weights_drawn_for_relu_keep_the_signal_without_a_norm():
+    config = StackConfig("mlp", 10, 256, init="kaiming")
+    norms = measure_signal(config, resolve_norm("none"), 0, CPU).output_norms
+    assert norms[10] > norms[0] / 3
+
+
+def variant(norm: str, kind: str = "mlp") -> Variant:
+    return Variant(kind, "pre", resolve_norm(norm))
+
+
+def test_norms_without_meaning_on_vectors_are_left_out_of_the_mlp_alone(tmp_path: Path):
+    zero = tmp_path / "zero.py"
+    zero.write_text(
+        "import torch\nclass Zero(torch.nn.Module):\n"
+        "    def __init__(self, channels): super().__init__()\n"
+        "    def forward(self, x): return x - x.mean((2, 3), keepdim=True)\n"
+    )
+    assert "one value" in unfit(variant("in"), CPU)
+    assert "convolutions" in unfit(variant("bn+ws"), CPU)
+    assert "leaves nothing" in unfit(variant(f"{zero}:Zero"), CPU)
+    assert [unfit(variant(norm), CPU) for norm in ("bn", "gn", "ln", "ln-c", "ln-chw", "rms", "lrn", "none")] == [
+        None
+    ] * 8
+    assert unfit(variant("in", "conv"), CPU) is None
+
+
+def test_bn_learns_at_a_depth_at_which_nothing_is_learned_without_a_norm(digits):
+    deep = StackConfig("mlp", 12, 64)
+    plain = train_stack(deep, resolve_norm("none"), digits, short(0.03), seed=0)
+    normed = train_stack(deep, resolve_norm("bn"), digits, short(0.03), seed=0)
+    assert plain.test_accuracy < 0.2
+    assert normed.test_accuracy > 0.7
+
+
+def test_validation_images_choose_the_rate_and_the_test_images_are_read_with_it_alone(digits, monkeypatch):
+    read = []
+    score = depth_training.evaluate
+
+    def counted(network, split, *others):
+        read.append(split is digits.test)
+        return score(network, split, *others)
+
+    monkeypatch.setattr(depth_training, "evaluate", counted)
+    config, norm = StackConfig("mlp", 1, 32), resolve_norm("bn")
+    found = train_stack(config, norm, digits, short(1e-6, 0.05), seed=0)
+    assert (found.lr, read) == (0.05, [True])
+    assert found == train_stack(config, norm, digits, short(0.05), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("at_once", "graphs", "third"),
+    [(1, None, "none"), (31, None, f"{__file__}:make_noisy"), (7, RecordedGraphs(), "none")],
+)
+def test_stacks_trained_together_are_those_trained_alone(digits, at_once, graphs, third):
+    """As on CUDA, where all rates of several stacks share their steps; one that draws numbers trains by itself."""
+    jobs = [
+        StackTraining(StackConfig("mlp", depth, 16), resolve_norm(name), seed)
+        for depth in (1, 2)
+        for name in ("bn", "ln-c", third)
+        for seed in (0, 1)
+    ]
+    config = short(1e20, 0.01, 0.05)
+    together = dict(train_together(jobs, digits, config, graphs, at_once))
+    alone = {job: train_stack(job.stack, job.norm, digits, config, seed=job.seed) for job in jobs}
+    assert together == alone
+    assert all(trained.diverged == (1e20,) for trained in together.values() if trained is not None)
+
+
+class Noisy(torch.nn.Module):
+    """A norm that draws random numbers while it trains."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.inner = torch.nn.BatchNorm2d(channels)
+
+    def forward(self, x):
+        y = self.inner(x)
+        return y + 0.01 * torch.randn_like(y) if self.training else y
+
+
+def make_noisy(channels):
+    return Noisy(channels)
+
+
+def test_a_rate_that_diverges_is_noted_and_no_rate_left_is_none(digits):
+    config, norm = StackConfig("mlp", 1, 16), resolve_norm("none")
+    assert train_stack(config, norm, digits, short(1e20), seed=0) is None
+    assert train_stack(config, norm, digits, short(1e20, 0.01), seed=0).diverged == (1e20,)
+
+
+def measured(norm: str, output: float, gradient: float, alike: float, accuracies: dict[int, float]) -> Measured:
+    """A variant whose figures over two layers go from 8 to `output`, and from `gradient` to 1."""
+    signal = Signal((9.0, 8.0, output), (gradient, 1.0), (0.0, 0.25), (0.5, 0.5), (0.3, alike))
+    trained = {depth: (Trained(depth, 0.1, accuracy, accuracy, ()),) for depth, accuracy in accuracies.items()}
+    return Measured(Variant("mlp", "post", resolve_norm(norm)), signal, trained)
+
+
+def test_the_answer_follows_from_the_figures(digits):
+    found = [
+        measured("none", 1e-5, 2.0, 0.99, {1: 0.9, 5: 0.1}),
+        measured("bn", 7.0, 300.0, 0.3, {1: 0.9, 5: 0.5}),
+    ]
+    config = DepthConfig(norms=("none", "bn"), depth=5)
+    answer = " ".join(depth_answer(Depth(config, tuple(found), digits, ()), {"mlp": found}))
+    for said in (
+        "goes from 8 after the first hidden layer to 1e-05 after number 5 without a norm",
+        "stays between 7 and 8 with bn post",
+        "grows towards the first layer with bn post (300 times that of the last)",
+        "keeps its size without a norm (first layer: 2)",
+        "have become alike without a norm (cosine 0.99), and stay apart with bn post (cosine 0.3)",
+        "dead units: 25 % without a norm",
+        "1 without a norm, 5 with bn post",
+    ):
+        assert said in answer
+
+
+def test_nothing_learns_where_all_stay_at_chance():
+    flat = [measured("none", 1.0, 1.0, 0.5, {1: 0.1, 5: 0.1})]
+    assert learns(flat, (1, 5)) == {"none": ()}
+
+
+def test_a_training_whose_every_rate_diverged_counts_as_chance():
+    found = measured("bn", 1.0, 1.0, 0.5, {1: 0.9, 5: 0.9})
+    found = dataclasses.replace(found, trained=found.trained | {5: (None,)})
+    assert learns([found], (1, 5)) == {"bn post": (1,)}
+
+
+def test_the_finding_has_a_row_a_line_and_figures_for_every_norm_and_place(digits):
+    config = DepthConfig(norms=("none", "in"), width=16, depth=2, epochs=1, lrs=(0.01,))
+    finding = depth_finding(measure_depth(config, CPU, digits, lambda _: None), CPU)
+    assert [row[0] for row in finding.tables[2].rows] == ["none", "in pre", "in post"]
+    assert [table.title.split(":")[0] for table in finding.tables] == ["mlp", "mlp", "conv", "conv"]
+    accuracy = next(chart for chart in finding.charts if chart.name == "conv-accuracy")
+    assert [line.label for line in accuracy.lines] == ["none", "in pre", "in post"]
+    assert accuracy.lines[1].x == (1, 2)
+    row = finding.values["conv"]["in pre"]["trained"]["2"][0]
+    assert accuracy.lines[1].y[1] == row["test_accuracy"]
+    assert len(finding.values["mlp"]["none"]["output_norms"]) == 3
+    assert "left out of the mlp" in finding.warnings[0]
+
+
+def test_several_seeds_give_means_and_bands(digits):
+    config = DepthConfig(norms=("none",), width=16, depth=1, epochs=1, lrs=(0.01,), seeds=2)
+    depth = measure_depth(config, CPU, digits, lambda _: None)
+    line = next(chart for chart in depth_finding(depth, CPU).charts if chart.name == "mlp-accuracy").lines[0]
+    accuracies = [run.test_accuracy for run in depth.measured[0].trained[1]]
+    assert line.y[0] == pytest.approx(fmean(accuracies))
+    assert line.low[0] <= min(accuracies) <= max(accuracies) <= line.high[0]
+    one = [measure_signal(StackConfig("mlp", 1, 16, "pre", side=4), resolve_norm("none"), s, CPU) for s in (0, 1)]
+    assert depth.measured[0].signal.output_norms[1] == pytest.approx(fmean(s.output_norms[1] for s in one))
+
+
+def depth(out: Path, *arguments: object, **variables: str):
+    return normbench("depth", "--out", out, "--width", 16, "--depth", 3, *arguments, **variables)
+
+
+def test_depth_leaves_a_finding_a_report_and_plots(tmp_path: Path):
+    answer = depth(tmp_path, "--no-train", "--norms", "none,bn", "--json")
+    assert answer.code == 0
+    assert set(answer.document["values"]["mlp"]) == {"none", "bn pre", "bn post"}
+    assert answer.document["values"]["mlp"]["none"]["trained"] == {}
+    assert (tmp_path / "depth" / "finding.json").is_file()
+    assert "mlp: the norm of the output" in (tmp_path / "depth" / "report.html").read_text()
+    assert (tmp_path / "depth" / "plots" / "chart-mlp-activation.png").is_file()
+
+
+def test_depth_says_what_is_left_out_and_in_short_prints_a_line_for_each_norm(tmp_path: Path):
+    answer = depth(tmp_path, "--no-train", "--norms", "none,in", "-q")
+    assert [line.split("\t")[0] for line in answer.stdout.splitlines()] == ["none"]
+    assert answer.stderr.startswith("warning: in is left out of the mlp") and answer.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--norms", "bnn"), ("unknown norm 'bnn'", "did you mean 'bn'")),
+        (("--norms", "bn", "--every"), ("--norms and --every exclude each other",)),
+        (("--depth", 0), ("depth", "greater than or equal to 1")),
+        (("--activation", "rely"), ("activation", "'rely'", "'relu'")),
+        (("--norms", "gn", "--groups", 3), ("3 groups do not divide",)),
+        (("--epochs", 21), ("1 to 20",)),
+    ],
+)
+def test_wrong_input_is_answered_in_words(tmp_path: Path, arguments, words):
+    refused(depth(tmp_path, "--no-train", *arguments), 2, *words)
+
+
+def test_images_that_are_not_to_be_had_are_named(tmp_path: Path):
+    answer = depth(tmp_path, "--dataset", "cifar10", "--offline", "--data-dir", tmp_path)
+    refused(answer, 3, "cifar")
+
+
+def test_a_group_count_that_fits_one_stack_only_is_refused():
+    with pytest.raises(UsageError, match="groups do not divide"):
+        measure_signal(StackConfig("mlp", 1, 10), resolve_norm("gn", 4), 0, CPU)
+
+
+def test_the_output_layer_has_neither_norm_nor_bias():
+    layer = weights(StackConfig("mlp", 1, 8), resolve_norm("bn"))
+    assert isinstance(layer, nn.Linear) and layer.bias is None

@@ -1,0 +1,226 @@
+"""`normbench mistakes`: each mistake is really made, scored as said, and told from chance honestly."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers.cli import normbench, refused
+from torch import nn
+
+from normbench import data as datasets
+from normbench.analysis import judge_pairs
+from normbench.config import DataConfig, MachineConfig, Recipe, load_recipe
+from normbench.data import DataSet
+from normbench.engine.threads import Stopped
+from normbench.errors import INTERRUPTED, USAGE
+from normbench.studies.mistakes import MISTAKES, find, scoring, setup
+from normbench.studies.mistakes.bench import Accumulated, Bench, LeftInTraining
+from normbench.studies.mistakes.sentences import CONSTANT, COSTS, GAINS, NIL, SINGLE, UNTOLD, sentences, verdict
+
+SMALL = ("--subset", 64, "--epochs", 1, "--batch-size", 16, "--set", "network.widths=[8,8,8,8,8,8,8,8,8,8]")
+TRAINED = {"training": {"epochs": 3, "step_size": 2}}
+
+
+def tiny() -> Recipe:
+    widths = (8,) * 10
+    return load_recipe(
+        "mistakes", {"training": {"epochs": 1, "batch_size": 16}, "network": {"widths": widths}, "seeds": 1}
+    )
+
+
+def digits(images: int) -> DataSet:
+    return datasets.load(DataConfig(name="digits", subset=images), MachineConfig(), torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    """A BatchNorm network that has learned the digits."""
+    return Bench(load_recipe("mistakes", TRAINED), digits(800), seed=0)
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Bench:
+    """Few images and one epoch, for what does not depend on what was learned."""
+    return Bench(tiny(), digits(64), seed=0)
+
+
+def test_a_network_left_in_train_mode_stays_there_and_leaves_the_original_alone(bench: Bench) -> None:
+    network = bench.trained().eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    left = LeftInTraining(network).eval()
+    assert all(module.training for module in left.modules() if isinstance(module, nn.BatchNorm2d))
+    bench.left_in_training(network, 8)
+    assert not network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_the_order_of_the_answer_is_that_of_the_images(bench: Bench) -> None:
+    """One batch of all images is the same whoever comes first."""
+    count = len(bench.test)
+    backwards = torch.arange(count - 1, -1, -1)
+    forwards = bench.left_in_training(bench.trained(), count)
+    assert (forwards == bench.left_in_training(bench.trained(), count, backwards)).float().mean() > 0.99
+    assert 0.2 < forwards.float().mean() < 1.0
+
+
+def test_train_mode_at_the_test_costs_most_where_a_batch_is_of_one_class(bench: Bench) -> None:
+    found = scoring.train_mode(bench)
+    assert found.right > 0.6
+    assert found.wrong == found.facts["sorted-8"] < found.right - 0.3
+    assert found.facts["sorted-8"] < found.facts["shuffled-8"]
+    assert float(found.facts["changed"]) > 0.2
+
+
+def test_without_running_statistics_a_network_is_at_chance(bench: Bench) -> None:
+    found = scoring.statistics_not_restored(bench)
+    assert found.right > 0.6 and found.wrong < 0.35
+    assert (
+        found.facts["buffers"] == 2 * 10
+    )  # running mean and variance of ten blocks; the count is no key of old states
+
+
+def test_slow_running_statistics_leave_training_as_it_was(bench: Bench) -> None:
+    found = setup.slow_statistics(bench)
+    assert found.right > 0.6 and found.wrong < 0.35
+    assert found.facts["steps"] == 75 and found.facts["left"] == pytest.approx(0.999**75)
+
+
+def test_statistics_fitted_on_all_images_are_those_of_all_images(hasty: Bench) -> None:
+    found, data = scoring.fitted_on_all(hasty), hasty.data
+    every = torch.cat([data.train.images, data.test.images]).double()
+    moved = (every.mean((0, 2, 3)) - data.train.images.double().mean((0, 2, 3))) / data.std.flatten()
+    assert found.facts["moved"] == pytest.approx(moved.abs().max().item(), rel=1e-3)
+
+
+def test_a_bias_before_batch_norm_has_no_gradient_and_no_effect_but_one_before_no_norm_has(hasty: Bench) -> None:
+    found = setup.bias_before_norm(hasty)
+    assert found.facts["parameters"] == sum(hasty.recipe.network.widths or ())
+    assert float(found.facts["gradient"]) < 1e-3
+    assert float(found.facts["moved"]) < 1e-3
+    plain = hasty.network("none")
+    biases = [setup.give_bias(block) for block in setup.blocks(plain)]
+    assert setup.moved(hasty, plain, biases) > 0.1
+
+
+def test_accumulated_gradients_are_those_of_the_micro_batches(hasty: Bench) -> None:
+    images = torch.randn(6, 3, 32, 32, dtype=torch.float64)
+    labels = torch.arange(6)
+    whole, parts = hasty.network().double(), hasty.network().double()
+    F.cross_entropy(Accumulated(whole, 2)(images), labels).backward()
+    for start in (0, 2, 4):
+        (F.cross_entropy(parts(images[start : start + 2]), labels[start : start + 2]) / 3).backward()
+    for one, other in zip(whole.parameters(), parts.parameters(), strict=True):
+        assert one.grad is not None and other.grad is not None
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_another_batch_size_scales_the_learning_rate(hasty: Bench) -> None:
+    usual, one = hasty.config("gn").training, hasty.config("gn", batch_size=1).training
+    assert (one.batch_size, one.lr) == (1, pytest.approx(usual.lr / usual.batch_size))
+    assert "Expected more than 1 value per channel" in setup.one_value_raises()
+
+
+def test_every_mistake_is_made_and_told_in_figures() -> None:
+    told: list[str] = []
+    finding = find(tiny(), digits(64), list(MISTAKES.values()), MachineConfig(), told.append)
+    (costs, lessons), (bars, _) = finding.tables, finding.charts
+    assert [row[0] for row in costs.rows] == [row[0] for row in lessons.rows] == list(bars.ticks) == list(MISTAKES)
+    assert len(told) == len(MISTAKES)
+    for one, row, values in zip(MISTAKES.values(), lessons.rows, finding.values["mistakes"], strict=True):
+        assert one.wrong_code in row[1] and one.right_code in row[1]
+        assert "{" not in row[2]
+        assert values["difference"] == pytest.approx(values["wrong_accuracy"][0] - values["right_accuracy"][0])
+    assert "chance from effect" in " ".join(finding.answer)  # one seed
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "expected"),
+    [
+        ([0.9, 0.91, 0.92, 0.9], [0.5, 0.52, 0.5, 0.51], COSTS),
+        ([0.5, 0.52, 0.5, 0.51], [0.9, 0.91, 0.92, 0.9], GAINS),
+        ([0.9, 0.8, 0.7, 0.6], [0.6, 0.7, 0.8, 0.95], UNTOLD),
+        ([0.9, 0.8], [0.9, 0.8], NIL),
+        ([0.9, 0.8, 0.7], [0.8, 0.7, 0.6], CONSTANT),
+        ([0.9], [0.1], SINGLE),
+    ],
+)
+def test_a_verdict_needs_more_than_a_difference(right: list[float], wrong: list[float], expected: str) -> None:
+    accuracies = {"a": dict(enumerate(wrong)), "a: right": dict(enumerate(right))}
+    assert verdict(judge_pairs([("a", "a: right")], accuracies)[0]) == expected
+
+
+def test_seeds_side_by_side_give_the_numbers_of_seeds_one_by_one() -> None:
+    recipe = tiny().model_copy(update={"seeds": 2})
+    alone, together = (
+        find(recipe, digits(64), [MISTAKES["state"]], MachineConfig(fleet=fleet), lambda _: None) for fleet in (1, 2)
+    )
+    assert alone.values == together.values
+    assert "2 seeds side by side" in together.conditions and "side by side" not in alone.conditions
+
+
+def test_what_is_not_separated_says_how_many_seeds_it_would_take() -> None:
+    noisy = {"state": {0: 0.6, 1: 0.8, 2: 0.5}, "right": {0: 0.9, 1: 0.9, 2: 0.7}}
+    (found,) = judge_pairs([("state", "right")], noisy)
+    (said,) = sentences([MISTAKES["state"]], {"state": found})
+    assert f"Not separated from no effect with these seeds: state {-20:+.2f} ± " in said
+    assert f"({found.more_seeds} more seeds may separate it, if this is its size)" in said
+
+
+def test_work_that_is_not_wanted_any_more_stops_within_a_training() -> None:
+    asked: list[int] = []
+
+    def interrupted() -> None:
+        asked.append(1)
+        if len(asked) == 3:
+            raise Stopped
+
+    bench = Bench(tiny(), digits(64), 0, interrupted)
+    with pytest.raises(Stopped):
+        bench.trained()
+
+
+def test_an_interruption_says_that_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("normbench.studies.mistakes.find", interrupted)
+    refused(normbench("mistakes", *SMALL, "--out", tmp_path), INTERRUPTED, "nothing is kept", "--only NAME")
+
+
+def test_the_command_keeps_what_it_found_and_shows_it(tmp_path: Path) -> None:
+    asked = ("mistakes", *SMALL, "--only", "leak-statistics, state", "--seeds", 2, "--out", tmp_path)
+    answer = normbench(*asked)
+    assert answer.code == 0
+    for word in (
+        "strict=False",
+        "Holm p",
+        "Each mistake beside the right way",
+        "digits, not CIFAR-10",
+        "2 seeds (0-1)",
+    ):
+        assert word in answer.words
+    assert "seed 1 state: right" in " ".join(answer.stderr.split())
+    kept = json.loads((tmp_path / "mistakes" / "finding.json").read_text())
+    assert [one["name"] for one in kept["values"]["mistakes"]] == ["state", "leak-statistics"]
+    assert (tmp_path / "mistakes" / "plots" / "chart-costs.svg").is_file()
+    assert normbench("report", "mistakes", "--out", tmp_path, "--data-dir", tmp_path).code == 0
+    again = normbench(*asked, "--json").document
+    assert again["values"] == kept["values"]  # the same seeds give the same numbers
+    assert normbench(*asked, "-q").stdout.splitlines()[0].split("\t")[0] == "state"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--only stat", ["unknown mistake 'stat'", "Did you mean 'state'?", "bias"]),
+        ("--only ,", ["--only names no mistake", "train-mode"]),
+        ("--seeds 0", ["seeds = 0"]),
+        ("--subset 99999", ["subset of 99,999", "1,437"]),
+        ("--batch-size 900", ["batch of 900", "--batch-size 800"]),
+    ],
+)
+def test_a_bad_setting_is_refused_in_words(arguments: str, words: list[str], tmp_path: Path) -> None:
+    refused(normbench("mistakes", *arguments.split(), "--out", tmp_path), USAGE, *words)
+    assert list(tmp_path.rglob("finding.json")) == []

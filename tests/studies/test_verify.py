@@ -1,0 +1,407 @@
+"""`normbench verify`: the norms are what their definitions say, and every way of breaking one is noticed."""
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers.cli import Answer, normbench, refused
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from normbench.errors import UsageError
+from normbench.norms import NORMS
+from normbench.norms.layers import ChannelLayerNorm, LazyPositionLayerNorm, RMSNorm, StandardizedConv2d
+from normbench.studies.verify import Verified, draw_cases, subjects, verify_own, verify_registered
+from normbench.studies.verify.cases import KINDS, Case, float32
+from normbench.studies.verify.checks import QUANTITIES, Check, badness, bound_of, compare
+from normbench.studies.verify.finite_differences import slope
+
+SUBJECTS = {subject.name: subject for subject in subjects()}
+Build = Callable[[int, int], nn.Module]
+WITHOUT_PARAMETERS = {"lrn", "none", "dropout"}
+
+
+CASES = draw_cases(0, 1)
+ORDINARY, SINGLE = CASES[:1], [case for case in CASES if case.kind == "single"]
+
+
+@functools.cache
+def whole(name: str) -> Verified:
+    """A norm as it is registered, on inputs of every kind."""
+    return verify_registered(SUBJECTS[name], CASES)
+
+
+def broken(name: str, build: Build, monkeypatch: pytest.MonkeyPatch, cases: Sequence[Case] = ORDINARY) -> Verified:
+    monkeypatch.setitem(NORMS, name, replace(NORMS[name], build=build))
+    return verify_registered(SUBJECTS[name], cases)
+
+
+def verify(out: Path, *arguments: object) -> Answer:
+    return normbench("verify", "--cases", 1, "--out", out, *arguments)
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_every_norm_is_what_its_definition_says(name):
+    found = whole(name)
+    assert found.problems == ()
+    assert [check for check in found.checks if not check.passed] == []
+    assert {check.kind for check in found.checks} == set(KINDS)
+    assert {check.precision for check in found.checks} == {"float32", "float64"}
+    missing = {"buffers"} - {"buffers" if name == "bn" else ""}
+    missing |= {"parameter gradients"} if name in WITHOUT_PARAMETERS else set()
+    assert {check.quantity for check in found.checks} == set(QUANTITIES) - missing
+
+
+def test_every_registered_norm_and_what_stands_around_it_is_verified():
+    assert list(SUBJECTS) == [*NORMS, "+ws", "dropout"]
+
+
+shapes = st.tuples(st.integers(1, 3), st.sampled_from([2, 4, 6]), st.integers(2, 5), st.integers(2, 5))
+
+
+@settings(deadline=None, max_examples=25)
+@given(name=st.sampled_from(list(SUBJECTS)), shape=shapes, power=st.floats(-3, 4), seed=st.integers(0, 2**31))
+def test_a_norm_is_as_defined_whatever_the_shape_and_the_scale(name, shape, power, seed):
+    chance = np.random.default_rng(seed)
+    steps = tuple(float32(10**power * (chance.normal() + chance.standard_normal(shape))) for _ in range(3))
+    found = verify_registered(SUBJECTS[name], [Case("ordinary", 2, steps, (seed, 0))])
+    assert found.passed, max(found.checks, key=badness)
+
+
+def test_single_values_are_refused_where_there_is_nothing_to_standardize():
+    refusals = {name: whole(name).refused for name in SUBJECTS}
+    assert {name: count for name, count in refusals.items() if count} == {"bn": 2, "gn": 2, "ln": 1, "in": 3}
+
+
+class UnbiasedGroupNorm(nn.GroupNorm):
+    """Divides by m - 1 where the paper divides by m."""
+
+    def forward(self, x):
+        groups = x.view(len(x), self.num_groups, -1)
+        var, mean = torch.var_mean(groups, 2, keepdim=True, correction=1)
+        y = ((groups - mean) / torch.sqrt(var + self.eps)).view(x.shape)
+        return y * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
+
+
+class BlindRMSNorm(RMSNorm):
+    """Right forward; takes its root for a constant backward."""
+
+    def forward(self, x):
+        scale = torch.rsqrt(x.square().mean(dim=(1, 2, 3), keepdim=True) + self.eps).detach()
+        return x * scale * self.weight.view(-1, 1, 1)
+
+
+class SeedingBatchNorm(nn.BatchNorm2d):
+    """Takes the first batch for its running statistics, as some other frameworks do."""
+
+    def forward(self, x):
+        self.momentum = 1.0 if self.num_batches_tracked == 0 else 0.1
+        return super().forward(x)
+
+
+class BiasedRunningBatchNorm(nn.BatchNorm2d):
+    """Averages the biased variance."""
+
+    def forward(self, x):
+        before = self.running_var.clone()
+        y = super().forward(x)
+        if self.training:
+            self.running_var.copy_(0.9 * before + 0.1 * x.detach().var((0, 2, 3), correction=0))
+        return y
+
+
+class EvenInTraining(nn.BatchNorm2d):
+    """Uses its running statistics in training, too."""
+
+    def forward(self, x):
+        return nn.functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias)
+
+
+BROKEN: dict[str, tuple[str, Build]] = {
+    "bn eps": ("bn", lambda c, g: nn.BatchNorm2d(c, eps=1e-4)),
+    "bn momentum": ("bn", lambda c, g: nn.BatchNorm2d(c, momentum=0.01)),
+    "bn first batch": ("bn", lambda c, g: SeedingBatchNorm(c)),
+    "bn biased running variance": ("bn", lambda c, g: BiasedRunningBatchNorm(c)),
+    "bn running statistics in training": ("bn", lambda c, g: EvenInTraining(c)),
+    "bn over images": ("bn", lambda c, g: nn.InstanceNorm2d(c, affine=True)),
+    "gn eps": ("gn", lambda c, g: nn.GroupNorm(g, c, eps=1e-6)),
+    "gn groups": ("gn", lambda c, g: nn.GroupNorm(c, c)),
+    "gn unbiased": ("gn", lambda c, g: UnbiasedGroupNorm(g, c)),
+    "ln axes": ("ln", lambda c, g: ChannelLayerNorm(c)),
+    "ln no shift": ("ln", lambda c, g: RMSNorm(c)),
+    "in axes": ("in", lambda c, g: nn.GroupNorm(1, c)),
+    "in eps": ("in", lambda c, g: nn.InstanceNorm2d(c, affine=True, eps=2e-5)),
+    "lrn size": ("lrn", lambda c, g: nn.LocalResponseNorm(3)),
+    "lrn alpha": ("lrn", lambda c, g: nn.LocalResponseNorm(5, alpha=1.01e-4)),
+    "ln-chw eps": ("ln-chw", lambda c, g: LazyPositionLayerNorm(c, eps=1e-6)),
+    "ln-chw parameters": ("ln-chw", lambda c, g: nn.GroupNorm(1, c)),
+    "ln-c axes": ("ln-c", lambda c, g: nn.GroupNorm(1, c)),
+    "ln-c eps": ("ln-c", lambda c, g: ChannelLayerNorm(c, eps=1e-6)),
+    "rms eps": ("rms", lambda c, g: RMSNorm(c, eps=1.1e-5)),
+    "rms backward": ("rms", lambda c, g: BlindRMSNorm(c)),
+    "none": ("none", lambda c, g: nn.Hardtanh(-2.0, 2.0)),
+}
+
+
+@pytest.mark.parametrize("way", BROKEN)
+def test_a_broken_norm_is_noticed(way, monkeypatch):
+    assert not broken(*BROKEN[way], monkeypatch).passed
+
+
+def test_a_wrong_backward_is_told_from_a_wrong_forward(monkeypatch):
+    found = broken(*BROKEN["rms backward"], monkeypatch)
+    assert {check.quantity for check in found.checks if not check.passed} == {"input gradient"}
+
+
+def test_broken_weight_standardization_is_noticed(monkeypatch):
+    monkeypatch.setattr(StandardizedConv2d, "eps", 1.1e-5)
+    assert not verify_registered(SUBJECTS["+ws"], ORDINARY).passed
+
+
+class UnscaledDropout(nn.Dropout):
+    """Drops without dividing by 1 - p."""
+
+    def forward(self, x):
+        y = super().forward(x)
+        return y * (1 - self.p) if self.training else y
+
+
+@pytest.mark.parametrize("layer", [UnscaledDropout(0.3), nn.Dropout(0.5), nn.Dropout(0.0)], ids=str)
+def test_broken_dropout_is_noticed(layer):
+    assert not verify_registered(replace(SUBJECTS["dropout"], make=lambda case: layer), ORDINARY).passed
+
+
+def test_a_norm_that_takes_what_it_must_refuse_is_noticed(monkeypatch):
+    class Tolerant(nn.InstanceNorm2d):
+        def forward(self, x):
+            return x * 0 if x.shape[2:] == (1, 1) else super().forward(x)
+
+    found = broken("in", lambda c, g: Tolerant(c, affine=True), monkeypatch, SINGLE)
+    assert "took single values, which it must refuse" in found.problems[0]
+
+
+def test_a_variance_that_cancels_is_noticed(monkeypatch):
+    """E[x²] - E[x]² in float32: right on ordinary inputs, and wrong where the mean is large."""
+
+    class OnePass(nn.InstanceNorm2d):
+        def forward(self, x):
+            mean = x.mean((2, 3), keepdim=True)
+            var = (x.square().mean((2, 3), keepdim=True) - mean.square()).clamp_min(0)
+            y = (x - mean) / torch.sqrt(var + self.eps)
+            return y * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
+
+    found = broken("in", lambda c, g: OnePass(c, affine=True), monkeypatch, CASES)
+    failed = {check.kind for check in found.of("float32", "forward") if not check.passed}
+    assert "offset" in failed
+    assert failed <= {"offset", "constant"}
+
+
+def test_bounds_are_roundings_and_nothing_else():
+    assert bound_of("float32", 10) == 50 * 2.0**-24
+    assert bound_of("float64", 10, steps=3) == 150 * 2.0**-53
+
+
+def test_an_error_is_measured_by_terms_and_nothing_hides_it():
+    one = np.ones(2)
+    assert compare(one, one, 0 * one).error == 0
+    assert compare(one, 2 * one, 4 * one).error == 0.25
+    assert compare(one, 0 * one, 0 * one).error == np.inf
+    check = Check("float32", "ordinary", "contiguous", "", "forward", np.nan, 1.0, np.nan)
+    assert not check.passed
+    assert badness(check) == np.inf
+
+
+def test_a_slope_comes_with_an_uncertainty_that_covers_its_error():
+    chance = np.random.default_rng(0)
+    for scale in (1e-3, 1.0, 1e3):
+        at, along = scale * chance.standard_normal(6), chance.standard_normal(6)
+        found = slope(lambda x, scale=scale: float(np.tanh(x / scale).sum()), at, along, noise=6 * 2.0**-53)
+        exact = float((along / np.cosh(at / scale) ** 2).sum() / scale)
+        assert abs(found.value - exact) <= found.uncertainty <= 1e-7 / scale
+
+
+# The command.
+
+
+def test_the_command_says_ok_writes_a_report_and_ends_with_0(tmp_path):
+    answer = verify(tmp_path, "--norm", "gn+ws")
+    assert answer.code == 0
+    table = answer.stdout[: answer.stdout.index("Largest errors of y")].splitlines()
+    assert max(len(line.rstrip()) for line in table) <= 80
+    assert "All 2 are what their definitions say" in answer.words
+    assert re.search(r"gn 64 .* ok", answer.words)
+    page = (tmp_path / "verify-gn+ws" / "report.html").read_text()
+    assert "Is every norm what its definition says?" in page
+    assert (tmp_path / "verify-gn+ws" / "plots" / "chart-share-of-bound.svg").is_file()
+
+
+def test_the_document_holds_the_figures_behind_the_table(tmp_path):
+    document = verify(tmp_path, "--norm", "bn", "--json").document
+    (norm,) = document["values"]["norms"]
+    assert (document["command"], document["values"]["passed"], norm["norm"], norm["refused"]) == (
+        "verify",
+        True,
+        "bn",
+        2,
+    )
+    assert {one["quantity"] for one in norm["worst"]} == {
+        "forward", "input gradient", "parameter gradients", "buffers",
+    }  # fmt: skip
+    assert all(one["error"] <= one["bound"] for one in norm["worst"])
+
+
+def test_a_broken_norm_fails_the_command_and_the_table_says_where(tmp_path, monkeypatch):
+    monkeypatch.setitem(NORMS, "ln", replace(NORMS["ln"], build=BROKEN["ln axes"][1]))
+    answer = verify(tmp_path, "--norm", "ln")
+    assert answer.code == 1
+    for words in ("Not what the definition says: ln.", "Out of bounds", "FAILS", "float64, train"):
+        assert words in answer.words
+
+
+def test_the_same_seed_gives_the_same_figures(tmp_path):
+    one, two, other = (
+        [check.error for check in verify_registered(SUBJECTS["gn"], draw_cases(seed, 1)[:1]).checks]
+        for seed in (3, 3, 4)
+    )
+    assert one == two != other
+
+
+OWN = """
+import numpy as np
+import torch
+from torch import nn
+
+class Centred(nn.Module):
+    correction = 0
+    def __init__(self, channels):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels, 1, 1))
+        self.alpha = nn.Parameter(torch.tensor(0.5))
+    def forward(self, x):
+        var, mean = torch.var_mean(x, (1, 2, 3), keepdim=True, correction=self.correction)
+        return (x - mean) / torch.sqrt(var + 1e-5) * self.weight * self.alpha
+
+class Unbiased(Centred):
+    def forward(self, x):
+        mean = x.mean((1, 2, 3), keepdim=True)
+        var = ((x - mean) ** 2).sum((1, 2, 3), keepdim=True) / max(1, x[0].numel() - 1)
+        return (x - mean) / torch.sqrt(var + 1e-5) * self.weight * self.alpha
+
+class Blind(Centred):
+    def forward(self, x):
+        var, mean = torch.var_mean(x, (1, 2, 3), keepdim=True, correction=0)
+        return (x - mean) / torch.sqrt(var + 1e-5).detach() * self.weight * self.alpha
+
+class Frozen(Centred):
+    def forward(self, x):
+        var, mean = torch.var_mean(x, (1, 2, 3), keepdim=True, correction=0)
+        return (x - mean) / torch.sqrt(var + 1e-5) * self.weight * self.alpha.detach()
+
+class Single(Centred):
+    def forward(self, x):
+        return super().forward(x.float()).to(x)
+
+class Overflowing(Centred):
+    def forward(self, x):
+        return super().forward(x) * float("inf") * 0
+
+class Fails(Centred):
+    def forward(self, x):
+        raise RuntimeError("not today")
+
+def centred(x, parameters, training):
+    mean, var = x.mean((1, 2, 3), keepdims=True), x.var((1, 2, 3), keepdims=True)
+    return (x - mean) / np.sqrt(var + 1e-5) * parameters["weight"] * parameters["alpha"]
+
+def flat(x, parameters, training):
+    return x.mean()
+
+def broken(x, parameters, training):
+    return parameters["gamma"] * x
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.py"
+    path.write_text(OWN)
+    return path
+
+
+def own(file: Path, norm: str, reference: str = "centred", cases: Sequence[Case] = ORDINARY) -> Verified:
+    return verify_own(f"{file}:{norm}", f"{file}:{reference}", cases)
+
+
+def wrong(found: Verified) -> set[str]:
+    return {check.quantity for check in found.checks if not check.passed}
+
+
+def test_a_right_norm_of_ones_own_passes_on_inputs_of_every_kind(file):
+    found = own(file, "Centred", cases=CASES)
+    assert found.passed, max(found.checks, key=badness)
+    assert {check.quantity for check in found.checks} == set(QUANTITIES) - {"buffers"}
+    assert {check.kind for check in found.checks} == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("norm", "quantities"),
+    [
+        ("Unbiased", {"forward", "input gradient", "parameter gradients"}),
+        ("Blind", {"input gradient"}),
+        ("Frozen", {"parameter gradients"}),
+    ],
+)
+def test_a_wrong_norm_of_ones_own_is_noticed(norm, quantities, file):
+    assert wrong(own(file, norm)) == quantities
+
+
+def test_a_norm_that_computes_in_float32_inside_is_told_so(file):
+    found = own(file, "Single")
+    assert {check.precision for check in found.checks if not check.passed} == {"float64"}
+    assert "it seems to cast to float32 inside" in found.notes[0]
+
+
+def test_the_command_takes_a_norm_of_ones_own_and_a_nan_fails_it(file):
+    answer = verify(file.parent, "--norm", f"{file}:Overflowing", "--reference", f"{file}:centred", "-q")
+    assert answer.code == 1
+    lines = [line.split("\t") for line in answer.stdout.splitlines()]
+    assert [(line[0], line[2], line[-2], line[-1]) for line in lines] == [("Overflowing", "nan", "nan", "FAILS")] * 2
+
+
+def test_a_norm_of_ones_own_needs_a_reference(file):
+    answer = verify(file.parent, "--norm", f"{file}:Centred")
+    refused(answer, 2, "a norm of your own", "--reference file.py:function", "f(x, parameters, training)")
+
+
+@pytest.mark.parametrize(
+    ("norm", "reference", "words"),
+    [
+        ("Centred", "missing", "nothing called 'missing'"),
+        ("Centred", "flat", "returned float64 () for an input of shape"),
+        ("Centred", "broken", "KeyError: 'gamma'"),
+        ("Fails", "centred", "not today"),
+    ],
+)
+def test_what_is_wrong_with_a_reference_or_a_norm_is_said_in_words(norm, reference, words, file):
+    with pytest.raises(UsageError) as error:
+        own(file, norm, reference)
+    assert words in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--norm", "bnn"), "unknown norm 'bnn'"),
+        (("--norm", "bn", "--reference", "x.py:f"), "--reference goes with a norm of your own"),
+        (("--reference", "x.py:f"), "--reference goes with a norm of your own"),
+        (("--cases", 0), "--cases 0: from 1 to"),
+    ],
+)
+def test_a_command_that_cannot_be_meant_is_refused(arguments, words, tmp_path):
+    refused(verify(tmp_path, *arguments), 2, words)
