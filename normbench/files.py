@@ -107,6 +107,11 @@ def check_replaceable(path: Path, kind: Kind | None = None, what: str = "a file 
         )
 
 
+def is_svg(head: bytes) -> bool:
+    """Whether a file begins as an SVG picture."""
+    return head.lstrip().startswith((b"<?xml", b"<svg")) and b"<svg" in head
+
+
 REGULAR, LINK, FOLDER = "a file", "a link", "a folder"
 KINDS = {
     stat.S_IFREG: REGULAR,

@@ -157,7 +157,7 @@ FLAGS: dict[str, Any] = {
     "format": _option(str, "--format", text="onnx", panel=SHOW, metavar="NAME"),
     "file": _option(Path, "--file", text="Where to write it. [default: model.onnx in the run's folder]", panel=SHOW),
     "svg": _option(Path, "--svg", text="Write the picture of what it averages over to this file.", panel=SHOW),
-    "fetch": _switch("--fetch", text="Download CIFAR-10 into the cache.", panel=DATA),
+    "fetch": _switch("--fetch", text="Download CIFAR-10 into --data-dir, or the cache.", panel=DATA),
     "device": _option(
         str, "--device", text="auto, cuda, mps or cpu. [env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
     ),

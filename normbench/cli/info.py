@@ -49,13 +49,13 @@ def _norm_page(given: Options, name: str) -> None:
 
 
 def _write_picture(given: Options, info: "NormInfo", groups: int) -> None:
-    from normbench.files import replace_text
+    from normbench.files import is_svg, output_file, replace_text
     from normbench.report.axes import axes_file
 
     picture = axes_file(info, groups)
     if picture is None:
         raise UsageError(f"there is no picture of {info.name}: it averages over nothing, or that is not known")
-    replace_text(given["svg"], picture)
+    replace_text(output_file(given["svg"], "an SVG picture", is_svg), picture)
     given.output().note(f"picture in {given['svg']}")
 
 

@@ -91,9 +91,11 @@ class Options:
 
     def overrides(self, *leave_out: str) -> dict[str, Any]:
         """The science flags as nested settings over a recipe; flags win over `--set`."""
+        from normbench.config.paths import check_text
+
         settings: dict[str, Any] = {}
         for text in self["set"] or ():
-            key, value = _assignment(text)
+            key, value = _assignment(check_text(text, "--set"))
             _put(settings, key, value)
         for name, place in PLACES.items():
             if name in self.values and name not in leave_out:

@@ -62,7 +62,9 @@ def parser(kind: type, flag: str, bounds: tuple[int, int] | None = None) -> Call
         if not text.strip():
             raise UsageError(f"{flag} is empty", "Leave it out, or give it a value.")
         if kind is str:
-            return text
+            from normbench.config.paths import check_text
+
+            return check_text(text, flag)
         try:
             found = whole(text) if kind is int else number(text)
         except ValueError as error:

@@ -9,6 +9,20 @@ LONGEST_NAME, LONGEST_PATH = 255, 4095
 """Bytes that common file systems, and the system calls, allow."""
 
 
+def check_text(text: str, what: str) -> str:
+    """Check that bytes of the command line or the environment are text: what is written down must be readable again.
+
+    Raises:
+        UsageError: They are no UTF-8; shows them escaped.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raw = text.encode("utf-8", "backslashreplace").decode()
+        raise UsageError(f"{what} {shortened(raw)} is not valid UTF-8", "Rename it, or give another.") from error
+    return text
+
+
 def user_path(text: "str | os.PathLike[str]", what: str = "path") -> Path:
     """The path that a text of the user stands for.
 
@@ -17,9 +31,10 @@ def user_path(text: "str | os.PathLike[str]", what: str = "path") -> Path:
         what: What it is called in errors, such as `--out`.
 
     Raises:
-        UsageError: It is empty, longer than any file system allows, or in the home of a user that there is not.
+        UsageError: It is empty, no UTF-8, longer than any file system allows, or in the home of a user that there is
+            not.
     """
-    text = os.fspath(text)
+    text = check_text(os.fspath(text), what)
     if not text.strip():
         raise UsageError(f"{what}: the path is empty", "Leave it out, or name a path.")
     shown = f"{what} {shortened(text)}"

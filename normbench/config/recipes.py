@@ -118,7 +118,7 @@ def recipe_path(name: str) -> Path:
     if name in recipe_names():
         return recipe_folder() / f"{name}.toml"
     path = user_path(name, "--config")
-    if path.suffix == ".toml" or path.parent != Path():
+    if path.suffix.lower() == ".toml" or path.parent != Path():
         if path.is_file():
             return path
         raise UsageError(f"no recipe file at {path}", f"Recipes that come along: {', '.join(recipe_names())}.")
@@ -128,7 +128,7 @@ def recipe_path(name: str) -> Path:
 def recipe_header(path: Path) -> str:
     """The comment at the head of a recipe: what it is for and what it reaches."""
     lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8-sig").splitlines():
         if not line.startswith("#"):
             break
         lines.append(line.removeprefix("#").strip())
@@ -154,7 +154,7 @@ def load_recipe(
     """
     path = recipe_path(name)
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a ValueError of its own
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise UsageError(f"{path}: not valid TOML: {reason}") from error

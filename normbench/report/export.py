@@ -10,7 +10,7 @@ from pathlib import Path
 from normbench.analysis import StudyResult, conditions
 from normbench.analysis import format as words
 from normbench.analysis.comparison import Comparison
-from normbench.files import replace_text
+from normbench.files import Kind, replace_text
 from normbench.runs import RunResult
 from normbench.text import visible
 
@@ -24,6 +24,18 @@ class PaperTable:
     lines: Sequence[Sequence[str]]
 
 
+def _is_markdown(head: bytes) -> bool:
+    return head.startswith(b"| ") and b"| --- |" in head
+
+
+KINDS: dict[str, Kind] = {
+    "results.csv": lambda head: head.startswith(b"schema_version,"),
+    "table.md": _is_markdown,
+    "table.tex": lambda head: head.startswith(rb"% \usepackage{booktabs}"),
+}
+"""What an earlier file must be to be written over."""
+
+
 def write_comparison(folder: Path, comparison: Comparison, epochs: int) -> list[Path]:
     """Write results.csv, and unless it was a search table.md and table.tex, over those of an earlier comparison.
 
@@ -35,7 +47,7 @@ def write_comparison(folder: Path, comparison: Comparison, epochs: int) -> list[
         tables = paper_tables(comparison, epochs)
         texts |= {"table.md": markdown(tables), "table.tex": latex(tables)}
     for name, text in texts.items():
-        replace_text(folder / name, text)
+        replace_text(folder / name, text, KINDS[name])
     return [folder / name for name in texts]
 
 
@@ -49,7 +61,7 @@ def write_tables(folder: Path, finding: StudyResult) -> Path:
         PaperTable(" ".join([f"{table.title}.", table.note, finding.conditions]), table.columns, table.rows)
         for table in finding.tables
     ]
-    replace_text(folder / "tables.md", markdown(tables))
+    replace_text(folder / "tables.md", markdown(tables), _is_markdown)
     return folder / "tables.md"
 
 

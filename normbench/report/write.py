@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -11,7 +10,7 @@ from markupsafe import Markup
 from normbench import __version__
 from normbench.analysis import MARGIN, read_study_result
 from normbench.config import MachineConfig
-from normbench.files import in_words, replace, replace_text
+from normbench.files import HEAD, REGULAR, in_words, kind_of, replace_bytes, replace_text
 from normbench.report.experiment import collect
 from normbench.report.figure import Plot
 from normbench.report.page import Page, page
@@ -50,7 +49,7 @@ def write_report(folder: Path, machine: MachineConfig, control: str | None = Non
     else:
         content = finding_page(folder.resolve().name, finding)
     plots = _write_plots(folder / PLOTS, content.plots)
-    replace_text(folder / REPORT, render(content))
+    replace_text(folder / REPORT, render(content), _is_report)
     return Written(folder / REPORT, tuple(plots), tuple(content.answer), tuple(content.left_out))
 
 
@@ -75,14 +74,32 @@ def _write_plots(folder: Path, plots: Sequence[Plot]) -> list[Path]:
     with in_words(folder):
         folder.mkdir(exist_ok=True)
     for plot in plots:
-        replace_text(folder / f"{plot.name}.svg", plot.svg)
-        replace(folder / f"{plot.name}.png", partial(_write_bytes, plot.png))
+        replace_text(folder / f"{plot.name}.svg", plot.svg, _is_plot)
+        replace_bytes(folder / f"{plot.name}.png", plot.png, _is_png)
     written = [folder / f"{plot.name}{ending}" for plot in plots for ending in (".svg", ".png")]
-    for old in (path for name in OWN for ending in ("svg", "png") for path in folder.glob(f"{name}.{ending}")):
-        if old not in written:
-            old.unlink(missing_ok=True)
+    earlier = [path for name in OWN for path in folder.glob(f"{name}.svg") if path not in written and _is_ours(path)]
+    for old in earlier:
+        for path in (old.with_suffix(".png"), old):
+            if kind_of(path) == REGULAR:
+                path.unlink()
     return written
 
 
-def _write_bytes(content: bytes, path: Path) -> None:
-    path.write_bytes(content)
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a plot that a report has left: a picture of the user's may have such a name, too."""
+    if kind_of(path) != REGULAR:
+        return False
+    with path.open("rb") as file:
+        return _is_plot(file.read(HEAD))
+
+
+def _is_plot(head: bytes) -> bool:
+    return b'<svg class="plot" role="img"' in head
+
+
+def _is_png(head: bytes) -> bool:
+    return head.startswith(b"\x89PNG")
+
+
+def _is_report(head: bytes) -> bool:
+    return b'name="generator" content="normbench' in head

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from normbench.config import RunConfig
+from normbench.config.paths import user_path
 from normbench.errors import NormbenchError, RunFailedError, UsageError, nearest
 from normbench.files import FOLDER, TEMPORARY, check_regular, in_words, kind_of
 from normbench.locking import SOFT
@@ -22,6 +23,7 @@ from normbench.runs.folder import (
     read_state,
     state_of,
 )
+from normbench.runs.kept_code import remove_code
 from normbench.runs.lock import HOLDER, LOCK, held
 from normbench.runs.metrics import read_rows
 from normbench.runs.result import RunResult
@@ -74,8 +76,8 @@ def find_run(name: str, out: Path) -> Entry:
     Raises:
         UsageError: There is none, or there are several.
     """
-    if (Path(name) / CONFIG).is_file():
-        return read_entry(Path(name))
+    if ((path := user_path(name)) / CONFIG).is_file():
+        return read_entry(path)
     every = list_runs(out)
     exact = [entry for entry in every if name in (entry.name, entry.path.name)]
     fitting = exact or [entry for entry in every if name in entry.name]
@@ -93,7 +95,7 @@ def find_experiment(name: str, out: Path) -> Path:
     Raises:
         UsageError: There is none of that name, or it is the folder of a single run.
     """
-    for folder in (out / name, Path(name)):
+    for folder in (out / name, user_path(name)):
         if (folder / CONFIG).is_file():
             raise UsageError(f"{folder} is one run, not an experiment", f"Its experiment is {folder.resolve().parent}.")
         if any(folder.glob(f"*/{CONFIG}")) or (folder / FINDING).is_file():
@@ -203,6 +205,7 @@ def _remove(entry: Entry) -> list[str]:
     with held(folder), in_words(folder):
         if state_of(folder) == "done":
             raise RunFailedError("it was finished by another process")
+        remove_code(folder, usable(entry).norm)
         ours = [path for path in folder.iterdir() if _is_ours(path)]
         for path in sorted(ours, key=lambda path: path.name == CONFIG):  # the last: without it, it is no run
             path.unlink(missing_ok=True)

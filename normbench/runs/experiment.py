@@ -15,7 +15,7 @@ from typing import Any
 
 from normbench.config import Recipe
 from normbench.errors import NormbenchError, UsageError
-from normbench.files import in_words, replace_text
+from normbench.files import check_regular, in_words, replace_text
 from normbench.runs.catalog import FINDING, flat
 from normbench.runs.folder import CONFIG, RESULT
 from normbench.runs.lock import holder_of
@@ -164,9 +164,10 @@ def _is_abandoned(folder: Path) -> bool:
 
 def _lists_one_of(path: Path, fingerprints: Collection[str]) -> bool:
     try:
+        check_regular(path)  # a pipe would be waited for
         with path.open(encoding="utf-8", newline="") as file:
             return any(row.get("fingerprint") in fingerprints for row in csv.DictReader(file))
-    except (OSError, ValueError, csv.Error):
+    except (OSError, ValueError, csv.Error, NormbenchError):
         return False
 
 

@@ -63,14 +63,15 @@ def export_onnx(entry: Entry, path: Path, machine: MachineConfig, permission: Pe
         import onnxscript  # noqa: F401  # torch's exporter needs it, and says so less clearly
     except ImportError as error:
         raise UsageError(f"the export to ONNX needs {error.name}", "pip install 'normbench[onnx]'") from error
+    target = files.output_file(path, "an ONNX file", _is_onnx)
     saved = load_model(entry.path, usable(entry), permission)
     warnings = saved.warnings + _compared(entry, saved, machine)
     model = FromPixels(saved).eval()
     pixels = torch.randint(256, (CHECKED_IMAGES, *IMAGE_SHAPE), generator=torch.Generator().manual_seed(0)).float()
     with torch.no_grad():
         expected = model(pixels).numpy()
-    files.replace(path, lambda beside: _write(model, pixels, beside))
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    files.replace(target, lambda beside: _write(model, pixels, beside))
+    session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"pixels": pixels.numpy()})
     difference = float(np.abs(found - expected).max() / np.abs(expected).max())
     if not difference <= TOLERANCE:
@@ -88,6 +89,11 @@ def _compared(entry: Entry, saved: SavedModel, machine: MachineConfig) -> tuple[
     if problem := disagreement(entry, saved, data):
         raise RunFailedError(f"nothing is exported: {problem}", "Train the run again: --force")
     return ()
+
+
+def _is_onnx(head: bytes) -> bool:
+    """Whether a file begins as torch writes ONNX: the version of the format, and its own name."""
+    return head.startswith(b"\x08") and b"pytorch" in head
 
 
 def _write(model: nn.Module, pixels: Tensor, path: Path) -> None:

@@ -1,5 +1,6 @@
 """The code of a custom norm, kept as source beside the weights that it trained."""
 
+import contextlib
 from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict
@@ -56,3 +57,22 @@ def kept(folder: Path, norm: str) -> Code | None:
         return read_kept_code(folder / FOLDER, main, norm) if main else None
     except NormbenchError:
         return None
+
+
+def remove_code(folder: Path, norm: str) -> None:
+    """Remove the code that is kept in a run's folder; what else lies beside it stays.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    code = kept(folder, norm)
+    if code is None:
+        return
+    paths = [folder / FOLDER / name for name in code.files]
+    for path in paths:
+        path.unlink(missing_ok=True)
+    parents = {parent for path in paths for parent in path.parents if folder in parent.parents}
+    for parent in sorted(parents, key=lambda parent: -len(parent.parts)):
+        with contextlib.suppress(OSError):  # something else is in it
+            parent.rmdir()
+    (folder / INDEX).unlink(missing_ok=True)

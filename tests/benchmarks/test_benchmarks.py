@@ -12,7 +12,7 @@ import torch
 from helpers.small import WIDTHS, run_config
 
 from benchmarks import contenders, contest, gpu, measure, norms, records, run, table
-from benchmarks.breakdown import breakdown
+from benchmarks.breakdown import breakdown, phases
 from benchmarks.contenders import CONTENDERS, fleet
 from benchmarks.job import Job, setups
 from benchmarks.process import FailedError, rehearse
@@ -344,3 +344,22 @@ def test_a_comparison_is_taken_apart_and_its_parts_add_up(monkeypatch):
     assert (found.runs, found.epochs, found.images) == (5, 1, 64)
     assert {"train", "score", "save states", "the rest"} <= set(found.phases)
     assert sum(found.phases.values()) == pytest.approx(found.seconds)
+
+
+def test_seconds_in_lockstep_count_once_for_the_group_and_not_once_for_each_run():
+    run = {"seconds": 12.0, "evaluation_seconds": 0.2, "capture_seconds": 0.5, "side_by_side": 5}
+    taken = {"ready": 103.0, "load": 1.0, "run_all": 16.0, "lockstep": 1.0}
+    found = {phase.name: phase.seconds for phase in phases(taken, [run] * 5, 100.0, 20.0)}
+    assert found["train"] == pytest.approx(11.5)
+    assert found["capture the step"] == pytest.approx(0.5)
+    assert found["score train and test images"] == pytest.approx(1.0)
+    assert found["build networks, write files"] == pytest.approx(2.0)
+    assert sum(found.values()) == pytest.approx(20.0)
+
+
+def test_threads_of_a_cpu_share_their_time_between_training_and_scoring():
+    run = {"seconds": 8.0, "evaluation_seconds": 4.0, "capture_seconds": None, "side_by_side": 2}
+    taken = {"ready": 101.0, "load": 1.0, "run_all": 13.0, "lockstep": 0.0}
+    found = {phase.name: phase.seconds for phase in phases(taken, [run] * 2, 100.0, 15.0)}
+    assert (found["train"], found["score train and test images"]) == (pytest.approx(8.0), pytest.approx(4.0))
+    assert sum(found.values()) == pytest.approx(15.0)

@@ -72,7 +72,7 @@ def test_the_state_and_a_study_say_their_version(folder: Path, tmp_path: Path) -
     save_state(folder)
     assert torch.load(folder / "state.pt", weights_only=True)["schema_version"] == 1
     assert normbench("verify", "--norm", "rms", "--cases", 1, "--out", tmp_path).code == 0
-    assert json.loads((tmp_path / "verify" / "finding.json").read_text())["schema_version"] == 1
+    assert json.loads((tmp_path / "verify-rms" / "finding.json").read_text())["schema_version"] == 1
 
 
 @pytest.mark.parametrize("name", ["result.json", "config.json"])
@@ -155,6 +155,23 @@ def test_an_unfinished_run_is_removed_with_its_folder(folder: Path, out: Path) -
     save_state(folder)
     assert normbench("runs", "clean", "--yes", "--out", out, "--json").document["runs"] == [str(folder)]
     assert not folder.exists()
+
+
+def test_an_unfinished_run_is_removed_with_the_code_of_its_norm_and_nothing_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("GROUPS = 1\n")
+    norm = "import torch\nfrom helper import GROUPS\ndef make(channels): return torch.nn.GroupNorm(GROUPS, channels)\n"
+    (tmp_path / "mine.py").write_text(norm)
+    for name in ("whole", "mixed"):
+        assert train(tmp_path / name, "--norm", f"{tmp_path}/mine.py:make").code == 0
+        (folder,) = run_folders(tmp_path / name)
+        assert (folder / "code.json").is_file()
+        (folder / "result.json").unlink()
+        if name == "mixed":
+            (folder / "code" / "mine.txt").write_text("mine")
+        assert normbench("runs", "clean", "--yes", "--out", tmp_path / name, "--json").document["runs"] == [str(folder)]
+        left = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+        assert left == ([Path("code/mine.txt")] if name == "mixed" else [])
+        assert folder.exists() == (name == "mixed")
 
 
 def test_files_without_a_version_are_read_as_before(folder: Path, out: Path) -> None:
