@@ -10,7 +10,7 @@ from helpers.small import WIDTHS
 
 from normbench import engine
 from normbench.config import DataConfig, MachineConfig, NetworkConfig, RunConfig, TrainingConfig
-from normbench.data import sources as load
+from normbench.data import load
 from normbench.engine import concurrency as fleets
 from normbench.engine import run, threads
 from normbench.engine.concurrency import Sharing, evenly, sharing

@@ -12,8 +12,7 @@ import torch
 
 from helpers.small import timeless
 from normbench.config import DataConfig, MachineConfig, NetworkConfig, RunConfig, TrainingConfig
-from normbench.data import DataSet
-from normbench.data import sources as load
+from normbench.data import DataSet, load
 from normbench.evaluation import evaluate
 from normbench.networks import NETWORKS, build
 from normbench.norms import NORMS, resolve_norm

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from normbench.config import MachineConfig
-from normbench.data import sources as load
+from normbench.data import load
 from normbench.engine.execute import ExecutionOptions, execute
 from normbench.runs import RunFolder
 from normbench.runs.environment import environment

@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from normbench import engine
 from normbench.config import DataConfig, MachineConfig, NetworkConfig, TrainingConfig
-from normbench.data import sources as load
+from normbench.data import load
 from normbench.device import autocast, float32_arithmetic
 from normbench.engine.concurrency import fitting
 from normbench.engine.execute import ExecutionOptions, execute
