@@ -1,5 +1,6 @@
 """A custom norm is saved, loaded and compared before its first epoch; built-in ones are not tried out."""
 
+import importlib
 import random
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from normbench.errors import USAGE, UsageError
 from normbench.networks import build
 from normbench.norms import NORMS, resolve_norm
 
-FILE = Path(__file__).with_name("unsaved_norms.py")
+FILE = Path(__file__).parents[1] / "helpers" / "unsaved_norms.py"
 
 
 def config(name: str, **settings: object):
@@ -75,7 +76,7 @@ def test_the_trial_leaves_the_global_generators_as_they_were() -> None:
 
 
 def test_built_in_norms_are_not_tried_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("normbench.engine.plan.try_out", lambda config: pytest.fail(config.norm))
+    monkeypatch.setattr(importlib.import_module("normbench.engine.plan"), "try_out", lambda config: pytest.fail(config.norm))
     for norm in NORMS:
         answer = train(tmp_path, "--norm", norm, "--dry-run", "--max-params", 10**6)
         assert answer.code == 0
