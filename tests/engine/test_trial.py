@@ -76,7 +76,9 @@ def test_the_trial_leaves_the_global_generators_as_they_were() -> None:
 
 
 def test_built_in_norms_are_not_tried_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(importlib.import_module("normbench.engine.plan"), "try_out", lambda config: pytest.fail(config.norm))
+    monkeypatch.setattr(
+        importlib.import_module("normbench.engine.plan"), "try_out", lambda config: pytest.fail(config.norm)
+    )
     for norm in NORMS:
         answer = train(tmp_path, "--norm", norm, "--dry-run", "--max-params", 10**6)
         assert answer.code == 0
