@@ -119,9 +119,11 @@ def write_readme(readme: Path, folder: Path) -> int:
     files = sorted(folder.glob("*.json"))
     sections = []
     for path in files:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.get("benchmark") == gpu.KIND:
-            sections.append(f"### {content['conditions']['device']}: training steps\n\n{gpu.table(content)}")
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document.get("benchmark") == gpu.KIND:
+            sections.append(f"### {document['conditions']['device']}: training steps\n\n{gpu.table(document)}")
+            continue
+        if "schema_version" not in document:  # figures of a script of their own, which a page of docs tells
             continue
         results = read(path)
         plot = f"![{path.stem}]({folder.name}/{path.stem}.svg)\n\n" if path.with_suffix(".svg").exists() else ""
@@ -131,4 +133,4 @@ def write_readme(readme: Path, folder: Path) -> int:
     start, end = (re.escape(marker) for marker in MARKERS)
     filled = re.sub(f"({start}\n).*?({end})", lambda found: f"{found[1]}{content}{found[2]}", text, flags=re.DOTALL)
     readme.write_text(filled, encoding="utf-8")
-    return len(files)
+    return len(sections)

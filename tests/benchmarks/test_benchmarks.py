@@ -280,6 +280,7 @@ def test_the_readme_is_filled_in_from_the_json_and_only_there(tmp_path):
     assert text.startswith(f"before\n{start}\n### A chip\n")
     assert text.endswith(f"{end}\nafter\n")
     assert "old figures" not in text
+    (folder / "notes.json").write_text('{"device": "a chip, by a script of its own"}')
     assert "1,234 (1,000 to 1,300)" in text
     table.write_readme(readme, folder)
     assert readme.read_text() == text

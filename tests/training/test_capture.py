@@ -6,6 +6,7 @@ the inputs of a kernel. What Python counts by itself is not seen.
 
 import inspect
 import os
+import sys
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from normbench.training import RunGroup, Training, graphs_for, host_access
 from normbench.training.cuda_graph import CudaGraphs
 from normbench.training.host_access import HostTensors
 
+PLANNING = sys.modules["normbench.engine.plan"]  # the package holds the function under that name
 META, CUDA = torch.device("meta"), torch.device("cuda")
 
 
@@ -186,7 +188,7 @@ def test_a_norm_that_reads_numbers_on_the_host_is_found_with_its_line(module):
 
 
 def cuda_plan(monkeypatch, tmp_path, norms, **machine):
-    monkeypatch.setattr("normbench.engine.plan.resolve_device", lambda _: CUDA)
+    monkeypatch.setattr(PLANNING, "resolve_device", lambda _: CUDA)
     configs = [run_config(norm, seed) for norm in norms for seed in (0, 1)]
     return engine.plan(configs, MachineConfig(out=tmp_path, **machine), "x")
 
