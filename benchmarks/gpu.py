@@ -32,7 +32,7 @@ from normbench.device import describe, resolve_device, resolve_precision, synchr
 from normbench.errors import NormbenchError
 from normbench.evaluation import evaluate
 from normbench.networks import build
-from normbench.norms import resolve_norm
+from normbench.norms import Norm
 from normbench.randomness import deterministic
 from normbench.studies.cost.measure import noise
 from normbench.training import RunGroup, Training, graphs_for
@@ -186,7 +186,7 @@ def _trainings(configs: Sequence[RunConfig], data: DataSet) -> list[Training]:
     batches: dict[int, Batches] = {}
     trainings = []
     for config in configs:
-        network = build(config.network, resolve_norm(config.norm), len(data.classes), config.seed)
+        network = build(config.network, Norm.parse(config.norm), len(data.classes), config.seed)
         trainings.append(Training(config, network, data, batches.get(config.seed)))
         batches[config.seed] = trainings[-1].batches
     return trainings
@@ -307,7 +307,7 @@ def images(count: int, device: torch.device, tests: int) -> DataSet:
 
 def score_seconds(data: DataSet) -> float:
     """Seconds to score the training images once, after a first time that warms up."""
-    network = build(NetworkConfig(), resolve_norm("bn")).to(data.train.images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = build(NetworkConfig(), Norm.parse("bn")).to(data.train.images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     seconds = 0.0
     for _ in range(2):
         synchronize(data.train.images.device)

@@ -11,7 +11,7 @@ from benchmarks.records import Setup
 from normbench import networks
 from normbench.config import MachineConfig, RunConfig
 from normbench.data import DataSet
-from normbench.norms import resolve_norm
+from normbench.norms import Norm
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Job:
 
     def network(self, data: DataSet) -> nn.Module:
         """The network with the weights that the config's seed draws, on the CPU."""
-        norm = resolve_norm(self.config.norm, self.config.groups)
+        norm = Norm.parse(self.config.norm, self.config.groups)
         return networks.build(self.config.network, norm, len(data.classes), self.config.seed)
 
     def sgd(self) -> dict[str, Any]:

@@ -38,10 +38,10 @@ def _check_alone(given: Options) -> None:
 def _norm_page(given: Options, name: str) -> None:
     from normbench.analysis import record
     from normbench.console.norm_page import NormPage, show_norm
-    from normbench.norms import resolve_norm
+    from normbench.norms import Norm
     from normbench.runs import list_runs
 
-    info, out = resolve_norm(name).info, given.machine().out
+    info, out = Norm.parse(name).info, given.machine().out
     groups = GROUPS if given["groups"] is None else given["groups"]
     if given["svg"] is not None:
         _write_picture(given, info, groups)

@@ -55,7 +55,7 @@ class Options:
     def __post_init__(self) -> None:
         """Refuse a name that can be none before anything is computed."""
         if self["name"] is not None:
-            from normbench.config.names import check_name
+            from normbench.config.validation import check_name
 
             check_name(self["name"], "--name")
 
@@ -75,7 +75,7 @@ class Options:
         Raises:
             UsageError: It can be no name of a folder.
         """
-        from normbench.config.names import check_name
+        from normbench.config.validation import check_name
 
         if self["name"] is not None:
             return str(self["name"])
@@ -91,7 +91,7 @@ class Options:
 
     def overrides(self, *leave_out: str) -> dict[str, Any]:
         """The science flags as nested settings over a recipe; flags win over `--set`."""
-        from normbench.config.paths import check_text
+        from normbench.config.validation import check_text
 
         settings: dict[str, Any] = {}
         for text in self["set"] or ():

@@ -56,13 +56,13 @@ def parser(kind: type, flag: str, bounds: tuple[int, int] | None = None) -> Call
 
     def read(text: str) -> Any:
         if kind is Path:
-            from normbench.config.paths import user_path
+            from normbench.config.validation import user_path
 
             return user_path(text, flag)
         if not text.strip():
             raise UsageError(f"{flag} is empty", "Leave it out, or give it a value.")
         if kind is str:
-            from normbench.config.paths import check_text
+            from normbench.config.validation import check_text
 
             return check_text(text, flag)
         try:

@@ -41,7 +41,7 @@ def command(given: Options) -> None:
 
 
 def _verified(given: Options, seed: int, count: int) -> "list[Verified]":
-    from normbench.norms import resolve_norm
+    from normbench.norms import Norm
     from normbench.norms.registry import OTHER_NAMES
     from normbench.studies.verify import draw_cases, subjects, verify_own, verify_registered
 
@@ -52,7 +52,7 @@ def _verified(given: Options, seed: int, count: int) -> "list[Verified]":
         if name not in known and ":" not in name:
             raise unknown("norm", name, known, OTHER_NAMES)
         if ":" in name:
-            resolve_norm(name)  # what cannot be imported is said before a reference is asked for
+            Norm.parse(name)  # what cannot be imported is said before a reference is asked for
     undefined = [name for name in chosen if name not in known or not known[name].defined]
     if reference is not None and (norm is None or not undefined):
         raise UsageError(

@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from normbench.config.paths import user_path
 from normbench.config.settings import Frozen
-from normbench.config.validation import validated
+from normbench.config.validation import user_path, validated
 
 GivenPath = Annotated[Path, BeforeValidator(user_path)]
 DeviceName = Literal["auto", "cuda", "mps", "cpu"]

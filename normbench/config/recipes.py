@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import Field, PrivateAttr
 
-from normbench.config.paths import user_path
 from normbench.config.settings import (
     WEIGHT_STANDARDIZATION,
     DataConfig,
@@ -24,7 +23,7 @@ from normbench.config.settings import (
     Switch,
     TrainingConfig,
 )
-from normbench.config.validation import validated
+from normbench.config.validation import user_path, validated
 from normbench.errors import UsageError, nearest, unknown
 
 PER_NORM_KEYS = frozenset({"lr", "weight_decay", "groups"})

@@ -8,7 +8,7 @@ import torch
 from normbench.config import MachineConfig, RunConfig
 from normbench.data import DataSet
 from normbench.networks import build
-from normbench.norms import resolve_norm
+from normbench.norms import Norm
 from normbench.runs import RunFolder
 from normbench.training import Training
 
@@ -76,7 +76,7 @@ def fleets(folders: Sequence[RunFolder], size: int, uncaptured: Container[str] =
 
 def fitting(config: RunConfig, data: DataSet, device: torch.device) -> int:
     """How many runs like this one fit into the free memory of a CUDA device, by what one step of it takes."""
-    network = build(config.network, resolve_norm(config.norm, config.groups), len(data.classes), config.seed)
+    network = build(config.network, Norm.parse(config.norm, config.groups), len(data.classes), config.seed)
     free, _ = torch.cuda.mem_get_info(device)
     before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)

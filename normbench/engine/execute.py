@@ -16,7 +16,7 @@ from normbench.data import Batches, DataSet
 from normbench.device import describe, resolve_precision
 from normbench.errors import UsageError
 from normbench.evaluation import NonFiniteError, confusion_matrix, evaluate, evaluate_with_decisions
-from normbench.norms import Norm, resolve_norm
+from normbench.norms import Norm
 from normbench.runs.environment import commit_problem, environment
 from normbench.runs.folder import DAMAGE, STATE, RunFolder, Stamp, damaged_state
 from normbench.runs.lock import HeldError, held
@@ -148,7 +148,7 @@ def _trainings(
     batches: dict[tuple[int, str], Batches] = {}
     trainings = []
     for config in (folder.config for folder in folders):
-        norm = resolve_norm(config.norm, config.groups)
+        norm = Norm.parse(config.norm, config.groups)
         if config.norm_source and norm.code and norm.code.digest != config.norm_source:
             raise UsageError(f"the code of norm '{config.norm}' was changed while its run waited", "Start it again.")
         network = networks.build(config.network, norm, len(data.classes), config.seed)

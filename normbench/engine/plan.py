@@ -14,7 +14,7 @@ from normbench.engine.concurrency import Sharing, sharing
 from normbench.engine.trial import try_out
 from normbench.errors import OverBudgetError
 from normbench.networks import IMAGE_SHAPE, build, count_parameters, draws_random_numbers
-from normbench.norms import is_own, norm_info, resolve_norm, source_digest
+from normbench.norms import Norm, is_custom, norm_info, source_digest
 from normbench.runs import RunFolder, check
 from normbench.training import host_access, uncaptured
 
@@ -71,7 +71,7 @@ def plan(
         if config.norm in parameters
     )
     folders = tuple(RunFolder(machine.out, experiment, config) for config in settled)
-    trials = {name: try_out(config) for name, config in {c.norm: c for c in settled if is_own(c.norm)}.items()}
+    trials = {name: try_out(config) for name, config in {c.norm: c for c in settled if is_custom(c.norm)}.items()}
     warnings |= {warning: None for trial in trials.values() for warning in trial.warnings}
     random = any(_draws(config) for config in {config.norm: config for config in settled}.values())
     how = sharing(device, machine, len(settled), random)
@@ -94,13 +94,13 @@ def _identity(norm: str) -> dict[str, object]:
 
 
 def _draws(config: RunConfig) -> bool:
-    return draws_random_numbers(build(config.network, resolve_norm(config.norm, config.groups)))
+    return draws_random_numbers(build(config.network, Norm.parse(config.norm, config.groups)))
 
 
 def _uncaptured(configs: Sequence[RunConfig]) -> dict[str, str]:
     """Custom norms whose training steps cannot be captured in a CUDA graph, with the reason; all built-in ones can."""
     custom = {config.norm: config for config in configs if ":" in config.norm}
-    networks = {name: build(c.network, resolve_norm(name, c.groups)) for name, c in custom.items()}
+    networks = {name: build(c.network, Norm.parse(name, c.groups)) for name, c in custom.items()}
     reasons = {name: host_access(network, IMAGE_SHAPE) for name, network in networks.items()}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
@@ -111,7 +111,7 @@ def within_budget(config: RunConfig) -> int:
     Raises:
         OverBudgetError: They are not fewer than the budget; says by how much, why, and how to allow it.
     """
-    network = build(config.network, resolve_norm(config.norm, config.groups))
+    network = build(config.network, Norm.parse(config.norm, config.groups))
     parameters = count_parameters(network)
     if parameters >= config.max_params:
         raise anatomy.budget_error(anatomy.anatomy(config))

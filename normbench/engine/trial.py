@@ -17,7 +17,7 @@ from normbench.config import RunConfig
 from normbench.data import DataSet, Split, channel_statistics
 from normbench.errors import NormbenchError, UsageError
 from normbench.networks import IMAGE_SHAPE, build
-from normbench.norms import resolve_norm, uncovered_files
+from normbench.norms import Norm, uncovered_files
 from normbench.runs import model_bytes
 from normbench.training import Training
 
@@ -66,7 +66,7 @@ class _Trial:
         }
         self.config = config.model_copy(update={"training": config.training.model_copy(update=changes)})
         self.name = config.norm
-        self.norm = resolve_norm(config.norm, config.groups)
+        self.norm = Norm.parse(config.norm, config.groups)
         generator = randomness.generator(config.seed, "augment")
         images = torch.randint(256, (STEPS * batch, *IMAGE_SHAPE), generator=generator, dtype=torch.uint8)
         split = Split(images, torch.arange(len(images)) % 10)

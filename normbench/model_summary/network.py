@@ -11,7 +11,7 @@ from normbench.config import RunConfig
 from normbench.errors import OverBudgetError
 from normbench.model_summary.layers import LayerRow, layer_rows
 from normbench.networks import IMAGE_SHAPE, build, count_parameters
-from normbench.norms import Norm, resolve_norm
+from normbench.norms import Norm
 
 Reach = Literal["never", "training", "always", "unknown"]
 
@@ -40,7 +40,7 @@ class ModelSummary:
 
 def anatomy(config: RunConfig) -> ModelSummary:
     """Build a run's network and look at it; never trains, never refuses, moves no random state."""
-    norm = resolve_norm(config.norm, config.groups)
+    norm = Norm.parse(config.norm, config.groups)
     network = build(config.network, norm)
     rows = layer_rows(network)
     norms = [row for row in rows if row.is_norm]

@@ -52,7 +52,7 @@ def build(config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0) -
             f"Its own are {list(default_widths(config.name))}.",
         )
     with randomness.GLOBAL, randomness.restored():
-        randomness.seed_global(seed, "init", host=norm.is_own)
+        randomness.seed_global(seed, "init", host=norm.is_custom)
         network = NETWORKS[config.name][0](norm, config, classes)
         initialise(network, config.init)
         _try_out(network, norm)
@@ -64,7 +64,7 @@ def _try_out(network: nn.Module, norm: Norm) -> None:
 
     Blank images must not initialise a custom norm, so a copy sees them, unless it learns its parameters from them.
     """
-    if not norm.is_own or any(isinstance(p, UninitializedParameter) for p in network.parameters()):
+    if not norm.is_custom or any(isinstance(p, UninitializedParameter) for p in network.parameters()):
         _run_blank(network, norm)
         return
     try:

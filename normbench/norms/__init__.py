@@ -1,17 +1,15 @@
 """The thing under study: every norm behind one registry, each made by `make(channels)`."""
 
-from normbench.norms.code import Code
-from normbench.norms.precision import apply_norm, autocast_enabled
+from normbench.norms.code import Code, import_attribute
+from normbench.norms.layers import apply_norm, autocast_enabled
 from normbench.norms.registry import NORMS, NormInfo
 from normbench.norms.resolve import (
     Norm,
-    imported,
-    is_own,
-    kept_code,
-    kept_norm,
+    code_from_folder,
+    is_custom,
     norm_code,
+    norm_from_folder,
     norm_info,
-    resolve_norm,
     source_digest,
     uncovered_files,
 )
@@ -23,13 +21,12 @@ __all__ = [
     "NormInfo",
     "apply_norm",
     "autocast_enabled",
-    "imported",
-    "is_own",
-    "kept_code",
-    "kept_norm",
+    "code_from_folder",
+    "import_attribute",
+    "is_custom",
     "norm_code",
+    "norm_from_folder",
     "norm_info",
-    "resolve_norm",
     "source_digest",
     "uncovered_files",
 ]

@@ -6,15 +6,24 @@ are left out, except for the one that the norm itself lives in.
 """
 
 import ast
+import builtins
 import hashlib
+import importlib
 import importlib.metadata
+import importlib.util
 import itertools
+import shlex
 import sys
 import sysconfig
+import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from importlib.machinery import EXTENSION_SUFFIXES
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.abc import MetaPathFinder
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, SourceFileLoader
 from pathlib import Path, PurePosixPath
+from types import CodeType, ModuleType
+from typing import Any
 
 from normbench.config.settings import WEIGHT_STANDARDIZATION
 from normbench.errors import UsageError
@@ -95,7 +104,7 @@ class Code:
         return hashlib.sha256("\n".join([self.main, *lines, *self.releases]).encode()).hexdigest()
 
 
-def module_part(spec: str, kind: str = "norm") -> tuple[str, str]:
+def split_spec(spec: str, kind: str = "norm") -> tuple[str, str]:
     """Split `file.py:factory` or `package.module:factory` in two; `+ws` is dropped.
 
     Raises:
@@ -114,7 +123,7 @@ def locate(spec: str, kind: str = "norm") -> Location | None:
     Raises:
         UsageError: The name has another form, or the file does not exist.
     """
-    source, attribute = module_part(spec, kind)
+    source, attribute = split_spec(spec, kind)
     if source.endswith(".py"):
         return locate_file(Path(source), attribute, kind)
     roots = _unique([*_current(), *_own_paths()])
@@ -126,7 +135,7 @@ def locate(spec: str, kind: str = "norm") -> Location | None:
     return None
 
 
-def locate_kept(folder: Path, main: str, attribute: str) -> Location:
+def locate_in_folder(folder: Path, main: str, attribute: str) -> Location:
     """The location of a norm in a folder with all its code: `main` is the path of its file there."""
     path = PurePosixPath(main)
     names = path.parts[:-1] if path.name == "__init__.py" else (*path.parts[:-1], path.stem)
@@ -301,3 +310,224 @@ def release(name: str) -> str:
 
 def _unique(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(path.resolve() for path in paths))
+
+
+_LOCK = threading.RLock()
+_LOADED: dict[tuple[Location, str], "Loaded"] = {}
+
+
+class _Loader(SourceFileLoader):
+    """Runs the source that the digest covers, not a cached file that may be of an edit within the same second.
+
+    Import statements in it find the modules beside it at any time, also inside a function that is called later.
+    """
+
+    def __init__(self, module: Module, loaded: "Loaded") -> None:
+        super().__init__(module.name, str(module.path))
+        self.content = loaded.code.files.get(module.file_name)
+        self.loaded = loaded
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path) if self.content is None else self.content, path)
+
+    def exec_module(self, module: ModuleType) -> None:
+        vars(module)["__builtins__"] = {**vars(builtins), "__import__": self._import}
+        super().exec_module(module)
+
+    def _import(self, *arguments: Any, **more: Any) -> Any:
+        with self.loaded.importable():
+            return builtins.__import__(*arguments, **more)
+
+
+class _Finder(MetaPathFinder):
+    """Finds the modules beside one norm, and remembers which it was asked for."""
+
+    def __init__(self, loaded: "Loaded") -> None:
+        self.loaded = loaded
+        self.found: set[str] = set()
+
+    def find_spec(
+        self, fullname: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Locate a module as `code_of` does; None leaves it to Python."""
+        module = self.loaded.location.find(fullname)
+        if module is None:
+            return None
+        self.found.add(fullname)
+        if module.path and module.file_name not in self.loaded.code.files:
+            self.loaded.uncovered.add(str(module.path))
+        return _spec(module, self.loaded)
+
+
+@dataclass
+class Loaded:
+    """A custom norm's module, and those beside it, kept out of `sys.modules` while they are not in use."""
+
+    location: Location
+    code: Code
+    module: ModuleType | None = None
+    beside: dict[str, ModuleType] = field(default_factory=dict)
+    uncovered: set[str] = field(default_factory=set)
+    """Files that it has imported in a way that cannot be read off its code, so that the digest lacks them."""
+    active: bool = False
+
+    @contextmanager
+    def importable(self) -> Iterator[None]:
+        """Let the modules beside the norm be imported, by one thread at a time."""
+        with _LOCK:
+            if self.active or self.location.installed:
+                yield
+                return
+            finder = _Finder(self)
+            hidden = {name: sys.modules.pop(name) for name in self._foreign()}
+            sys.modules.update(self.beside)
+            sys.meta_path.insert(0, finder)
+            self.active = True
+            try:
+                yield
+            finally:
+                self.active = False
+                sys.meta_path.remove(finder)
+                for name in finder.found | self.beside.keys():
+                    if name in sys.modules:
+                        self.beside[name] = sys.modules.pop(name)
+                sys.modules.update(hidden)
+
+    def _foreign(self) -> list[str]:
+        """Modules of other files by the names of those beside the norm."""
+        tops = {Path(name).parts[0].partition(".")[0] for name in self.code.files}
+        foreign = {name for name in tops if name in sys.modules and self._is_foreign(name)}
+        return [name for name in sys.modules if name.partition(".")[0] in foreign]
+
+    def _is_foreign(self, name: str) -> bool:
+        module = self.location.find(name)
+        if module is None:
+            return False
+        path = getattr(sys.modules[name], "__file__", None)
+        return module.path is None or path is None or Path(path).resolve() != module.path
+
+
+def load(location: Location) -> Loaded:
+    """Import the module of a custom norm, unless this very code is imported already.
+
+    Raises:
+        UsageError: A file of it cannot be read.
+        Exception: Whatever the module raises.
+    """
+    code = code_of(location)
+    with _LOCK:
+        loaded = _LOADED.get((location, code.digest))
+        if loaded is None:
+            loaded, before = Loaded(location, code), set(sys.modules)
+            with loaded.importable():
+                loaded.module = _imported(loaded)
+            loaded.uncovered |= _strangers(set(sys.modules) - before - {loaded.module.__name__})
+            _LOADED[location, code.digest] = loaded
+    return loaded
+
+
+def _imported(loaded: Loaded) -> ModuleType:
+    main = loaded.location.main
+    if "." in main.name or loaded.location.installed or main.folder:
+        return importlib.import_module(main.name)
+    # The name of a file need not be that of a module, and may be that of another one.
+    spec = _spec(replace(main, name=f"normbench_norm_{loaded.code.digest[:16]}"), loaded)
+    assert spec.loader is not None, "a file has a loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[spec.name]
+        raise
+    return module
+
+
+def _strangers(names: set[str]) -> set[str]:
+    """Files of one's own that an import has brought in from elsewhere, as by a changed `sys.path`."""
+    files = {getattr(sys.modules[name], "__file__", None) for name in names}
+    own = Path(__file__).parents[1]
+    return {
+        file for file in files if file and own not in Path(file).parents and not holds_packages(Path(file).resolve())
+    }
+
+
+def _spec(module: Module, loaded: Loaded) -> ModuleSpec:
+    folders = [str(module.folder)] if module.folder else None
+    if module.path is None:
+        spec = ModuleSpec(module.name, None, is_package=True)
+        spec.submodule_search_locations = folders
+        return spec
+    found = importlib.util.spec_from_file_location(
+        module.name,
+        module.path,
+        loader=_Loader(module, loaded) if module.is_source else None,
+        submodule_search_locations=folders,
+    )
+    assert found is not None, "every kind of file that is found has a loader"
+    return found
+
+
+def import_attribute(spec: str, kind: str = "norm") -> Any:
+    """Import the object that `file.py:attribute` or `package.module:attribute` names.
+
+    Args:
+        spec: Its name.
+        kind: The word that errors use for it, such as "reference".
+
+    Raises:
+        UsageError: It cannot be imported, or there is nothing of that name.
+    """
+    return import_from(locate(spec, kind), spec, kind)[0]
+
+
+def import_from(location: Location | None, spec: str, kind: str = "norm") -> tuple[Any, Loaded | None]:
+    """Import an object from its location; Python finds the module by itself where there is none.
+
+    Raises:
+        UsageError: It cannot be imported, or there is nothing of that name.
+    """
+    source, attribute = split_spec(spec, kind)
+    loaded = imported_from(location, spec, kind) if location else None
+    if loaded:
+        module = loaded.module
+    else:
+        with _import_errors(spec, kind):
+            module = importlib.import_module(source)
+    assert module is not None, "it was imported"
+    found = getattr(module, attribute, None)
+    if found is None:
+        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise UsageError(
+            f"{kind} '{spec}': nothing called '{attribute}' in {getattr(module, '__file__', None) or module.__name__}",
+            f"Callables there: {', '.join(sorted(public)) or 'none'}.",
+        )
+    return found, loaded
+
+
+def imported_from(location: Location, spec: str, kind: str = "norm") -> Loaded:
+    """Import the module at a location.
+
+    Raises:
+        UsageError: It cannot be imported.
+    """
+    with _import_errors(spec, kind):
+        return load(location)
+
+
+@contextmanager
+def _import_errors(spec: str, kind: str) -> Iterator[None]:
+    """Turn any exception of an import into a `UsageError`."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except (Exception, SystemExit) as error:
+        source = split_spec(spec, kind)[0]
+        raise UsageError(
+            f"{kind} '{spec}': cannot import {source}: {type(error).__name__}: {error}",
+            f"Run `{shlex.join(['python', source])}` to see the failure on its own."
+            if source.endswith(".py")
+            else "Is the package in the current folder, or installed in this environment?",
+        ) from error

@@ -1,13 +1,8 @@
-"""From what the user typed to a norm: a registered name or a factory of their own, optionally with `+ws`."""
+"""Norms from their names: built-in ones, and custom ones from `file.py:factory` or `package.module:factory`."""
 
-import importlib
-import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 from torch import nn
 
@@ -17,13 +12,14 @@ from normbench.norms.code import (
     Code,
     Location,
     code_of,
+    import_from,
+    imported_from,
     locate,
-    locate_kept,
-    module_part,
+    locate_in_folder,
     release,
+    split_spec,
 )
 from normbench.norms.layers import StandardizedConv2d
-from normbench.norms.loading import Loaded, load
 from normbench.norms.registry import NORMS, OTHER_NAMES, NormInfo
 
 
@@ -37,15 +33,33 @@ class Norm:
     code: Code | None = None
     """Of a custom norm: all the code that was imported."""
 
+    @classmethod
+    def parse(cls, spec: str, groups: int = 4) -> "Norm":
+        """The norm of a name: built-in, `package.module:factory` or `file.py:factory`.
+
+        Args:
+            spec: The name; `+ws` at its end adds weight standardization.
+            groups: Channel groups of GroupNorm.
+
+        Raises:
+            UsageError: No such norm, or the factory cannot be imported.
+        """
+        name = spec.removesuffix(WEIGHT_STANDARDIZATION)
+        if is_custom(name):
+            return _custom(spec, locate(name), groups)
+        if name not in NORMS:
+            raise unknown("norm", name, NORMS, OTHER_NAMES)
+        return cls(NORMS[name], groups, weight_standardization=name != spec)
+
     @property
     def name(self) -> str:
         """The name as the user typed it, `+ws` included."""
         return self.info.name + (WEIGHT_STANDARDIZATION if self.weight_standardization else "")
 
     @property
-    def is_own(self) -> bool:
-        """Whether it is a custom norm."""
-        return is_own(self.info.name)
+    def is_custom(self) -> bool:
+        """Whether its code is imported rather than part of normbench."""
+        return is_custom(self.info.name)
 
     @property
     def conv(self) -> type[nn.Conv2d]:
@@ -57,29 +71,11 @@ class Norm:
         return self.info.build(channels, self.groups)
 
 
-def resolve_norm(spec: str, groups: int = 4) -> Norm:
-    """The norm of a registered name, `package.module:factory` or `file.py:factory`.
-
-    Args:
-        spec: The name; `+ws` at its end adds weight standardization.
-        groups: Channel groups of GroupNorm.
-
-    Raises:
-        UsageError: No such norm, or the factory cannot be imported or does not return a module.
-    """
-    name = spec.removesuffix(WEIGHT_STANDARDIZATION)
-    if is_own(name):
-        return _own(spec, locate(name), groups)
-    if name not in NORMS:
-        raise unknown("norm", name, NORMS, OTHER_NAMES)
-    return Norm(NORMS[name], groups, weight_standardization=name != spec)
-
-
 def norm_info(spec: str) -> NormInfo:
-    """What is known of a norm without importing it; of one of the user's own that is its name.
+    """The record of a norm, read without importing it; of a custom one it holds little more than the name.
 
     Raises:
-        UsageError: It is neither registered nor of the form of the user's own.
+        UsageError: The name is neither built-in nor of the form of a custom norm.
     """
     name = spec.removesuffix(WEIGHT_STANDARDIZATION)
     if name in NORMS:
@@ -101,28 +97,28 @@ def norm_info(spec: str) -> NormInfo:
     )
 
 
-def is_own(spec: str) -> bool:
-    """Whether a spec names a custom norm, whose code is imported, rather than a registered one."""
+def is_custom(spec: str) -> bool:
+    """Whether a name is that of a custom norm, whose code is imported, rather than of a built-in one."""
     return ":" in spec
 
 
 def norm_code(spec: str) -> Code | None:
-    """All the code of a custom norm, read without importing it; None for registered norms.
+    """All the code of a custom norm, read without importing it; None for built-in norms.
 
     Raises:
         UsageError: It cannot be found or read.
     """
-    if not is_own(spec):
+    if not is_custom(spec):
         return None
     location = locate(spec)
     if location is None:
-        source = module_part(spec)[0]
+        source = split_spec(spec)[0]
         return Code(source, {}, (release(source),))
     return code_of(location)
 
 
 def source_digest(spec: str) -> str | None:
-    """SHA-256 (hex) of all the code of a custom norm, taken without importing it; None for registered norms.
+    """SHA-256 (hex) of all the code of a custom norm, taken without importing it; None for built-in norms.
 
     Raises:
         UsageError: It cannot be found or read.
@@ -131,28 +127,28 @@ def source_digest(spec: str) -> str | None:
     return code.digest if code else None
 
 
-def kept_norm(code: Path, main: str, norm: str, groups: int = 4) -> Norm:
+def norm_from_folder(folder: Path, main: str, spec: str, groups: int = 4) -> Norm:
     """A custom norm from a folder with all its code.
 
     Args:
-        code: The folder.
+        folder: Of the code.
         main: The file in it that has the factory.
-        norm: As it was called when its code was kept.
-        groups: As for `resolve_norm`.
+        spec: The name of the norm when its code was saved there.
+        groups: As for `Norm.parse`.
 
     Raises:
         UsageError: It cannot be imported.
     """
-    return _own(norm, locate_kept(code, main, module_part(norm)[1]), groups)
+    return _custom(spec, locate_in_folder(folder, main, split_spec(spec)[1]), groups)
 
 
-def kept_code(code: Path, main: str, norm: str) -> Code:
-    """All the code in a folder where it was kept, read without importing it.
+def code_from_folder(folder: Path, main: str, spec: str) -> Code:
+    """All the code of a custom norm in the folder where it was saved, read without importing it.
 
     Raises:
         UsageError: It cannot be read.
     """
-    return code_of(locate_kept(code, main, module_part(norm)[1]))
+    return code_of(locate_in_folder(folder, main, split_spec(spec)[1]))
 
 
 def uncovered_files(spec: str) -> tuple[str, ...]:
@@ -161,48 +157,19 @@ def uncovered_files(spec: str) -> tuple[str, ...]:
     Raises:
         UsageError: It cannot be imported.
     """
-    location = locate(spec) if is_own(spec) else None
-    return tuple(sorted(_load(spec, "norm", location).uncovered)) if location else ()
+    location = locate(spec) if is_custom(spec) else None
+    return tuple(sorted(imported_from(location, spec).uncovered)) if location else ()
 
 
-def imported(name: str, kind: str = "norm") -> Any:
-    """The object that `file.py:attribute` or `package.module:attribute` names; `kind` is what errors call it.
-
-    Raises:
-        UsageError: It cannot be imported, or there is nothing of that name.
-    """
-    return _attribute(name, locate(name, kind), kind)[0]
-
-
-def _own(spec: str, location: Location | None, groups: int) -> Norm:
+def _custom(spec: str, location: Location | None, groups: int) -> Norm:
     name = spec.removesuffix(WEIGHT_STANDARDIZATION)
-    factory, loaded = _attribute(name, location)
-    info = replace(norm_info(name), build=_checked(name, factory, loaded))
-    return Norm(info, groups, name != spec, loaded.code if loaded else norm_code(spec))
-
-
-def _attribute(name: str, location: Location | None, kind: str = "norm") -> tuple[Any, Loaded | None]:
-    loaded = _load(name, kind, location) if location else None
-    module = loaded.module if loaded else _import(name, kind)
-    assert module is not None, "it was imported"
-    attribute = module_part(name, kind)[1]
-    found = getattr(module, attribute, None)
-    if found is None:
-        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise UsageError(
-            f"{kind} '{name}': nothing called '{attribute}' in {getattr(module, '__file__', None) or module.__name__}",
-            f"Callables there: {', '.join(sorted(public)) or 'none'}.",
-        )
-    return found, loaded
-
-
-def _checked(name: str, factory: Callable[[int], object], loaded: Loaded | None) -> Callable[[int, int], nn.Module]:
-    """Wrap a factory so that whatever it does wrong is said in words, with what it should do."""
+    factory, loaded = import_from(location, name)
+    importable = loaded.importable if loaded else nullcontext
     contract = "A norm factory takes the number of channels and returns a torch.nn.Module."
 
     def build(channels: int, _groups: int) -> nn.Module:
         try:
-            with loaded.importable() if loaded else nullcontext():
+            with importable():
                 module = factory(channels)
         except (Exception, SystemExit) as error:
             raise UsageError(
@@ -214,30 +181,5 @@ def _checked(name: str, factory: Callable[[int], object], loaded: Loaded | None)
             )
         return module
 
-    return build
-
-
-def _load(name: str, kind: str, location: Location) -> Loaded:
-    with _import_in_words(name, kind):
-        return load(location)
-
-
-def _import(name: str, kind: str) -> ModuleType:
-    with _import_in_words(name, kind):
-        return importlib.import_module(module_part(name, kind)[0])
-
-
-@contextmanager
-def _import_in_words(name: str, kind: str) -> Iterator[None]:
-    try:
-        yield
-    except UsageError:
-        raise
-    except (Exception, SystemExit) as error:
-        source = module_part(name, kind)[0]
-        raise UsageError(
-            f"{kind} '{name}': cannot import {source}: {type(error).__name__}: {error}",
-            f"Run `{shlex.join(['python', source])}` to see the failure on its own."
-            if source.endswith(".py")
-            else "Is the package in the current folder, or installed in this environment?",
-        ) from error
+    info = replace(norm_info(name), build=build)
+    return Norm(info, groups, name != spec, loaded.code if loaded else norm_code(spec))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from normbench.config import RunConfig
-from normbench.config.paths import user_path
+from normbench.config.validation import user_path
 from normbench.errors import NormbenchError, RunFailedError, UsageError, nearest
 from normbench.files import FOLDER, TEMPORARY, check_regular, in_words, kind_of
 from normbench.locking import SOFT

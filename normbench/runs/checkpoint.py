@@ -19,8 +19,8 @@ from normbench.config import RunConfig
 from normbench.config.settings import WEIGHT_STANDARDIZATION
 from normbench.errors import NormbenchError, RunFailedError, UsageError
 from normbench.files import check_regular, kind_of, read_regular
-from normbench.norms import Code, Norm, is_own, kept_norm, norm_code, norm_info, resolve_norm
-from normbench.norms.code import module_part
+from normbench.norms import Code, Norm, is_custom, norm_code, norm_from_folder, norm_info
+from normbench.norms.code import split_spec
 from normbench.runs.folder import MODEL, read_result
 from normbench.runs.kept_code import FOLDER, kept, kept_main
 from normbench.runs.result import RunResult
@@ -111,24 +111,24 @@ def saved_norm(folder: Path, config: RunConfig, permission: Permission) -> tuple
     typed = permission.norm
     if typed is not None and not _names(typed, config.norm):
         raise UsageError(f"--norm {typed}: this run was trained with {config.norm}", "Name that norm.")
-    if not is_own(config.norm):
-        return resolve_norm(config.norm, config.groups), ()
+    if not is_custom(config.norm):
+        return Norm.parse(config.norm, config.groups), ()
     then = kept(folder, config.norm)
     if then is not None and then.digest != config.norm_source:
         then = None  # edited since, or no longer whole
     if typed is not None:
-        norm = resolve_norm(_with_ws(typed, config.norm), config.groups)
+        norm = Norm.parse(_with_ws(typed, config.norm), config.groups)
         same = norm.code is not None and norm.code.digest == config.norm_source
         return norm, () if same else (f"--norm {typed}: {_difference(norm.code, then)}",)
     today, problem = _today(config.norm)
     unchanged = today is not None and today.digest == config.norm_source
     state = "its code is unchanged" if unchanged else problem or _difference(today, then)
     if permission.trust and then is not None and (main := kept_main(folder)):
-        return kept_norm(folder / FOLDER, main, config.norm, config.groups), () if unchanged else (
+        return norm_from_folder(folder / FOLDER, main, config.norm, config.groups), () if unchanged else (
             f"norm '{config.norm}': {state}; the code kept in {folder / FOLDER} is used",
         )
     if permission.trust and today is not None:
-        return resolve_norm(config.norm, config.groups), () if unchanged else (f"norm '{config.norm}': {state}",)
+        return Norm.parse(config.norm, config.groups), () if unchanged else (f"norm '{config.norm}': {state}",)
     raise UsageError(
         f"{folder} was trained with a custom norm, '{config.norm}', and no run folder decides which code runs; {state}",
         f"Name the norm to run today's code: --norm {shlex.quote(config.norm)}"
@@ -138,9 +138,9 @@ def saved_norm(folder: Path, config: RunConfig, permission: Permission) -> tuple
 
 def _names(typed: str, norm: str) -> bool:
     """Whether the user means a run's norm: the same one, or a factory of the same name in a file that has moved."""
-    if not (is_own(typed) and is_own(norm)):
+    if not (is_custom(typed) and is_custom(norm)):
         return typed == norm
-    (source, attribute), (other, same) = module_part(typed), module_part(norm)
+    (source, attribute), (other, same) = split_spec(typed), split_spec(norm)
     return attribute == same and Path(source).name == Path(other).name
 
 

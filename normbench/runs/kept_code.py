@@ -7,8 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from normbench.errors import NormbenchError, RunFailedError
 from normbench.files import in_words, json_text, replace_bytes, replace_text
-from normbench.norms import Code
-from normbench.norms import kept_code as read_kept_code
+from normbench.norms import Code, code_from_folder
 from normbench.runs.schema import read_model, versioned
 
 INDEX, FOLDER = "code.json", "code"
@@ -54,7 +53,7 @@ def kept(folder: Path, norm: str) -> Code | None:
     """All the code that is kept in a run's folder, read without importing it; None if there is none to be read."""
     main = kept_main(folder)
     try:
-        return read_kept_code(folder / FOLDER, main, norm) if main else None
+        return code_from_folder(folder / FOLDER, main, norm) if main else None
     except NormbenchError:
         return None
 

@@ -2,7 +2,7 @@
 
 from normbench.config import RunConfig
 from normbench.errors import UsageError
-from normbench.norms import resolve_norm
+from normbench.norms import Norm
 
 SMALL_BATCH = 8
 
@@ -13,7 +13,7 @@ def check(config: RunConfig) -> list[str]:
     Raises:
         UsageError: The norm is unknown, or batch statistics are asked of batches of one image.
     """
-    norm = resolve_norm(config.norm, config.groups)
+    norm = Norm.parse(config.norm, config.groups)
     batch = config.training.batch_size
     if not norm.info.batch_statistics or batch >= SMALL_BATCH:
         return []

@@ -17,7 +17,7 @@ from normbench.data import Batches, DataSet
 from normbench.device import autocast, float32_arithmetic, synchronize
 from normbench.errors import RunFailedError
 from normbench.evaluation import NonFiniteError, evaluate
-from normbench.norms import is_own
+from normbench.norms import is_custom
 from normbench.training.optimizer import RateTable, decayed, load_optimizer, make_optimizer, make_schedule
 
 
@@ -113,7 +113,7 @@ class Training:
     def begin(self, epoch: int) -> None:
         """Make ready for an epoch."""
         with randomness.GLOBAL:
-            randomness.seed_global(self.config.seed, "dropout", epoch, host=is_own(self.config.norm))
+            randomness.seed_global(self.config.seed, "dropout", epoch, host=is_custom(self.config.norm))
         self.network.train()
         self.totals.zero_()
         if self.rates:

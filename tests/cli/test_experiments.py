@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from normbench.config import Recipe
-from normbench.config.names import LONGEST, check_name
+from normbench.config.validation import LONGEST_EXPERIMENT, check_name
 from normbench.errors import UsageError
 from normbench.runs import Question, claim, place
 
@@ -117,7 +117,7 @@ def test_a_recipe_whose_file_has_no_usable_name_writes_nowhere_else(tmp_path: Pa
 
 NO_NAMES = [
     "", " ", ".", "..", ".hidden", "-x", "a/b", "a\\b", "/etc", "a\nb", "\x1b[1m", "a\x00", "con", "NUL.txt", "COM1",
-    "a:b", "a ", " a", "a.", "x" * (LONGEST + 1), "ü" * LONGEST, "\udcff", "a\u202eb",
+    "a:b", "a ", " a", "a.", "x" * (LONGEST_EXPERIMENT + 1), "ü" * LONGEST_EXPERIMENT, "\udcff", "a\u202eb",
 ]  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def test_a_name_that_is_taken_is_one_folder_below_the_output_folder(name: str) -
     out = Path("/out")
     assert (out / name).parent == out
     assert (out / name).resolve().parent == out
-    assert len(name.encode()) <= LONGEST
+    assert len(name.encode()) <= LONGEST_EXPERIMENT
 
 
 def test_the_question_of_an_interrupted_try_makes_room_for_another_one(tmp_path: Path) -> None:

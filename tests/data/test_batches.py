@@ -12,7 +12,7 @@ from normbench.config import DataConfig, NetworkConfig, RunConfig, TrainingConfi
 from normbench.data import Batches, DataSet
 from normbench.errors import UsageError
 from normbench.networks import build
-from normbench.norms import resolve_norm
+from normbench.norms import Norm
 from normbench.training import Training
 
 SIZE = 16
@@ -90,7 +90,7 @@ def test_runs_of_one_seed_see_the_same_batches_whatever_their_norm(photos, norm)
     def seen(name: str) -> Tensor:
         settings = NetworkConfig(widths=(4, 4, 4, 4, 4, 4, 4, 4, 4, 4), dropout=0.5)
         config = RunConfig(norm=name, network=settings, training=TrainingConfig(batch_size=SIZE, lr=1e-3), seed=2)
-        network, images = build(settings, resolve_norm(name), seed=2), []
+        network, images = build(settings, Norm.parse(name), seed=2), []
         network.register_forward_pre_hook(lambda _, inputs: images.append(inputs[0].clone()))
         training = Training(config, network, photos)
         training.epoch(1)

@@ -14,7 +14,7 @@ from normbench import engine
 from normbench.engine.trial import try_out
 from normbench.errors import USAGE, UsageError
 from normbench.networks import build
-from normbench.norms import NORMS, resolve_norm
+from normbench.norms import NORMS, Norm
 
 FILE = Path(__file__).parents[1] / "helpers" / "unsaved_norms.py"
 
@@ -85,12 +85,12 @@ def test_built_in_norms_are_not_tried_out(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_blank_images_do_not_initialise_a_norm() -> None:
-    network = build(config("ActNorm").network, resolve_norm(f"{FILE}:ActNorm"))
+    network = build(config("ActNorm").network, Norm.parse(f"{FILE}:ActNorm"))
     assert not network.C1.norm.initialized
 
 
 def test_a_parameter_made_from_the_first_input_is_there_before_training() -> None:
-    network = build(config("Late").network, resolve_norm(f"{FILE}:Late"))
+    network = build(config("Late").network, Norm.parse(f"{FILE}:Late"))
     assert "C1.norm.weight" in dict(network.named_parameters())
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from normbench.config import DataConfig, NetworkConfig, RunConfig, TrainingConfig
 from normbench.data import DataSet
 from normbench.networks import build
-from normbench.norms import resolve_norm
+from normbench.norms import Norm
 from normbench.training import EpochRow, Training
 
 WIDTHS = (4, 4, 4, 8, 8, 8, 4, 8, 8, 8)
@@ -28,7 +28,7 @@ def run_config(norm: str = "bn", seed: int = 0, dropout: float = 0.0, **training
 
 def start(config: RunConfig, data: DataSet) -> Training:
     """The training of a run, before its first epoch."""
-    return Training(config, build(config.network, resolve_norm(config.norm), 10, config.seed), data)
+    return Training(config, build(config.network, Norm.parse(config.norm), 10, config.seed), data)
 
 
 def timeless(row: EpochRow) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from normbench.errors import UsageError
 from normbench.model_summary import anatomy
 from normbench.model_summary.layers import layer_rows
 from normbench.networks import build, count_parameters
-from normbench.norms import NORMS, resolve_norm
+from normbench.norms import NORMS, Norm
 
 SIDES = {"C1": 32, "C2": 32, "c3": 32, "C3": 16, "C4": 16, "C5": 16, "c6": 16, "C7": 8, "C8": 8, "C9": 8, "C10": 1}
 SMALL = {"c3", "c6", "C10"}
@@ -53,7 +53,7 @@ def test_a_linear_layer_counts_a_mac_for_each_of_its_weights():
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_rows_add_up_to_the_network(norm):
     found = anatomy(config(norm))
-    network = build(config(norm).network, resolve_norm(norm))
+    network = build(config(norm).network, Norm.parse(norm))
     assert sum(row.parameters for row in found.rows) == found.parameters == count_parameters(network)
     assert sum(row.buffers for row in found.rows) == sum(buffer.numel() for buffer in network.buffers())
     norms = [row for row in found.rows if row.name.endswith(".norm")]
@@ -77,7 +77,7 @@ def test_the_budget_is_fewer_than_50000_so_50000_is_over_by_one(parameters, over
 
 
 def test_a_network_is_refused_at_its_own_size_and_let_through_one_above():
-    size = count_parameters(build(config().network, resolve_norm("bn")))
+    size = count_parameters(build(config().network, Norm.parse("bn")))
     assert within_budget(config().model_copy(update={"max_params": size + 1})) == size
     with pytest.raises(UsageError, match=f"1 over the budget of fewer than {size:,}"):
         within_budget(config().model_copy(update={"max_params": size}))
@@ -99,7 +99,7 @@ def test_looking_moves_no_random_state():
 
 
 def test_looking_moves_no_buffer_no_weight_and_no_mode():
-    network = build(NetworkConfig(), resolve_norm("bn"))
+    network = build(NetworkConfig(), Norm.parse("bn"))
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     layer_rows(network)
     assert network.training

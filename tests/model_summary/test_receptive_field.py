@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from normbench.config import NetworkConfig
 from normbench.model_summary.layers import layer_rows
 from normbench.networks import build
-from normbench.norms import resolve_norm
+from normbench.norms import Norm
 
 SIDE = 112  # large enough that no field touches the border
 
@@ -50,7 +50,7 @@ def claimed(network: nn.Module) -> dict[str, tuple[int, int]]:
 @pytest.mark.parametrize("block", ["plain", "depthwise", "separable"])
 def test_every_layer_of_c10_sees_what_the_table_says(residual, block):
     config = NetworkConfig(activation="tanh", init="torch", residual=residual, block=block)
-    network = build(config, resolve_norm("none"))
+    network = build(config, Norm.parse("none"))
     claims = claimed(network)
     network.GAP = nn.AvgPool2d(8)  # the 8x8 of a 32x32 image
     pooled = {name: claims.pop(name)[0] for name in ("GAP", "C10")}
@@ -60,7 +60,7 @@ def test_every_layer_of_c10_sees_what_the_table_says(residual, block):
 
 
 def test_every_layer_of_dwnet_up_to_the_pool_sees_what_the_table_says():
-    network = build(NetworkConfig(name="dwnet", activation="tanh", init="torch"), resolve_norm("none"))
+    network = build(NetworkConfig(name="dwnet", activation="tanh", init="torch"), Norm.parse("none"))
     claims = {name: claim for name, claim in claimed(network).items() if name not in {"GAP", "linear"}}
     assert truth(smooth(network), list(claims)) == claims
 

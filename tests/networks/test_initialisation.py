@@ -8,14 +8,14 @@ from torch import nn
 
 from normbench.config import NetworkConfig
 from normbench.networks import NETWORKS, build
-from normbench.norms import NORMS, resolve_norm
+from normbench.norms import NORMS, Norm
 
 INITS = ("torch", "kaiming", "xavier")
 
 
 def weights(norm: str = "bn", seed: int = 0, **settings) -> dict[str, torch.Tensor]:
     """Weights and biases of every convolution and linear layer, by name."""
-    network = build(NetworkConfig(**settings), resolve_norm(norm), seed=seed)
+    network = build(NetworkConfig(**settings), Norm.parse(norm), seed=seed)
     layers = {name: module for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
     return {f"{name}.{key}": tensor for name, layer in layers.items() for key, tensor in layer.state_dict().items()}
 
@@ -44,7 +44,7 @@ def test_every_norm_starts_from_the_same_convolutions(norm, init):
 def test_building_leaves_torchs_random_state_as_it_was(norm):
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    build(NetworkConfig(dropout=0.1), resolve_norm(norm), seed=5)
+    build(NetworkConfig(dropout=0.1), Norm.parse(norm), seed=5)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -75,6 +75,6 @@ def test_torchs_own_init_fills_its_uniform_range():
 
 @pytest.mark.parametrize("norm", ["bn", "gn", "ln", "in", "ln-c", "ln-chw"])
 def test_norms_start_as_the_identity_affine(norm):
-    start = build(NetworkConfig(), resolve_norm(norm)).C4.norm
+    start = build(NetworkConfig(), Norm.parse(norm)).C4.norm
     assert torch.equal(start.weight, torch.ones_like(start.weight))
     assert torch.equal(start.bias, torch.zeros_like(start.bias))

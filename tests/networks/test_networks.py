@@ -9,7 +9,7 @@ from normbench.config import NetworkConfig
 from normbench.errors import UsageError
 from normbench.networks import NETWORKS, build, count_parameters, default_widths
 from normbench.networks.blocks import ACTIVATIONS, Block
-from normbench.norms import NORMS, resolve_norm
+from normbench.norms import NORMS, Norm
 
 ASSIGNMENT = ["C1", "C2", "c3", "P1", "C3", "C4", "C5", "c6", "P2", "C7", "C8", "C9", "GAP", "C10"]
 WIDTHS = (4, 6, 8, 10, 12, 14, 16, 18, 20, 22)
@@ -29,7 +29,7 @@ IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
 def c10(norm: str = "bn", groups: int = 4, **settings) -> nn.Module:
-    return build(NetworkConfig(**settings), resolve_norm(norm, groups))
+    return build(NetworkConfig(**settings), Norm.parse(norm, groups))
 
 
 def by_hand(widths: tuple[int, ...], norm: str, block: str) -> int:
@@ -64,7 +64,7 @@ def test_c10_has_fewer_than_50000_parameters_with_every_norm_of_per_channel_para
 
 @pytest.mark.parametrize(("name", "norm", "published"), [("dwnet", "bn", 5_882), ("lnet", "ln", 73_770)])
 def test_the_networks_of_the_source_material_have_their_published_sizes(name, norm, published):
-    assert count_parameters(build(NetworkConfig(name=name), resolve_norm(norm))) == published
+    assert count_parameters(build(NetworkConfig(name=name), Norm.parse(norm))) == published
 
 
 @pytest.mark.parametrize("norm", [*NORMS, "none+ws", "gn+ws"])
@@ -170,7 +170,7 @@ def test_every_block_has_the_activation_that_was_asked_for(activation):
 
 
 def test_c5_of_dwnet_is_dilated_and_maps_8x8_to_6x6():
-    network, maps = build(NetworkConfig(name="dwnet"), resolve_norm("bn")), []
+    network, maps = build(NetworkConfig(name="dwnet"), Norm.parse("bn")), []
     network.C5.register_forward_hook(lambda _, inputs, output: maps.extend((inputs[0].shape[2:], output.shape[2:])))
     network(IMAGES)
     assert maps == [(8, 8), (6, 6)]
@@ -178,13 +178,13 @@ def test_c5_of_dwnet_is_dilated_and_maps_8x8_to_6x6():
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_gives_a_score_for_every_class(name):
-    assert build(NetworkConfig(name=name), resolve_norm("gn"), classes=7)(IMAGES).shape == (2, 7)
+    assert build(NetworkConfig(name=name), Norm.parse("gn"), classes=7)(IMAGES).shape == (2, 7)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_wrong_number_of_widths_is_refused_with_the_networks_own(name):
     with pytest.raises(UsageError, match=f"{name} has .* blocks, but 2 widths are given") as error:
-        build(NetworkConfig(name=name, widths=(8, 8)), resolve_norm("bn"))
+        build(NetworkConfig(name=name, widths=(8, 8)), Norm.parse("bn"))
     assert str(list(default_widths(name))) in error.value.hint
 
 

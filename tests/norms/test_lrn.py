@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from normbench.norms import NORMS, resolve_norm
+from normbench.norms import NORMS, Norm
 
 
 def alexnet(x: torch.Tensor, size: int = 5, alpha: float = 1e-4, power: float = 0.75, k: float = 2.0) -> torch.Tensor:
@@ -21,7 +21,7 @@ def test_alexnets_norm_is_torchs_with_k_2_and_alpha_times_5() -> None:
 def test_the_registrys_is_torchs_default_as_its_page_says() -> None:
     """The formula of the page, with its own numbers; another k or alpha would be another norm."""
     info = NORMS["lrn"]
-    module, x = resolve_norm("lrn").make(8), 100 * torch.randn(2, 8, 4, 4)
+    module, x = Norm.parse("lrn").make(8), 100 * torch.randn(2, 8, 4, 4)
     torch.testing.assert_close(module(x), alexnet(x, alpha=1e-4 / 5, k=1.0))
     assert info.formula == "x / (1 + 1e-4 / 5 * sum_5(x^2))^0.75"
     assert not torch.allclose(module(x), alexnet(x), rtol=0.1)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from normbench.config import NetworkConfig
 from normbench.networks import build
-from normbench.norms import NORMS, resolve_norm
+from normbench.norms import NORMS, Norm
 from normbench.reference import definition
 
 CHANNELS, HEIGHT, WIDTH = 8, 6, 5
@@ -20,7 +20,7 @@ def x() -> Tensor:
 
 
 def layer(name: str, x: Tensor, groups: int = 4) -> nn.Module:
-    made = resolve_norm(name, groups).make(CHANNELS)
+    made = Norm.parse(name, groups).make(CHANNELS)
     made.eval()(x)
     chance = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -102,7 +102,7 @@ def kernels(conv: nn.Conv2d) -> Tensor:
 
 def test_weight_standardization_gives_kernels_of_mean_0_and_variance_1():
     torch.manual_seed(0)
-    conv = resolve_norm("gn+ws").conv(3, 16, 3, bias=False)
+    conv = Norm.parse("gn+ws").conv(3, 16, 3, bias=False)
     with torch.no_grad():
         conv.weight.mul_(10).add_(1)
     torch.testing.assert_close(kernels(conv).mean(1), torch.zeros(16), rtol=0, atol=1e-5)
@@ -111,7 +111,7 @@ def test_weight_standardization_gives_kernels_of_mean_0_and_variance_1():
 
 @pytest.mark.parametrize(("name", "invariant"), [("gn+ws", True), ("gn", False)])
 def test_only_with_ws_a_constant_added_to_a_kernel_changes_nothing(name, invariant):
-    network = build(NetworkConfig(), resolve_norm(name)).eval()
+    network = build(NetworkConfig(), Norm.parse(name)).eval()
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(2))
     before = network(images)
     with torch.no_grad():

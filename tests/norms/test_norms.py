@@ -7,7 +7,7 @@ from torch import Tensor
 from normbench.config import NetworkConfig
 from normbench.errors import UsageError
 from normbench.networks import build
-from normbench.norms import NORMS, resolve_norm
+from normbench.norms import NORMS, Norm
 
 CHANNELS = 8
 WIDTHS = (4, 8, 4, 8, 8, 8, 4, 8, 8, 8)
@@ -20,7 +20,7 @@ def images(seed: int = 0) -> Tensor:
 
 def layer(name: str) -> torch.nn.Module:
     """A norm layer whose shape is known and whose affine parameters are not the trivial ones."""
-    made = resolve_norm(name).make(CHANNELS)
+    made = Norm.parse(name).make(CHANNELS)
     made.eval()(images())
     chance = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -52,7 +52,7 @@ def test_a_norm_passes_gradients_to_its_input_and_its_parameters(name):
 
 @every_norm
 def test_a_norm_trains_in_the_network(name):
-    network = build(NetworkConfig(widths=WIDTHS), resolve_norm(name))
+    network = build(NetworkConfig(widths=WIDTHS), Norm.parse(name))
     network(torch.rand(4, 3, 32, 32)).square().mean().backward()
     for parameter in network.parameters():
         assert parameter.grad.isfinite().all()
@@ -86,17 +86,17 @@ def test_no_norm_mixes_images_in_eval_mode(name):
 @pytest.mark.parametrize(("groups", "fitting"), [(3, "1, 2, 4, 8"), (16, "1, 2, 4, 8")])
 def test_groups_that_do_not_divide_are_refused_with_those_that_do(groups, fitting):
     with pytest.raises(UsageError, match=f"{groups} groups do not divide 8 channels") as error:
-        resolve_norm("gn", groups).make(8)
+        Norm.parse("gn", groups).make(8)
     assert f"divide 8: {fitting}." in error.value.hint
 
 
 def test_the_hint_on_groups_proposes_none_that_do_not_divide():
     with pytest.raises(UsageError) as error:
-        resolve_norm("gn", 4).make(10)
+        Norm.parse("gn", 4).make(10)
     assert "--groups 4" not in error.value.hint
 
 
 def test_a_misspelt_norm_is_answered_with_the_nearest():
     with pytest.raises(UsageError, match="unknown norm 'bnn'") as error:
-        resolve_norm("bnn")
+        Norm.parse("bnn")
     assert "Did you mean 'bn'?" in error.value.hint

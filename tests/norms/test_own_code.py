@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from normbench.errors import UsageError
-from normbench.norms import norm_code, resolve_norm, source_digest, uncovered_files
+from normbench.norms import Norm, norm_code, source_digest, uncovered_files
 
 MAIN = """
 from torch import nn
@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def groups(spec: str) -> int:
-    return resolve_norm(spec).make(8).num_groups
+    return Norm.parse(spec).make(8).num_groups
 
 
 def test_a_neighbour_can_be_imported_and_is_covered_by_the_digest(folder: Path) -> None:
@@ -101,7 +101,7 @@ def test_norms_with_neighbours_of_the_same_name_do_not_mix(folder: Path) -> None
     write(folder, late=late)
     write(other, late=late)
     specs = [f"{where}/{name}.py:make" for where in (folder, other) for name in ("norm", "late")]
-    norms = [resolve_norm(spec) for spec in specs]
+    norms = [Norm.parse(spec) for spec in specs]
     assert [norm.make(8).num_groups for norm in norms] == [2, 2, 8, 8]
     assert [norm.make(8).num_groups for norm in reversed(norms)] == [8, 8, 2, 2]
 
@@ -112,7 +112,7 @@ def test_a_module_imported_while_the_norm_runs_is_found(folder: Path) -> None:
         norm="from torch import nn\n\nclass Make(nn.Identity):\n"
         "    def forward(self, x):\n        import helper\n        return x * helper.GROUPS\n",
     )
-    assert resolve_norm(f"{folder}/norm.py:Make").make(8)(3.0) == 6.0
+    assert Norm.parse(f"{folder}/norm.py:Make").make(8)(3.0) == 6.0
 
 
 def test_importing_leaves_path_and_modules_as_they_were(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +133,7 @@ def test_a_digest_is_taken_without_importing(folder: Path) -> None:
 def test_a_module_that_ends_the_process_is_refused_in_words(folder: Path, what: str) -> None:
     write(folder, helper=what + "\n")
     with pytest.raises(UsageError, match="cannot import"):
-        resolve_norm(f"{folder}/norm.py:make")
+        Norm.parse(f"{folder}/norm.py:make")
 
 
 def test_modules_that_only_running_the_norm_tells_are_named(folder: Path) -> None:

@@ -15,7 +15,7 @@ from normbench import data
 from normbench.config import DataConfig, MachineConfig
 from normbench.errors import UsageError
 from normbench.networks.stacks import StackConfig, build_stack, weights
-from normbench.norms import resolve_norm
+from normbench.norms import Norm
 from normbench.studies.depth import DepthConfig, depth_finding, measure_depth
 from normbench.studies.depth import training as depth_training
 from normbench.studies.depth.measure import Depth, Measured, Variant, unfit
@@ -38,7 +38,7 @@ def digits() -> data.DataSet:
 def published(norm: str, position: str = "pre") -> list[float]:
     """Output norms of an MLP of width 512 after 0 to 29 hidden layers, mean over three seeds."""
     config = StackConfig("mlp", 29, 512, position)
-    found = [measure_signal(config, resolve_norm(norm), seed, CPU).output_norms for seed in range(3)]
+    found = [measure_signal(config, Norm.parse(norm), seed, CPU).output_norms for seed in range(3)]
     return [fmean(norms) for norms in zip(*found, strict=True)]
 
 
@@ -60,7 +60,7 @@ def test_with_a_norm_the_output_keeps_its_size_as_published(norm, position, abou
 
 @pytest.mark.parametrize("position", ["pre", "post"])
 def test_a_stack_is_the_network_that_it_says_it_is(position):
-    stack = build_stack(StackConfig("mlp", 3, 16, position), resolve_norm("bn"))
+    stack = build_stack(StackConfig("mlp", 3, 16, position), Norm.parse("bn"))
     plain = []
     for layer in stack.layers:
         linear, norm = nn.Linear(16, 16, bias=False), nn.BatchNorm1d(16, affine=False)
@@ -72,8 +72,8 @@ def test_a_stack_is_the_network_that_it_says_it_is(position):
 
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
 def test_every_norm_and_depth_starts_from_the_same_weights(kind):
-    short = build_stack(StackConfig(kind, 2, 8, "pre", side=4), resolve_norm("none"), seed=3)
-    long = build_stack(StackConfig(kind, 5, 8, "post", side=4), resolve_norm("gn"), seed=3)
+    short = build_stack(StackConfig(kind, 2, 8, "pre", side=4), Norm.parse("none"), seed=3)
+    long = build_stack(StackConfig(kind, 5, 8, "post", side=4), Norm.parse("gn"), seed=3)
     for one, other in zip(short.layers, long.layers, strict=False):
         assert torch.equal(one.weights.weight, other.weights.weight)
     assert torch.equal(next(short.stem.parameters()), next(long.stem.parameters()))
@@ -85,7 +85,7 @@ def test_every_norm_and_depth_starts_from_the_same_weights(kind):
     ("norm", "biased"), [("none", True), ("lrn", True), ("bn", False), ("ln", False), ("rms", False)]
 )
 def test_layers_whose_norm_adds_no_shift_have_a_bias_of_zeros(kind, position, norm, biased):
-    stack = build_stack(StackConfig(kind, 2, 8, position, side=4), resolve_norm(norm))
+    stack = build_stack(StackConfig(kind, 2, 8, position, side=4), Norm.parse(norm))
     for layer in stack.layers:
         assert (layer.weights.bias is not None) == biased
         assert not biased or not layer.weights.bias.any()
@@ -96,7 +96,7 @@ def test_layers_whose_norm_adds_no_shift_have_a_bias_of_zeros(kind, position, no
 
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
 def test_an_image_goes_through_every_layer_of_a_stack(kind):
-    stack = build_stack(StackConfig(kind, 4, 8, side=4), resolve_norm("ln-chw"))
+    stack = build_stack(StackConfig(kind, 4, 8, side=4), Norm.parse("ln-chw"))
     passed = []
     for layer in stack.layers:
         layer.register_forward_hook(lambda module, inputs, output: passed.append(tuple(output.shape)))
@@ -105,7 +105,7 @@ def test_an_image_goes_through_every_layer_of_a_stack(kind):
 
 
 def test_the_gradient_norms_are_those_of_the_loss_by_each_layers_weights():
-    config, norm = StackConfig("mlp", 2, 8, activation="tanh"), resolve_norm("ln")
+    config, norm = StackConfig("mlp", 2, 8, activation="tanh"), Norm.parse("ln")
     _, x, labels = _surroundings(config, norm, 0, CPU)
     stack = build_stack(config, norm).double()
     weight, gradient = stack.layers[0].weights.weight, torch.zeros(64, dtype=torch.float64)
@@ -143,19 +143,19 @@ def test_likeness_is_the_mean_cosine_of_different_inputs_whatever_their_size():
 
 def test_deep_layers_make_inputs_alike_after_ln_but_not_after_bn():
     config = StackConfig("mlp", 20, 128, "post")
-    bn, ln = (measure_signal(config, resolve_norm(norm), 0, CPU).cosine_similarity[-1] for norm in ("bn", "ln"))
+    bn, ln = (measure_signal(config, Norm.parse(norm), 0, CPU).cosine_similarity[-1] for norm in ("bn", "ln"))
     assert bn < 0.5
     assert ln > 0.85
 
 
 def test_weights_drawn_for_relu_keep_the_signal_without_a_norm():
     config = StackConfig("mlp", 10, 256, init="kaiming")
-    norms = measure_signal(config, resolve_norm("none"), 0, CPU).output_norms
+    norms = measure_signal(config, Norm.parse("none"), 0, CPU).output_norms
     assert norms[10] > norms[0] / 3
 
 
 def variant(norm: str, kind: str = "mlp") -> Variant:
-    return Variant(kind, "pre", resolve_norm(norm))
+    return Variant(kind, "pre", Norm.parse(norm))
 
 
 def test_norms_without_meaning_on_vectors_are_left_out_of_the_mlp_alone(tmp_path: Path):
@@ -176,8 +176,8 @@ def test_norms_without_meaning_on_vectors_are_left_out_of_the_mlp_alone(tmp_path
 
 def test_bn_learns_at_a_depth_at_which_nothing_is_learned_without_a_norm(digits):
     deep = StackConfig("mlp", 12, 64)
-    plain = train_stack(deep, resolve_norm("none"), digits, short(0.03), seed=0)
-    normed = train_stack(deep, resolve_norm("bn"), digits, short(0.03), seed=0)
+    plain = train_stack(deep, Norm.parse("none"), digits, short(0.03), seed=0)
+    normed = train_stack(deep, Norm.parse("bn"), digits, short(0.03), seed=0)
     assert plain.test_accuracy < 0.2
     assert normed.test_accuracy > 0.7
 
@@ -191,7 +191,7 @@ def test_validation_images_choose_the_rate_and_the_test_images_are_read_with_it_
         return score(network, split, *others)
 
     monkeypatch.setattr(depth_training, "evaluate", counted)
-    config, norm = StackConfig("mlp", 1, 32), resolve_norm("bn")
+    config, norm = StackConfig("mlp", 1, 32), Norm.parse("bn")
     found = train_stack(config, norm, digits, short(1e-6, 0.05), seed=0)
     assert (found.lr, read) == (0.05, [True])
     assert found == train_stack(config, norm, digits, short(0.05), seed=0)
@@ -204,7 +204,7 @@ def test_validation_images_choose_the_rate_and_the_test_images_are_read_with_it_
 def test_stacks_trained_together_are_those_trained_alone(digits, at_once, graphs, third):
     """As on CUDA, where all rates of several stacks share their steps; one that draws numbers trains by itself."""
     jobs = [
-        StackTraining(StackConfig("mlp", depth, 16), resolve_norm(name), seed)
+        StackTraining(StackConfig("mlp", depth, 16), Norm.parse(name), seed)
         for depth in (1, 2)
         for name in ("bn", "ln-c", third)
         for seed in (0, 1)
@@ -233,7 +233,7 @@ def make_noisy(channels):
 
 
 def test_a_rate_that_diverges_is_noted_and_no_rate_left_is_none(digits):
-    config, norm = StackConfig("mlp", 1, 16), resolve_norm("none")
+    config, norm = StackConfig("mlp", 1, 16), Norm.parse("none")
     assert train_stack(config, norm, digits, short(1e20), seed=0) is None
     assert train_stack(config, norm, digits, short(1e20, 0.01), seed=0).diverged == (1e20,)
 
@@ -242,7 +242,7 @@ def measured(norm: str, output: float, gradient: float, alike: float, accuracies
     """A variant whose figures over two layers go from 8 to `output`, and from `gradient` to 1."""
     signal = Signal((9.0, 8.0, output), (gradient, 1.0), (0.0, 0.25), (0.5, 0.5), (0.3, alike))
     trained = {depth: (Trained(depth, 0.1, accuracy, accuracy, ()),) for depth, accuracy in accuracies.items()}
-    return Measured(Variant("mlp", "post", resolve_norm(norm)), signal, trained)
+    return Measured(Variant("mlp", "post", Norm.parse(norm)), signal, trained)
 
 
 def test_the_answer_follows_from_the_figures(digits):
@@ -296,7 +296,7 @@ def test_several_seeds_give_means_and_bands(digits):
     accuracies = [run.test_accuracy for run in depth.measured[0].trained[1]]
     assert line.y[0] == pytest.approx(fmean(accuracies))
     assert line.low[0] <= min(accuracies) <= max(accuracies) <= line.high[0]
-    one = [measure_signal(StackConfig("mlp", 1, 16, "pre", side=4), resolve_norm("none"), s, CPU) for s in (0, 1)]
+    one = [measure_signal(StackConfig("mlp", 1, 16, "pre", side=4), Norm.parse("none"), s, CPU) for s in (0, 1)]
     assert depth.measured[0].signal.output_norms[1] == pytest.approx(fmean(s.output_norms[1] for s in one))
 
 
@@ -342,9 +342,9 @@ def test_images_that_are_not_to_be_had_are_named(tmp_path: Path):
 
 def test_a_group_count_that_fits_one_stack_only_is_refused():
     with pytest.raises(UsageError, match="groups do not divide"):
-        measure_signal(StackConfig("mlp", 1, 10), resolve_norm("gn", 4), 0, CPU)
+        measure_signal(StackConfig("mlp", 1, 10), Norm.parse("gn", 4), 0, CPU)
 
 
 def test_the_output_layer_has_neither_norm_nor_bias():
-    layer = weights(StackConfig("mlp", 1, 8), resolve_norm("bn"))
+    layer = weights(StackConfig("mlp", 1, 8), Norm.parse("bn"))
     assert isinstance(layer, nn.Linear) and layer.bias is None

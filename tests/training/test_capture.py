@@ -23,7 +23,7 @@ from normbench.data import DataSet, Split
 from normbench.device import resolve_device
 from normbench.engine.concurrency import fleets
 from normbench.networks import IMAGE_SHAPE, build
-from normbench.norms import NORMS, resolve_norm
+from normbench.norms import NORMS, Norm
 from normbench.training import RunGroup, Training, graphs_for, host_access
 from normbench.training.cuda_graph import CudaGraphs
 from normbench.training.host_access import HostTensors
@@ -56,7 +56,7 @@ def begun(norm, monkeypatch, network=None, **settings):
         ),
     )
     monkeypatch.setattr(Training, "_non_finite", lambda _: set())  # it reads numbers, between epochs and not in a step
-    built = build(config.network, resolve_norm(norm), 10, 0).to_empty(device=META)
+    built = build(config.network, Norm.parse(norm), 10, 0).to_empty(device=META)
     result = Training(config, built, nowhere(64), capturable=False)
     result.network.train()
     result.step(*result.batches.next())
@@ -96,8 +96,8 @@ def test_nor_with_other_settings(settings, monkeypatch):
 def test_the_learning_rate_of_every_step_is_set_by_the_device(schedule, digits, monkeypatch):
     """A schedule that advances every step is part of it: nothing is left to do between steps."""
     config = run_config("bn", batch_size=16, schedule=schedule, epochs=3)
-    training = Training(config, build(config.network, resolve_norm("bn")), digits, capturable=True)
-    alone = Training(config, build(config.network, resolve_norm("bn")), digits, capturable=False)
+    training = Training(config, build(config.network, Norm.parse("bn")), digits, capturable=True)
+    alone = Training(config, build(config.network, Norm.parse("bn")), digits, capturable=False)
     for epoch in (1, 2, 3):
         assert training.epoch(epoch).lr == pytest.approx(alone.epoch(epoch).lr, rel=1e-6)
         assert training.schedule.last_epoch == alone.schedule.last_epoch
@@ -171,7 +171,7 @@ def lines_of(module):
 
 
 def network_of(norm):
-    return build(run_config(norm).network, resolve_norm(norm))
+    return build(run_config(norm).network, Norm.parse(norm))
 
 
 @pytest.mark.parametrize("norm", [*NORMS, f"{__file__}:make_clean"])
@@ -211,7 +211,7 @@ def test_a_plan_without_captures_looks_for_none(monkeypatch, tmp_path):
 
 def train(graphs, digits, warn=lambda _: None):
     config = run_config("bn", batch_size=16)
-    training = Training(config, build(config.network, resolve_norm("bn")), digits, capturable=True)
+    training = Training(config, build(config.network, Norm.parse("bn")), digits, capturable=True)
     fleet = RunGroup([training], graphs, warn=warn)
     return [timeless(fleet.epoch(epoch)[0]) for epoch in (1, 2)], weights(training)
 

@@ -19,7 +19,7 @@ from normbench.evaluation import evaluate
 from normbench.networks import build
 from normbench.networks.blocks import Block
 from normbench.networks.stacks import StackConfig
-from normbench.norms import NORMS, resolve_norm
+from normbench.norms import NORMS, Norm
 from normbench.randomness import deterministic
 from normbench.studies.cost.measure import measure_costs, noise
 from normbench.studies.depth import DepthConfig
@@ -55,7 +55,7 @@ def photos():
 
 
 def training(config, data, batches=None):
-    return Training(config, build(config.network, resolve_norm(config.norm), 10, config.seed), data, batches)
+    return Training(config, build(config.network, Norm.parse(config.norm), 10, config.seed), data, batches)
 
 
 def rows_and_weights(trainings, graphs, epochs=2):
@@ -112,7 +112,7 @@ def test_an_epoch_on_the_device_is_that_on_the_cpu(digits):
         digits, train=digits.train.to(CPU), test=digits.test.to(CPU), validation=None, mean=digits.mean.cpu(),
         std=digits.std.cpu(),
     )  # fmt: skip
-    others = Training(run_config(batch_size=8), build(run_config().network, resolve_norm("bn")), there)
+    others = Training(run_config(batch_size=8), build(run_config().network, Norm.parse("bn")), there)
     here.batches.start(3)
     others.batches.start(3)
     assert torch.equal(here.batches.images.cpu(), others.batches.images)
@@ -260,7 +260,7 @@ def test_fp32_is_ieee_float32_and_tf32_rounds_the_inputs_of_matrix_products():
 
 @pytest.mark.parametrize("norm", [*NORMS, "gn+ws"])
 def test_under_autocast_every_norm_gives_bfloat16_and_computes_in_float32(norm):
-    network = build(run_config(norm).network, resolve_norm(norm)).to(CUDA)
+    network = build(run_config(norm).network, Norm.parse(norm)).to(CUDA)
     inside, outside = set(), set()
     for block in (module for module in network.modules() if isinstance(module, Block)):
         block.get_submodule("norm").register_forward_hook(lambda _, given, got: inside.add((given[0].dtype, got.dtype)))
@@ -316,7 +316,7 @@ def test_costs_are_taken_of_the_device_and_not_of_the_host():
 def test_stacks_of_the_study_of_depth_share_their_captured_steps_and_keep_their_numbers(digits):
     config = DepthConfig(epochs=3, batch_size=16, lrs=(0.01, 0.05))
     jobs = [
-        StackTraining(StackConfig(kind, 3, 16), resolve_norm(norm), seed)
+        StackTraining(StackConfig(kind, 3, 16), Norm.parse(norm), seed)
         for kind in ("mlp", "conv")
         for norm in ("bn", "ln-c")
         for seed in (0, 1)

@@ -11,13 +11,13 @@ from torch import nn
 
 from normbench.networks import build
 from normbench.networks.blocks import Block
-from normbench.norms import NORMS, resolve_norm
+from normbench.norms import NORMS, Norm
 from normbench.training import DivergedError, RunGroup, Training
 from normbench.training.cuda_graph import CudaGraphs
 
 
 def capturable(config, digits, batches=None):
-    network = build(config.network, resolve_norm(config.norm), 10, config.seed)
+    network = build(config.network, Norm.parse(config.norm), 10, config.seed)
     return Training(config, network, digits, batches, capturable=True)
 
 
@@ -137,13 +137,13 @@ def test_the_state_of_a_captured_run_goes_on_uncaptured_and_back(digits):
 
 def test_a_state_may_move_between_devices_with_and_without_capture(digits):
     config = run_config("bn", batch_size=16, epochs=3, step_size=1)
-    plain = Training(config, build(config.network, resolve_norm("bn"), 10, 0), digits)
+    plain = Training(config, build(config.network, Norm.parse("bn"), 10, 0), digits)
     plain.epoch(1)
     moved = capturable(config, digits)
     moved.load_state(plain.state())
     assert moved.lr == pytest.approx(plain.lr, rel=1e-6)
     assert torch.is_tensor(moved.optimizer.param_groups[0]["lr"])
-    back = Training(config, build(config.network, resolve_norm("bn"), 10, 0), digits)
+    back = Training(config, build(config.network, Norm.parse("bn"), 10, 0), digits)
     back.load_state(moved.state())
     assert isinstance(back.optimizer.param_groups[0]["lr"], float)
     assert not back.optimizer.param_groups[0]["fused"]
@@ -167,7 +167,7 @@ def test_a_fleet_asks_before_each_step_whether_to_go_on(digits):
 @pytest.mark.parametrize("norm", [*NORMS, "gn+ws"])
 def test_the_host_reads_no_single_number_in_an_epoch(norm, digits):
     """Every read makes a GPU wait: `.item()`, `float()` and `.tolist()` are all one of these two kernels."""
-    network = build(run_config().network, resolve_norm(norm))
+    network = build(run_config().network, Norm.parse(norm))
     training = Training(run_config(norm, batch_size=8), network, without_validation(digits))
     training.epoch(1)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:

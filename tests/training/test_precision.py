@@ -12,7 +12,7 @@ from normbench.config import NetworkConfig, RunConfig, TrainingConfig
 from normbench.device import autocast, float32_arithmetic, resolve_precision
 from normbench.networks import build
 from normbench.networks.blocks import Block
-from normbench.norms import NORMS, resolve_norm
+from normbench.norms import NORMS, Norm
 from normbench.randomness import deterministic
 from normbench.runs import RunResult
 
@@ -70,7 +70,7 @@ def test_every_norm_costs_the_same_casts_in_a_step_of_bf16(norm, digits, casts_o
     "settings", [{"name": "dwnet"}, {"name": "lnet"}, {"block": "depthwise"}, {"block": "separable"}], ids=str
 )
 def test_every_norm_of_every_network_computes_in_float32(settings):
-    network = build(NetworkConfig(**settings), resolve_norm("bn"))
+    network = build(NetworkConfig(**settings), Norm.parse("bn"))
     given = []
     for name, module in network.named_modules():
         if name.split(".")[-1] == "norm":
@@ -83,7 +83,7 @@ def test_every_norm_of_every_network_computes_in_float32(settings):
 @pytest.mark.parametrize("norm", NORMALIZING)
 def test_under_cudas_own_autocast_every_norm_gives_the_type_that_it_is_given(norm):
     """Fake tensors follow CUDA's rules for autocast without CUDA: norms left to them would differ."""
-    network = build(run_config(norm).network, resolve_norm(norm))
+    network = build(run_config(norm).network, Norm.parse(norm))
     inside, outside = set(), set()
     for block in (module for module in network.modules() if isinstance(module, Block)):
         block.get_submodule("norm").register_forward_hook(lambda _, given, got: inside.add((given[0].dtype, got.dtype)))
@@ -108,7 +108,7 @@ def test_under_cudas_own_autocast_every_norm_gives_the_type_that_it_is_given(nor
 
 def test_bf16_leaves_the_statistics_in_float32():
     """A mean far above the standard deviation, which bfloat16 statistics would lose."""
-    block = Block(nn.Identity(), 8, resolve_norm("bn"), run_config().network)
+    block = Block(nn.Identity(), 8, Norm.parse("bn"), run_config().network)
     block.act = nn.Identity()
     x = (100 + torch.randn(64, 8, 4, 4)).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):

@@ -12,7 +12,7 @@ from normbench.config import RunConfig
 from normbench.data import DataSet, Split
 from normbench.device import autocast
 from normbench.networks import build
-from normbench.norms import resolve_norm
+from normbench.norms import Norm
 from normbench.studies.cost.clock import Spread, repeatable, seconds, spread
 from normbench.studies.cost.layers import NormLayers
 from normbench.studies.cost.memory import allocated_bytes, peak_bytes, saved_bytes
@@ -71,7 +71,7 @@ class Bench:
     """One network in training with one norm, and its norm layers apart."""
 
     def __init__(self, config: RunConfig, data: DataSet) -> None:
-        network = build(config.network, resolve_norm(config.norm, config.groups), CLASSES, config.seed)
+        network = build(config.network, Norm.parse(config.norm, config.groups), CLASSES, config.seed)
         self.config = config
         self.training = Training(config, network, data)
         self.images, self.labels = next(iter(self.training.batches.epoch(1)))

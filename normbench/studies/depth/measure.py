@@ -11,7 +11,7 @@ from normbench.data import DataSet
 from normbench.engine.concurrency import LARGEST_GROUP, cores
 from normbench.engine.threads import Threads, threads_each
 from normbench.networks.stacks import Kind, Position, StackConfig
-from normbench.norms import Norm, resolve_norm
+from normbench.norms import Norm
 from normbench.studies.depth.settings import DepthConfig
 from normbench.studies.depth.signal import Signal, mean_signal, measure_signal
 from normbench.studies.depth.training import StackTraining, Trained, train_stack, train_together
@@ -73,7 +73,7 @@ def measure_depth(config: DepthConfig, device: torch.device, data: DataSet | Non
     Raises:
         UsageError: A norm is unknown or cannot be built for these widths, or the images do not fill a batch.
     """
-    norms = [resolve_norm(name, config.groups) for name in config.norms]
+    norms = [Norm.parse(name, config.groups) for name in config.norms]
     reasons = {variant: unfit(variant, device) for variant in _variants(norms)}
     variants = [variant for variant, reason in reasons.items() if reason is None]
     for variant in variants:
@@ -105,7 +105,7 @@ def unfit(variant: Variant, device: torch.device) -> str | None:
         return f"{name} is left out of the mlp: weight standardization is defined for convolutions"
     x = torch.randn(8, 8, 1, 1, generator=torch.Generator().manual_seed(0)).to(device)
     try:
-        varies = bool(resolve_norm(name, 1).make(8).to(device)(x).std() > 0)
+        varies = bool(Norm.parse(name, 1).make(8).to(device)(x).std() > 0)
     except (ValueError, RuntimeError) as error:
         return f"{name} is left out of the mlp, where a channel of an image is one value: {str(error).splitlines()[0]}"
     return None if varies else f"{name} is left out of the mlp: of one value a channel it leaves nothing"

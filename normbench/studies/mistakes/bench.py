@@ -13,7 +13,7 @@ from normbench.data import DataSet, Split
 from normbench.data.splits import balanced_order
 from normbench.evaluation import class_scores, evaluate
 from normbench.networks import build
-from normbench.norms import resolve_norm
+from normbench.norms import Norm
 from normbench.training import DivergedError, RunGroup, Training, graphs_for
 
 TEST_IMAGES = 2000
@@ -58,7 +58,7 @@ class Bench:
     def network(self, norm: str = "bn") -> nn.Module:
         """An untrained network; the seed's weights are the same for every norm."""
         config, interrupted = self.config(norm), self.interrupted
-        network = build(config.network, resolve_norm(norm, config.groups), len(self.data.classes), self.seed)
+        network = build(config.network, Norm.parse(norm, config.groups), len(self.data.classes), self.seed)
         network.register_forward_pre_hook(lambda _network, _images: interrupted())
         return network
 

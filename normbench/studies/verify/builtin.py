@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from normbench.norms import NORMS, resolve_norm
+from normbench.norms import NORMS, Norm
 from normbench.norms.layers import StandardizedConv2d
 from normbench.reference import (
     Array,
@@ -70,7 +70,7 @@ def subjects() -> list[Subject]:
 
 def _registered(name: str) -> Subject:
     def make(case: Case) -> nn.Module:
-        return resolve_norm(name, case.groups).make(case.shape[1])
+        return Norm.parse(name, case.groups).make(case.shape[1])
 
     def define(case: Case, one_pass: bool) -> Definition:
         return definition(name, case.groups, one_pass=one_pass)

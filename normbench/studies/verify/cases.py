@@ -11,7 +11,7 @@ from normbench.config import NetworkConfig
 from normbench.networks import build
 from normbench.networks.blocks import Block
 from normbench.networks.build import IMAGE_SHAPE
-from normbench.norms import resolve_norm
+from normbench.norms import Norm
 from normbench.reference import Array
 
 STEPS = 3
@@ -122,7 +122,7 @@ def layer_shapes() -> list[tuple[int, ...]]:
     def note(_module: nn.Module, inputs: Sequence[Tensor]) -> None:
         shapes[tuple(inputs[0].shape[1:])] = None
 
-    network = build(NetworkConfig(), resolve_norm("none")).eval()
+    network = build(NetworkConfig(), Norm.parse("none")).eval()
     for module in network.modules():
         if isinstance(module, Block):
             module.get_submodule("norm").register_forward_pre_hook(note)

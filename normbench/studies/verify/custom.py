@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from normbench.errors import UsageError
-from normbench.norms import imported, resolve_norm
+from normbench.norms import Norm, import_attribute
 from normbench.reference import Array, Parameters
 from normbench.studies.verify.cases import Case
 from normbench.studies.verify.checks import (
@@ -63,13 +63,13 @@ def verify_own(norm: str, reference: str | None, cases: Sequence[Case]) -> Verif
         UsageError: There is no reference, or norm or reference cannot be imported or fail.
     """
     if reference is None:
-        resolve_norm(norm)  # a name that does not exist is the first thing to tell of
+        Norm.parse(norm)  # a name that does not exist is the first thing to tell of
         raise UsageError(
             f"{norm} is {'a norm of your own' if ':' in norm else 'a norm without a reference definition'}, and "
             "normbench has no definition of it",
             f"Write one in NumPy and add --reference file.py:function. {CONTRACT}",
         )
-    own = _Own(norm, imported(reference, "reference"), reference)
+    own = _Own(norm, import_attribute(reference, "reference"), reference)
     not_built: dict[int, UsageError] = {}
     trials = [trial.run() for case in cases for trial in own.trials(case, not_built)]
     if not trials:
@@ -134,7 +134,7 @@ class _Own:
 
     def make(self, case: Case) -> nn.Module:
         """The module as it begins."""
-        return materialized(resolve_norm(self.norm, case.groups).make(case.shape[1]), case)
+        return materialized(Norm.parse(self.norm, case.groups).make(case.shape[1]), case)
 
     def evaluate(self, x: Array, parameters: Parameters, training: bool) -> _Result:
         """Call the reference with copies, and check what it returns."""
