@@ -54,14 +54,6 @@ class RunFailedError(NormbenchError):
     exit_code = RUN_FAILED
 
 
-def out_of_memory(error: BaseException) -> NormbenchError | None:
-    """The error in words where it is a lack of memory, of Python's or of torch's on a CPU; None for any other."""
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-        hint = "Use smaller batches (--batch-size) or fewer runs at once (--fleet 1)."
-        return RunFailedError("there is not enough memory for this", hint)
-    return None
-
-
 def nearest(name: str, known: Iterable[str], others: Mapping[str, str] | None = None) -> str:
     """The sentence that helps with a misspelt name: the nearest known one, and all of them.
 

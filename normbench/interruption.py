@@ -120,15 +120,20 @@ def _importing(frame: FrameType | None) -> bool:
 def _leave() -> None:
     """Say that the process was interrupted, and end it: on the disk everything is whole at any moment."""
     with suppress(Exception):  # a module that the words need may be half imported
-        error = words()
-        if "--json" in sys.argv:
-            import json
-
-            described = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-            os.write(1, (json.dumps({"schema_version": 1, "error": described}, indent=2) + "\n").encode())
-        shown = "\x1b[?25h" if os.isatty(2) else ""  # a progress bar hides the cursor
-        os.write(2, f"{shown}error: {error.message}\nhint: {error.hint}\n".encode(errors="backslashreplace"))
+        say(words())
     os._exit(INTERRUPTED)
+
+
+def say(error: NormbenchError) -> None:
+    """Print an error where the means for it may be missing: memory, or modules that are imported just now."""
+    if "--json" in sys.argv:
+        import json
+
+        described = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+        os.write(1, (json.dumps({"schema_version": 1, "error": described}, indent=2) + "\n").encode())
+    shown = "\x1b[?25h" if os.isatty(2) else ""  # a progress bar hides the cursor
+    hint = f"hint: {error.hint}\n" if error.hint else ""
+    os.write(2, f"{shown}error: {error.message}\n{hint}".encode(errors="backslashreplace"))
 
 
 def _signal_soon() -> None:

@@ -25,7 +25,8 @@ from normbench.cli import (
 )
 from normbench.cli import info as inspect
 from normbench.cli.help import Command, Group
-from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError, out_of_memory
+from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
+from normbench.shortage import shortage
 
 app = typer.Typer(
     name="normbench",
@@ -82,7 +83,7 @@ def _run() -> int:
         streams.check_folder()
         code = app(standalone_mode=False) or 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the one place where it becomes words
-        failure = _in_words(error)
+        failure = shortage(error) or _in_words(error)
     if code == INTERRUPTED or (interruption.happened() and not _is_interruption(failure)):
         failure = interruption.words()  # Typer caught it, or it was lost on its way, or taken for another failure
     return code if failure is None else _fail(failure)
@@ -106,7 +107,7 @@ def _in_words(error: BaseException) -> NormbenchError:
 
         silence(sys.stdout)
         return NormbenchError("")
-    if surroundings := out_of_memory(error) or streams.in_words(error):
+    if surroundings := streams.in_words(error):
         return surroundings
     message = f"{type(error).__name__}: {error}"
     return NormbenchError(message, "This was not expected. NORMBENCH_DEBUG=1 shows where it happened.")
@@ -115,10 +116,14 @@ def _in_words(error: BaseException) -> NormbenchError:
 def _fail(error: NormbenchError) -> int:
     if os.environ.get("NORMBENCH_DEBUG") == "1" and error.exit_code != INTERRUPTED:
         raise error
-    from normbench.console.output import Output
+    if not error.message:
+        return error.exit_code
+    try:
+        from normbench.console.output import Output
 
-    if error.message:
         Output("json" if "--json" in sys.argv else "human").error(error)
+    except Exception:  # noqa: BLE001  # what the console needs may be what is missing
+        interruption.say(error)
     return error.exit_code
 
 

@@ -76,7 +76,10 @@ class ProgressCallback:
         """When the next line of a download is due, off a terminal."""
 
     def __enter__(self) -> "ProgressCallback":
-        self.progress.start()
+        try:
+            self.progress.start()
+        except RuntimeError:  # the system grants no thread for the bars: lines do as well
+            self.live, self.progress.disable = False, True
         return self
 
     def __exit__(

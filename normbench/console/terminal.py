@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import sys
 from collections.abc import Iterable
 from typing import IO, Any
@@ -67,7 +68,10 @@ class Terminal(Console):
 
 
 class Guarded:
-    """A text stream whose failure ends in words, or in nothing where it carries progress only."""
+    """A text stream whose failure ends in words, or in nothing where it carries progress only.
+
+    When both streams go to one reader, and that goes away, the command ends.
+    """
 
     def __init__(self, stream: Any, progress: bool) -> None:
         self.stream, self.progress = stream, progress
@@ -92,7 +96,7 @@ class Guarded:
             yield
         except (OSError, ValueError) as error:  # ValueError: the stream is closed
             silence(self.stream)
-            if self.progress:
+            if self.progress and not (isinstance(error, BrokenPipeError) and unread(sys.stdout)):
                 return
             if isinstance(error, BrokenPipeError):  # the reader has seen enough
                 raise SystemExit(1) from error
@@ -112,9 +116,19 @@ def silence(stream: Any) -> None:
         os.close(nowhere)
 
 
+def unread(stream: Any) -> bool:
+    """Whether a stream is a pipe whose reader is gone: what is computed for it is computed for nobody."""
+    try:
+        watched = select.poll()
+        watched.register(stream.fileno(), 0)
+        return any(event & select.POLLERR for _, event in watched.poll(0))
+    except (AttributeError, OSError, ValueError):  # no poll on this system, no descriptor, or closed
+        return False
+
+
 def closed_stdout() -> bool:
     """Whether the process was started without a stdout."""
     return sys.stdout is None
 
 
-__all__ = ["PIPE", "Terminal", "Text", "closed_stdout", "lost", "silence"]
+__all__ = ["PIPE", "Terminal", "Text", "closed_stdout", "lost", "silence", "unread"]

@@ -23,6 +23,7 @@ from normbench.engine.threads import Stopped, Threads, threads_each
 from normbench.errors import NormbenchError, RunFailedError, UsageError
 from normbench.randomness import deterministic
 from normbench.runs import Callback, HeldError, RunFolder, RunResult, holder_of
+from normbench.shortage import shortage
 from normbench.training import graphs_for
 
 Outcomes = Generator[tuple[RunFolder, RunResult | Exception], None, None]
@@ -224,6 +225,7 @@ def _execute(
 
 def _problem(error: BaseException) -> str:
     """An exception in one line; one of normbench's is in words already."""
+    error = shortage(error) or error
     return error.message if isinstance(error, NormbenchError) else f"{type(error).__name__}: {error}"
 
 

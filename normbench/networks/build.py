@@ -11,11 +11,12 @@ from torch.nn.parameter import UninitializedParameter
 from normbench import randomness
 from normbench.config import NetworkConfig
 from normbench.config.settings import Init
-from normbench.errors import NormbenchError, UsageError, out_of_memory, unknown
+from normbench.errors import NormbenchError, UsageError, unknown
 from normbench.networks.blocks import Block
 from normbench.networks.c10 import C10, C10_WIDTHS
 from normbench.networks.dwnet import DWNET_WIDTHS, dwnet, lnet
 from normbench.norms import Norm
+from normbench.shortage import shortage
 
 IMAGE_SHAPE = (3, 32, 32)
 
@@ -108,7 +109,7 @@ def _run_blank(network: nn.Module, norm: Norm) -> None:
     except NormbenchError:
         raise
     except (Exception, SystemExit) as error:
-        if lack := out_of_memory(error):
+        if lack := shortage(error):
             raise lack from error
         raise UsageError(
             f"norm '{norm.name}' fails in the network: {type(error).__name__}: {error}", contract
