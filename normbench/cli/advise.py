@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @flags("task", "batch_size", "devices", "image", "sequence", "needs", "rules", "out", *OUTPUT)
-def command(given: Options) -> None:
+def command(options: Options) -> None:
     """Recommend a norm: first choice, alternative, what to avoid, by which rules and on which evidence.
 
     On a terminal it asks; with --task it does not. Evidence is a paper, or what a study has measured here, looked up
@@ -22,29 +22,29 @@ def command(given: Options) -> None:
     from normbench.advice import advise
     from normbench.console import advice as console
 
-    output = given.output()
-    if given["rules"]:
+    output = options.output()
+    if options["rules"]:
         console.show_rules(output)
         return
-    situation = console.ask(output) if _asks(given) else _situation(given)
-    console.show_advice(output, advise(situation, given.machine().out))
+    situation = console.ask(output) if _asks(options) else _situation(options)
+    console.show_advice(output, advise(situation, options.machine().out))
 
 
-def _asks(given: Options) -> bool:
+def _asks(options: Options) -> bool:
     """Only a person at a terminal who has said nothing of the task is asked."""
     about = ("task", "batch_size", "devices", "image", "sequence", "needs", "json", "quiet")
     asked = is_terminal(sys.stdin) and is_terminal(sys.stderr)
-    return asked and not any(name in given.values for name in about)
+    return asked and not options.typed(*about)
 
 
-def _situation(given: Options) -> "Situation":
+def _situation(options: Options) -> "Situation":
     from normbench.advice import NEEDS, TASKS, Situation
 
-    if given["task"] is None:
+    if options["task"] is None:
         raise UsageError("which task? Give --task NAME", f"Known: {', '.join(TASKS)}; for example --task vision.")
-    if given["image"] and given["sequence"]:
+    if options["image"] and options["sequence"]:
         raise UsageError("--image and --sequence exclude each other")
-    settings = {name: given[name] for name in ("batch_size", "devices") if name in given.values}
-    needs = given.names("needs", "--needs names no need", f"Known: {', '.join(NEEDS)}.")
-    data = next((name for name in ("image", "sequence") if given[name]), "")
-    return Situation(given["task"], data=data, needs=frozenset(needs), **settings)
+    settings = options.typed("batch_size", "devices")
+    needs = options.names("needs", "--needs names no need", f"Known: {', '.join(NEEDS)}.")
+    data = next((name for name in ("image", "sequence") if options[name]), "")
+    return Situation(options["task"], data=data, needs=frozenset(needs), **settings)

@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from normbench.engine import Plan
 
 
-def announce(given: Options, plan: "Plan", listener: "ProgressCallback") -> bool:
+def announce(options: Options, plan: "Plan", progress: "ProgressCallback") -> bool:
     """Tell what is to come; returns whether it is to come, which it is not under --dry-run."""
     from normbench.console.tables import show_plan
 
-    output = given.output()
-    listener.expect(plan)
+    output = options.output()
+    progress.expect(plan)
     for warning in plan.warnings:
         output.warning(warning)
-    if given["dry_run"]:
+    if options["dry_run"]:
         show_plan(output, plan)
-    return not given["dry_run"]
+    return not options["dry_run"]

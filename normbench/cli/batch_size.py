@@ -27,7 +27,6 @@ def command(given: Options) -> None:
     With --val-split the runs are scored on the validation images, and the test images stay unread.
     """
     from normbench import engine
-    from normbench.config import PARAMETER_BUDGET
     from normbench.console import ProgressCallback
     from normbench.runs import RunResult
     from normbench.runs.environment import environment
@@ -37,11 +36,10 @@ def command(given: Options) -> None:
 
     output = given.output()
     recipe = given.load_recipe(given.overrides() | _chosen(given), RECIPE)
-    budget = PARAMETER_BUDGET if given["max_params"] is None else given["max_params"]
     with ProgressCallback(output) as listener:
-        told = given.listener(listener)
+        told = given.callback(listener)
         plan = engine.plan(
-            batch_size_configs(recipe, budget),
+            batch_size_configs(recipe, given.max_params),
             given.planning_machine(),
             given.study_experiment(STUDY),
             listener.on_download,

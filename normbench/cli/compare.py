@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @flags(
     "all", "norms", "every", "control", "margin", "seeds", *SCIENCE, *MACHINE_FLAGS, "name", "track", "dry_run", *OUTPUT
 )
-def command(given: Options) -> None:
+def command(options: Options) -> None:
     """Train several norms on the same network, data, epochs and batches, and print one table.
 
     With several --seeds a second table sets every norm against the control norm, in pairs of equal seeds: separated,
@@ -35,49 +35,47 @@ def command(given: Options) -> None:
     """
     from normbench import engine, runs
     from normbench.analysis.comparison import Grid, comparison_configs, conclude, earlier_results
-    from normbench.config import PARAMETER_BUDGET
     from normbench.console import ProgressCallback
 
-    output, margin = given.output(), given.margin()
-    grid = Grid(given.numbers("lr"), given.numbers("weight_decay"))
+    output, margin = options.output(), options.margin()
+    grid = Grid(options.numbers("lr"), options.numbers("weight_decay"))
     several = [name for name, values in (("lr", grid.lrs), ("weight_decay", grid.weight_decays)) if len(values) > 1]
-    recipe = given.load_recipe(given.overrides(*several) | _chosen(given))
+    recipe = options.load_recipe(options.overrides(*several) | _chosen(options))
     _check_search(recipe, grid)
-    budget = PARAMETER_BUDGET if given["max_params"] is None else given["max_params"]
-    configs = comparison_configs(recipe, grid, budget)
-    with ProgressCallback(output) as listener:
-        told = given.listener(listener)
+    configs = comparison_configs(recipe, grid, options.max_params)
+    with ProgressCallback(output) as progress:
+        callback = options.callback(progress)
         plan = engine.plan(
             configs,
-            given.planning_machine(),
-            given.experiment,
-            listener.on_download,
-            leave_out_oversized=bool(given["every"]),
+            options.planning_machine(),
+            options.experiment,
+            progress.on_download,
+            leave_out_oversized=bool(options["every"]),
         )
-        _check_control(given["control"], list(plan.parameters), grid)
+        _check_control(options["control"], list(plan.parameters), grid)
         question = question_of(plan, recipe, "compare", grid.is_search)
-        plan = placed(given, plan, question)
-        if not announce(given, plan, listener):
+        plan = placed(options, plan, question)
+        if not announce(options, plan, progress):
             return
-        results = engine.run_all(plan, told, listener.on_download)
-    comparison = conclude(results, grid, given["control"], margin)
+        results = engine.run_all(plan, callback, progress.on_download)
+    comparison = conclude(results, grid, options["control"], margin)
     folder, epochs = plan.folders[0].path.parent, recipe.training.epochs
     if runs.answers(folder, question):
         earlier = earlier_results(folder, recipe, plan.configs)
-        whole = conclude([*results, *earlier], grid, given["control"], margin) if earlier else comparison
+        whole = conclude([*results, *earlier], grid, options["control"], margin) if earlier else comparison
         written = _written(folder, whole, epochs)
     else:
         written = [], [f"{folder} now answers another question: its tables are left as they are"]
-    _show(given, plan, comparison, epochs, written)
+    _show(options, plan, comparison, epochs, written)
 
 
 def _show(
-    given: Options, plan: "Plan", comparison: "Comparison", epochs: int, written: tuple[list[str], list[str]]
+    options: Options, plan: "Plan", comparison: "Comparison", epochs: int, written: tuple[list[str], list[str]]
 ) -> None:
     """Print warnings first, the tables, and where the files are."""
     from normbench.console import comparison as show
 
-    output, (files, unwritten) = given.output(), written
+    output, (files, unwritten) = options.output(), written
     found = [*comparison.warnings, *unwritten]
     for warning in found:
         output.warning(warning)
@@ -102,9 +100,9 @@ def _written(folder: "Path", comparison: "Comparison", epochs: int) -> tuple[lis
         return [], [error.message]
 
 
-def _chosen(given: Options) -> dict[str, Any]:
+def _chosen(options: Options) -> dict[str, Any]:
     """The norms asked for, as an override of the recipe's; empty if none are."""
-    return {"norms": norms} if (norms := given.norms()) else {}
+    return {"norms": norms} if (norms := options.norms()) else {}
 
 
 def _check_search(recipe: "Recipe", grid: "Grid") -> None:

@@ -8,16 +8,16 @@ from normbench.errors import DATA_UNAVAILABLE
 
 
 @flags("data_dir", "offline", "fetch", *OUTPUT)
-def command(given: Options) -> None:
+def command(options: Options) -> None:
     """Show where CIFAR-10 is looked for and whether every file is right; --fetch downloads it."""
     from normbench import data
     from normbench.console import ProgressCallback, lists
 
-    output = given.output()
-    machine = given.machine()
-    if given["fetch"]:
-        with ProgressCallback(output) as listener:
-            data.fetch(machine, listener.on_download)
+    output = options.output()
+    machine = options.machine()
+    if options["fetch"]:
+        with ProgressCallback(output) as progress:
+            data.fetch(machine, progress.on_download)
     status = data.locate(machine)
     lists.show_data(output, status)
     if not status.complete:

@@ -8,7 +8,7 @@ from normbench.errors import RUN_FAILED
 
 
 @flags("run", "images", "norm", "trust", "out", "data_dir", "offline", "device", *OUTPUT)
-def command(given: Options) -> None:
+def command(options: Options) -> None:
     """Read a run's weights again: test accuracy, per-class accuracy, confusions, calibration.
 
     With --images FOLDER it says what the network takes your own pictures for: turned as their EXIF data say,
@@ -22,10 +22,10 @@ def command(given: Options) -> None:
     from normbench.runs.evaluate import evaluate_run
     from normbench.runs.pictures import classify
 
-    output, machine, permission = given.output(), given.machine(), given.permission()
-    entry = runs.find_run(given["run"], machine.out)
-    if given["images"] is not None:
-        console.show_decisions(output, entry, given["images"], classify(entry, given["images"], permission))
+    output, machine, permission = options.output(), options.machine(), options.permission()
+    entry = runs.find_run(options["run"], machine.out)
+    if options["images"] is not None:
+        console.show_decisions(output, entry, options["images"], classify(entry, options["images"], permission))
         return
     evaluation = evaluate_run(entry, machine, permission)
     for warning in (*evaluation.warnings, *filter(None, [evaluation.problem])):

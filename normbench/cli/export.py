@@ -11,7 +11,7 @@ FORMATS = ("onnx",)
 
 
 @flags("run", "format", "file", "norm", "trust", "out", "data_dir", *OUTPUT)
-def command(given: Options) -> None:
+def command(options: Options) -> None:
     """Write a run's network as ONNX, taking pixel values 0-255, and check it against torch.
 
     Where the data set is at hand, a network that does not give the accuracy that its run recorded is refused.
@@ -21,14 +21,14 @@ def command(given: Options) -> None:
     from normbench import runs
     from normbench.runs.export import export_onnx
 
-    wanted = "onnx" if given["format"] is None else given["format"]
+    wanted = "onnx" if options["format"] is None else options["format"]
     if wanted not in FORMATS:
         raise unknown("format", wanted, FORMATS)
-    output, machine = given.output(), given.machine()
-    entry = runs.find_run(given["run"], machine.out)
+    output, machine = options.output(), options.machine()
+    entry = runs.find_run(options["run"], machine.out)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's, on its own insides
-        exported = export_onnx(entry, given["file"] or entry.path / "model.onnx", machine, given.permission())
+        exported = export_onnx(entry, options["file"] or entry.path / "model.onnx", machine, options.permission())
     for warning in exported.warnings:
         output.warning(warning)
     path, size = exported.path, Path(exported.path).stat().st_size

@@ -12,10 +12,42 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from normbench.cli.options import Options
-from normbench.cli.values import parser
+from normbench.cli.options import Options, number, whole
+from normbench.errors import UsageError, shortened
 
 METAVARS = {int: "N", float: "FRACTION", Path: "PATH"}
+
+
+def parser(kind: type, flag: str, bounds: tuple[int, int] | None = None) -> Callable[[str], Any]:
+    """Make the function that parses the text of a flag.
+
+    Args:
+        kind: `str`, `int`, `float` or `Path`.
+        flag: Spelling of the flag, for errors.
+        bounds: Smallest and largest integer that the flag accepts, where no setting bounds it.
+    """
+
+    def parse(text: str) -> Any:
+        if kind is Path:
+            from normbench.config.validation import user_path
+
+            return user_path(text, flag)
+        if not text.strip():
+            raise UsageError(f"{flag} is empty", "Omit it, or give it a value.")
+        if kind is str:
+            from normbench.config.validation import check_text
+
+            return check_text(text, flag)
+        try:
+            value = whole(text) if kind is int else number(text)
+        except ValueError as error:
+            kind_name = "an integer" if kind is int else "a number"
+            raise UsageError(f"{flag} {shortened(text)}: not {kind_name} in the digits 0 to 9") from error
+        if bounds and not bounds[0] <= value <= bounds[1]:
+            raise UsageError(f"{flag} {value}: must be from {bounds[0]:,} to {bounds[1]:,}")
+        return value
+
+    return parse
 
 
 def _option(
@@ -205,8 +237,7 @@ def flags(*names: str) -> Callable[[Callable[[Options], None]], Callable[..., No
     def decorate(command: Callable[[Options], None]) -> Callable[..., None]:
         @functools.wraps(command)
         def wrapper(context: typer.Context, **values: Any) -> None:
-            typed = {name: value for name, value in values.items() if _was_typed(value)}
-            command(Options(typed, context.invoked_subcommand))
+            command(Options({name: _typed(value) for name, value in values.items()}, context.invoked_subcommand))
 
         kinds = {"context": typer.Context} | {name: (ARGUMENTS | FLAGS)[name] for name in names}
         wrapper.__signature__ = inspect.Signature([_parameter(*item) for item in kinds.items()])  # type: ignore[attr-defined]
@@ -225,6 +256,6 @@ def _parameter(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _was_typed(value: Any) -> bool:
-    """Whether a flag's value is the user's: Typer gives None, False or an empty list for the others, but 0 is typed."""
-    return value is not None and value is not False and value not in ([], ())
+def _typed(value: Any) -> Any:
+    """Value of a flag as typed; None in place of the False or the empty list that Typer gives for one that was not."""
+    return None if value is False or value in ([], ()) else value

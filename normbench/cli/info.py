@@ -9,12 +9,9 @@ from normbench.errors import UsageError
 if TYPE_CHECKING:
     from normbench.norms import NormInfo
 
-GROUPS = 4
-"""Of the pictures of GroupNorm, as of the recipes."""
-
 
 @flags("norm_name", "svg", "groups", "out", *OUTPUT)
-def norms(given: Options) -> None:
+def norms(options: Options) -> None:
     """List the norms: formula, axes, dependence on the batch, when to use them, paper.
 
     With a NORM, or one of your own, its page: a picture of what it averages over, when not to use it, what goes
@@ -22,54 +19,54 @@ def norms(given: Options) -> None:
     """
     from normbench.console import lists
 
-    if given["norm_name"] is None:
-        _check_alone(given)
-        lists.show_norms(given.output())
+    if options["norm_name"] is None:
+        _check_alone(options)
+        lists.show_norms(options.output())
     else:
-        _norm_page(given, given["norm_name"])
+        _norm_page(options, options["norm_name"])
 
 
-def _check_alone(given: Options) -> None:
-    for flag in ("svg", "groups", "out"):
-        if flag in given.values:
-            raise UsageError(f"--{flag} goes with the name of a norm", "For example: normbench norms gn")
+def _check_alone(options: Options) -> None:
+    for flag in options.typed("svg", "groups", "out"):
+        raise UsageError(f"--{flag} goes with the name of a norm", "For example: normbench norms gn")
 
 
-def _norm_page(given: Options, name: str) -> None:
+def _norm_page(options: Options, name: str) -> None:
     from normbench.analysis import record
+    from normbench.config import RunConfig
     from normbench.console.norm_page import NormPage, show_norm
     from normbench.norms import Norm
     from normbench.runs import list_runs
 
-    info, out = Norm.parse(name).info, given.machine().out
-    groups = GROUPS if given["groups"] is None else given["groups"]
-    if given["svg"] is not None:
-        _write_picture(given, info, groups)
-    show_norm(given.output(), NormPage(name, info, groups, record(list_runs(out), name), str(out)))
+    info, out = Norm.parse(name).info, options.machine().out
+    groups = RunConfig.model_fields["groups"].default if options["groups"] is None else options["groups"]
+    if options["svg"] is not None:
+        _write_picture(options, info, groups)
+    show_norm(options.output(), NormPage(name, info, groups, record(list_runs(out), name), str(out)))
 
 
-def _write_picture(given: Options, info: "NormInfo", groups: int) -> None:
+def _write_picture(options: Options, info: "NormInfo", groups: int) -> None:
     from normbench.files import is_svg, output_file, replace_text
     from normbench.report.axes import axes_file
 
     picture = axes_file(info, groups)
     if picture is None:
         raise UsageError(f"there is no picture of {info.name}: it averages over nothing, or that is not known")
-    replace_text(output_file(given["svg"], "an SVG picture", is_svg), picture)
-    given.output().note(f"picture in {given['svg']}")
+    replace_text(output_file(options["svg"], "an SVG picture", is_svg), picture)
+    options.output().note(f"picture in {options['svg']}")
 
 
 @flags(*OUTPUT)
-def recipes(given: Options) -> None:
+def recipes(options: Options) -> None:
     """List the recipes that come along, and what each reaches."""
     from normbench.console import lists
 
-    lists.show_recipes(given.output())
+    lists.show_recipes(options.output())
 
 
 @flags("device", *OUTPUT)
-def env(given: Options) -> None:
+def env(options: Options) -> None:
     """Show versions and the device, and whether torch and torchvision match."""
     from normbench.console import lists
 
-    lists.show_environment(given.output(), given.machine().device)
+    lists.show_environment(options.output(), options.machine().device)

@@ -1,12 +1,12 @@
-"""What the user typed, and what it means: settings over a recipe, the machine, the sink, the listener."""
+"""Options of a command line: typed values, and the recipe, machine settings, output and callback they stand for."""
 
 import re
 import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from normbench.cli.values import number, several, whole
 from normbench.errors import UsageError, shortened
 
 if TYPE_CHECKING:
@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 MACHINE_FLAGS = ("data_dir", "offline", "device", "out", "force", "fleet", "no_capture")
 
 ASSIGNMENT = ("bn", "gn", "ln")
+DEFAULT_RECIPE = "baseline"
 MOST_VALUES = 100
-"""Of a flag that takes several."""
-DEEPEST = 10
-"""Parts that the key of --set may have."""
+"""Values that a comma-separated flag accepts."""
+MOST_KEY_PARTS = 10
+"""Parts that the key of --set accepts."""
+MOST_DIGITS = 40
 
+WHOLE = re.compile(r"[+-]?[0-9]+")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(inf|infinity|nan)", re.IGNORECASE)
 ONE_NORM = re.compile(r"\s*norm\s*\.(?P<norm>.+)\.\s*(?P<key>\w+)\s*=(?P<value>.*)", re.DOTALL)
 """A setting of one norm, as `norm.gn.lr=0.1`; the name of a custom norm has dots of its own."""
 
-# Where in a recipe the value of a flag goes.
-PLACES: dict[str, tuple[str, ...]] = {
+SETTINGS: dict[str, tuple[str, ...]] = {
     "network": ("network", "name"),
     "groups": ("groups",),
     "epochs": ("training", "epochs"),
@@ -42,38 +45,84 @@ PLACES: dict[str, tuple[str, ...]] = {
     "sizes": ("sweep", "batch_sizes"),
     "scaling": ("sweep", "lr_scaling"),
 }
+"""Setting of a recipe that each of these flags sets, as a path of keys."""
+
+T = TypeVar("T")
+
+
+def whole(text: str) -> int:
+    """Parse an integer in the digits 0 to 9, and in no other digits that Python accepts.
+
+    Raises:
+        ValueError: The text is no integer.
+    """
+    if not WHOLE.fullmatch(text.strip(" ")) or len(text) > MOST_DIGITS:
+        raise ValueError(f"not an integer: {text}")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """Parse a number in the digits 0 to 9.
+
+    Raises:
+        ValueError: The text is no number.
+    """
+    if not NUMBER.fullmatch(text.strip(" ")):
+        raise ValueError(f"not a number: {text}")
+    return float(text)
+
+
+def _several(text: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+    """Parse comma-separated values, each once, in the order typed."""
+    return tuple(dict.fromkeys(parse(part) for part in text.split(",")))
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user typed: flags by name; a flag that was not typed is not in `values`."""
+    """Flags and arguments of one command, as typed.
 
-    values: dict[str, Any]
+    Args:
+        values: Value by name of every flag and argument that the command has; None for one that was not typed.
+        subcommand: Name of the subcommand that does the work, in a group of commands.
+    """
+
+    values: Mapping[str, Any]
     subcommand: str | None = None
-    """In a group of commands: the one that is called, which the group leaves the work to."""
 
     def __post_init__(self) -> None:
-        """Refuse a name that can be none before anything is computed."""
-        if self["name"] is not None:
+        """Reject an invalid --name before anything is computed."""
+        if (name := self.get("name")) is not None:
             from normbench.config.validation import check_name
 
-            check_name(self["name"], "--name")
+            check_name(name, "--name")
 
     def __getitem__(self, name: str) -> Any:
-        """The value of a flag, None if it was not given."""
+        """Value of a flag of this command, None if it was not typed.
+
+        Raises:
+            KeyError: The command has no flag of that name.
+        """
+        return self.values[name]
+
+    def get(self, name: str) -> Any:
+        """Value of a flag that only some commands have; None if this one has not, or if it was not typed."""
         return self.values.get(name)
+
+    def typed(self, *names: str) -> dict[str, Any]:
+        """Values by name of those flags that were typed."""
+        return {name: value for name in names if (value := self.get(name)) is not None}
 
     @property
     def recipe(self) -> str:
-        """The recipe asked for, or the default one."""
-        return self["config"] or "baseline"
+        """Name or path of the recipe: --config, or the default one."""
+        return self.get("config") or DEFAULT_RECIPE
 
     @property
     def experiment(self) -> str:
-        """The name of the experiment: the one that was given, or the recipe's.
+        """Name of the experiment: --name, or the recipe's.
 
         Raises:
-            UsageError: It can be no name of a folder.
+            UsageError: The recipe's name cannot be the name of a folder.
         """
         from normbench.config.validation import check_name
 
@@ -82,53 +131,54 @@ class Options:
         return check_name(Path(self.recipe).stem, f"the recipe {self.recipe}")
 
     def study_experiment(self, study: str) -> str:
-        """The name of a study's experiment: the one given, or the study's with the recipe's if one was asked for."""
-        if self["name"] is not None:
+        """Name of a study's experiment: --name, or the study's name with that of the recipe if one was typed."""
+        config = self.get("config")
+        if self["name"] is not None or (config is not None and self.experiment.startswith(study)):
             return self.experiment
-        if self["config"] is None or self.experiment.startswith(study):
-            return self.experiment if self["config"] else study
-        return f"{study}-{self.experiment}"
+        return study if config is None else f"{study}-{self.experiment}"
 
     def overrides(self, *leave_out: str) -> dict[str, Any]:
-        """The science flags as nested settings over a recipe; flags win over `--set`."""
+        """Science flags as nested settings over a recipe; flags override --set."""
         from normbench.config.validation import check_text
 
         settings: dict[str, Any] = {}
-        for text in self["set"] or ():
-            key, value = _assignment(check_text(text, "--set"))
+        for text in self.get("set") or ():
+            key, value = _parse_assignment(check_text(text, "--set"))
             _put(settings, key, value)
-        for name, place in PLACES.items():
-            if name in self.values and name not in leave_out:
-                _put(settings, place, self._value(name))
+        for name in self.typed(*SETTINGS):
+            if name not in leave_out:
+                _put(settings, SETTINGS[name], self._value(name))
         return settings
 
     def load_recipe(self, overrides: dict[str, Any], default: str | None = None) -> "Recipe":
-        """The recipe asked for, else `default`, else the baseline, with the overrides laid over it."""
+        """Load the recipe of --config, else `default`, else the baseline, with the overrides applied."""
         from normbench.config import load_recipe
         from normbench.norms import NORMS
 
-        return load_recipe(self["config"] or default or self.recipe, overrides, NORMS)
+        return load_recipe(self.get("config") or default or DEFAULT_RECIPE, overrides, NORMS)
 
     def norms(self) -> tuple[str, ...]:
-        """The norms of --norms, of the assignment (--all), or all built-in ones (--every); empty if none is given."""
-        asked = [flag for flag in ("norm", "all", "norms", "every") if self[flag] is not None]
-        if len(asked) > 1:
-            raise UsageError(f"--{asked[0]} and --{asked[1]} exclude each other")
+        """Norms of --norms, of the assignment (--all), or all built-in ones (--every); empty if none was typed.
+
+        Raises:
+            UsageError: Several of these flags were typed, or --norms names no norm.
+        """
+        selection = list(self.typed("norm", "all", "norms", "every"))
+        if len(selection) > 1:
+            raise UsageError(f"--{selection[0]} and --{selection[1]} exclude each other")
         if self["all"]:
             return ASSIGNMENT
         if self["every"]:
             from normbench.norms import NORMS
 
             return tuple(NORMS)
-        if self["norms"] is None:
-            return ()
         return self.names("norms", "--norms names no norm", "For example: --norms bn,gn; see `normbench norms`.")
 
     def names(self, flag: str, empty: str, hint: str) -> tuple[str, ...]:
-        """The names of a flag that takes several with commas, each once; empty if it was not given.
+        """Names of a comma-separated flag, each once; empty if it was not typed.
 
         Raises:
-            UsageError: It was given, and names none.
+            UsageError: The flag was typed, and names nothing.
         """
         if self[flag] is None:
             return ()
@@ -138,17 +188,29 @@ class Options:
         return names
 
     def numbers(self, name: str) -> tuple[float, ...]:
-        """The numbers of a flag that takes several with commas, each once; empty if it was not given."""
+        """Numbers of a comma-separated flag, each once; empty if it was not typed.
+
+        Raises:
+            UsageError: One is no number, or there are too many.
+        """
+        if self[name] is None:
+            return ()
         try:
-            numbers = several(self[name], number) if name in self.values else ()
+            numbers = _several(self[name], number)
         except ValueError as error:
-            raise UsageError(f"{_flag(name)} {shortened(self[name])}: not a number, nor several with commas") from error
+            raise UsageError(
+                f"{_flag(name)} {shortened(self[name])}: not a number, nor comma-separated numbers"
+            ) from error
         if len(numbers) > MOST_VALUES:
-            raise UsageError(f"{_flag(name)}: {len(numbers):,} values; at most {MOST_VALUES} can be tried")
+            raise UsageError(f"{_flag(name)}: {len(numbers):,} values; at most {MOST_VALUES} are allowed")
         return numbers
 
     def number(self, name: str) -> float:
-        """The one number of a flag that only `compare` takes several of."""
+        """Number of a flag that accepts several in `compare` alone.
+
+        Raises:
+            UsageError: There are several, or none.
+        """
         numbers = self.numbers(name)
         if len(numbers) != 1:
             raise UsageError(
@@ -157,17 +219,25 @@ class Options:
         return numbers[0]
 
     def whole_numbers(self, name: str) -> tuple[int, ...]:
-        """The whole numbers of a flag that takes several with commas, each once, from small to large."""
+        """Integers of a comma-separated flag, each once, in ascending order.
+
+        Raises:
+            UsageError: One is no integer.
+        """
         try:
-            return tuple(sorted(several(self[name], whole)))
+            return tuple(sorted(_several(self[name], whole)))
         except ValueError as error:
             raise UsageError(
-                f"{_flag(name)} {shortened(self[name])}: not a whole number, nor several with commas",
+                f"{_flag(name)} {shortened(self[name])}: not an integer, nor comma-separated integers",
                 "For example: 2,8,32",
             ) from error
 
     def margin(self) -> float:
-        """The difference within which norms may be called alike, as a fraction; it is given in percentage points."""
+        """Equivalence margin as a fraction; --margin is in percentage points.
+
+        Raises:
+            UsageError: It is out of bounds.
+        """
         from normbench.analysis import MARGIN
 
         if self["margin"] is None:
@@ -176,38 +246,47 @@ class Options:
             raise UsageError(f"--margin {self['margin']:g}: percentage points, above 0 and up to 100")
         return float(self["margin"]) / 100
 
+    @property
+    def max_params(self) -> int:
+        """Parameter budget: --max-params, or the benchmark's."""
+        from normbench.config import PARAMETER_BUDGET
+
+        return PARAMETER_BUDGET if self["max_params"] is None else int(self["max_params"])
+
     def _value(self, name: str) -> Any:
         if name == "sizes":
             return self.whole_numbers(name)
         return self.number(name) if name in {"lr", "weight_decay"} else self[name]
 
     def machine(self) -> "MachineConfig":
-        """The machine settings: flags over `NORMBENCH_*` over defaults."""
+        """Machine settings: flags over `NORMBENCH_*` over defaults."""
         from normbench.config import MachineConfig
 
-        given = {name: self[name] for name in MACHINE_FLAGS if name in self.values and name != "no_capture"}
-        return MachineConfig.resolve(given | ({"capture": False} if self["no_capture"] else {}))
+        settings = self.typed(*MACHINE_FLAGS)
+        if settings.pop("no_capture", False):
+            settings["capture"] = False
+        return MachineConfig.resolve(settings)
 
     def planning_machine(self) -> "MachineConfig":
-        """The machine settings of a command that knows --dry-run, which downloads nothing."""
+        """Machine settings of a command with --dry-run, which downloads nothing."""
         return self.machine().model_copy(update={"offline": True}) if self["dry_run"] else self.machine()
 
-    def listener(self, console: "Callback") -> "Callback":
-        """The console, and beside it the tracker that was asked for."""
+    def callback(self, progress: "Callback") -> "Callback":
+        """The console's progress, and beside it the tracker of --track."""
         if self["track"] is None:
-            return console
+            return progress
         from normbench.tracking import tracked
 
-        return tracked(console, self["track"])
+        return tracked(progress, self["track"])
 
     def permission(self) -> "Permission":
-        """The code that may run to read a run's weights."""
+        """Custom code that may run to read a run's weights: that of --norm, or with --trust the run folder's."""
         from normbench.runs import Permission
 
         return Permission(self["norm"], bool(self["trust"]))
 
     def output(self) -> "Output":
-        """The sink in the mode that was asked for."""
+        """The output in the mode of --json or --quiet."""
         from normbench.console import Output
 
         return Output("json" if self["json"] else "quiet" if self["quiet"] else "human")
@@ -217,25 +296,25 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _put(settings: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
-    *sections, key = place
+def _put(settings: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    *sections, key = path
     for section in sections:
         settings = settings.setdefault(section, {})
         if not isinstance(settings, dict):
-            raise UsageError(f"--set {section}={settings}: {section} is a section; give its keys, as {'.'.join(place)}")
+            raise UsageError(f"--set {section}={settings}: {section} is a section; give its keys, as {'.'.join(path)}")
     settings[key] = value
 
 
-def _assignment(text: str) -> tuple[tuple[str, ...], Any]:
-    """`training.lr=0.1` as place and value; the value is read as TOML reads it, a bare word as text."""
-    place: tuple[str, ...]
+def _parse_assignment(text: str) -> tuple[tuple[str, ...], Any]:
+    """Parse `training.lr=0.1` into path and value; the value is read as TOML, or as text where it is no TOML."""
+    path: tuple[str, ...]
     if one_norm := ONE_NORM.fullmatch(text):
-        equals, place = "=", ("norm", one_norm["norm"].strip("\"' "), one_norm["key"])
+        equals, path = "=", ("norm", one_norm["norm"].strip("\"' "), one_norm["key"])
         value = one_norm["value"]
     else:
         key, equals, value = text.partition("=")
-        place = tuple(part.strip() for part in key.split("."))
-    if not equals or not all(place) or len(place) > DEEPEST:
+        path = tuple(part.strip() for part in key.split("."))
+    if not equals or not all(path) or len(path) > MOST_KEY_PARTS:
         raise UsageError(
             f"--set {shortened(text)}: not of the form KEY=VALUE", "For example: --set training.momentum=0.95"
         )
@@ -243,4 +322,4 @@ def _assignment(text: str) -> tuple[tuple[str, ...], Any]:
         parsed = tomllib.loads(f"value = {value}")
     except (ValueError, RecursionError):  # no TOML: a bare word, or a list of a thousand lists
         parsed = {"value": value}
-    return place, parsed["value"] if parsed.keys() == {"value"} else value
+    return path, parsed["value"] if parsed.keys() == {"value"} else value

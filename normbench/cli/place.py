@@ -21,7 +21,7 @@ def question_of(plan: "Plan", recipe: "Recipe", command: str, searching: bool = 
     return Question.of(recipe.model_copy(update={"data": plan.configs[0].data}), command, searching)
 
 
-def placed(given: Options, plan: "Plan", question: "Question") -> "Plan":
+def placed(options: Options, plan: "Plan", question: "Question") -> "Plan":
     """The plan in the experiment of its question, which is claimed unless nothing is to be run.
 
     Raises:
@@ -32,7 +32,7 @@ def placed(given: Options, plan: "Plan", question: "Question") -> "Plan":
     name = plan.folders[0].path.parent.name
     fingerprints = {config.fingerprint for config in plan.configs}
     for _ in range(TRIES):
-        found, warning = runs.place(plan.machine.out, name, question, given["name"] is not None, fingerprints)
-        if given["dry_run"] or runs.claim(plan.machine.out / found, question):
+        found, warning = runs.place(plan.machine.out, name, question, options["name"] is not None, fingerprints)
+        if options["dry_run"] or runs.claim(plan.machine.out / found, question):
             return engine.in_experiment(plan, found, *([warning] if warning else []))
     raise UsageError(f"other processes take every name for {name} in {plan.machine.out}", "Give one with --name NAME.")

@@ -5,7 +5,7 @@ from normbench.cli.options import Options
 
 
 @flags("experiment", "control", "margin", "out", "data_dir", "device", *OUTPUT)
-def command(given: Options) -> None:
+def command(options: Options) -> None:
     """Write EXPERIMENT/report.html: which norm leads, tables, curves, confusions, settings, how to do it again.
 
     It opens without a network, and its plots lie in EXPERIMENT/plots as SVG and PNG. Accuracy by class is what a run
@@ -16,9 +16,9 @@ def command(given: Options) -> None:
     from normbench.console.text import Text
     from normbench.report.write import write_report
 
-    output, machine = given.output(), given.machine()
-    folder = runs.find_experiment(given["experiment"], machine.out)
-    written = write_report(folder, machine, given["control"], given.margin())
+    output, machine = options.output(), options.machine()
+    folder = runs.find_experiment(options["experiment"], machine.out)
+    written = write_report(folder, machine, options["control"], options.margin())
     for reason in written.left_out:
         output.note(f"left out: {reason}")
     document = {

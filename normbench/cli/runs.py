@@ -11,40 +11,40 @@ app = typer.Typer(cls=Group)
 
 @app.callback(invoke_without_command=True)
 @flags("out", *OUTPUT)
-def list_all(given: Options) -> None:
+def list_all(options: Options) -> None:
     """List the runs: state, norm, seed, accuracies, time. Sub-commands look closer."""
     from normbench import runs
     from normbench.console import runs as console
 
-    if given.subcommand is None:
-        out = given.machine().out
-        console.show_runs(given.output(), runs.list_runs(out), str(out))
+    if options.subcommand is None:
+        out = options.machine().out
+        console.show_runs(options.output(), runs.list_runs(out), str(out))
 
 
 @app.command(cls=Command)
 @flags("run", "out", *OUTPUT)
-def show(given: Options) -> None:
+def show(options: Options) -> None:
     """Show one run: result, settings, environment."""
     from normbench import runs
     from normbench.console import runs as console
 
-    console.show_run(given.output(), runs.find_run(given["run"], given.machine().out))
+    console.show_run(options.output(), runs.find_run(options["run"], options.machine().out))
 
 
 @app.command(cls=Command)
 @flags("run", "other", "out", *OUTPUT)
-def diff(given: Options) -> None:
+def diff(options: Options) -> None:
     """Show what differs between two runs in settings and environment."""
     from normbench import runs
     from normbench.console import runs as console
 
-    a, b = (runs.find_run(given[name], given.machine().out) for name in ("run", "other"))
-    console.show_differences(given.output(), a, b, runs.differences(a, b))
+    a, b = (runs.find_run(options[name], options.machine().out) for name in ("run", "other"))
+    console.show_differences(options.output(), a, b, runs.differences(a, b))
 
 
 @app.command(cls=Command)
 @flags("out", "yes", *OUTPUT)
-def clean(given: Options) -> None:
+def clean(options: Options) -> None:
     """Remove runs that have no result: interrupted or never begun. Without --yes they are only listed.
 
     What is damaged, or made by a newer normbench, stays and is named; so do files that normbench did not write.
@@ -52,5 +52,5 @@ def clean(given: Options) -> None:
     from normbench import runs
     from normbench.console import runs as console
 
-    cleaned = runs.clean(given.machine().out, remove=bool(given["yes"]))
-    console.show_cleaned(given.output(), cleaned, removed=bool(given["yes"]))
+    cleaned = runs.clean(options.machine().out, remove=bool(options["yes"]))
+    console.show_cleaned(options.output(), cleaned, removed=bool(options["yes"]))

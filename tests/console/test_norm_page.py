@@ -133,7 +133,7 @@ def test_the_picture_as_a_file_stands_on_its_own(tmp_path):
     [
         (("bnn",), "unknown norm 'bnn'"),
         (("none", "--svg", "x.svg"), "there is no picture of none"),
-        (("gn", "--groups", "0"), "--groups 0: from 1 to 1,024"),
+        (("gn", "--groups", "0"), "--groups 0: must be from 1 to 1,024"),
         (("--svg", "x.svg"), "--svg goes with the name of a norm"),
     ],
 )
