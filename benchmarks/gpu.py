@@ -143,17 +143,17 @@ def measure_row(row: Row, data: DataSet, windows: int) -> Measured:
     device = data.train.images.device
     before = _start_memory(device)
     members = _trainings(row.configs(), data)
-    fleet = RunGroup(members, graphs_for(device) if row.capture else None)
+    group = RunGroup(members, graphs_for(device) if row.capture else None)
     started = time.perf_counter()
     steps = _begin(members)
-    fleet._advance()
+    group._advance()
     synchronize(device)
     first_step = time.perf_counter() - started
     for _ in range(WARM_UP):
         _rewind(members)
-        fleet._advance()
-    times = [_window(fleet, members, min(steps, 100)) for _ in range(windows)]
-    kernels = _kernels(fleet, members) if device.type == "cuda" else None
+        group._advance()
+    times = [_window(group, members, min(steps, 100)) for _ in range(windows)]
+    kernels = _kernels(group, members) if device.type == "cuda" else None
     peak = (torch.cuda.max_memory_allocated(device) - before) / 2**20 if device.type == "cuda" else None
     step = statistics.median(times)
     images = row.batch_size * len(members) / step
@@ -162,13 +162,13 @@ def measure_row(row: Row, data: DataSet, windows: int) -> Measured:
         runs=len(members),
         batch_size=row.batch_size,
         precision=resolve_precision(row.precision, device),
-        captured=fleet.capture_seconds > 0,
+        captured=group.capture_seconds > 0,
         step=1000 * step,
         steps=tuple(1000 * one for one in times),
         images_per_second=images,
         seconds_per_run=EPOCHS * (WHOLE // row.batch_size) * step / len(members),
         first_step_seconds=first_step,
-        capture_seconds=fleet.capture_seconds,
+        capture_seconds=group.capture_seconds,
         kernels_per_step=kernels,
         peak_mib=peak,
     )
@@ -201,13 +201,13 @@ def _begin(members: Sequence[Training]) -> int:
     return len(members[0].batches)
 
 
-def _window(fleet: RunGroup, members: Sequence[Training], steps: int) -> float:
+def _window(group: RunGroup, members: Sequence[Training], steps: int) -> float:
     """Seconds a step, from the epoch's first batch on."""
     _rewind(members)
     synchronize(members[0].device)
     started = time.perf_counter()
     for _ in range(steps):
-        fleet._advance()
+        group._advance()
     synchronize(members[0].device)
     return (time.perf_counter() - started) / steps
 
@@ -219,12 +219,12 @@ def _rewind(members: Sequence[Training]) -> None:
             member.rates.begin(0)
 
 
-def _kernels(fleet: RunGroup, members: Sequence[Training]) -> float:
+def _kernels(group: RunGroup, members: Sequence[Training]) -> float:
     _rewind(members)
     synchronize(members[0].device)
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiled:
         for _ in range(PROFILED):
-            fleet._advance()
+            group._advance()
         synchronize(members[0].device)
     return sum("CUDA" in str(event.device_type) for event in profiled.events() or ()) / PROFILED
 

@@ -30,44 +30,44 @@ HURRY = 3.0
 
 
 class Several:
-    """Tells several listeners what one is told."""
+    """Tells several callbacks what one is told."""
 
-    def __init__(self, listeners: Sequence[Callback]) -> None:
-        self.listeners = listeners
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self.callbacks = callbacks
 
     def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
         """Pass it on."""
-        for listener in self.listeners:
-            listener.run_started(config, folder, first_epoch)
+        for callback in self.callbacks:
+            callback.run_started(config, folder, first_epoch)
 
     def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
         """Pass it on."""
-        for listener in self.listeners:
-            listener.epoch_done(config, row)
+        for callback in self.callbacks:
+            callback.epoch_done(config, row)
 
     def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
         """Pass it on."""
-        for listener in self.listeners:
-            listener.run_finished(config, result, already_done)
+        for callback in self.callbacks:
+            callback.run_finished(config, result, already_done)
 
     def run_waiting(self, config: RunConfig, holder: str) -> None:
         """Pass it on."""
-        for listener in self.listeners:
-            listener.run_waiting(config, holder)
+        for callback in self.callbacks:
+            callback.run_waiting(config, holder)
 
     def run_failed(self, config: RunConfig, problem: str) -> None:
         """Pass it on."""
-        for listener in self.listeners:
-            listener.run_failed(config, problem)
+        for callback in self.callbacks:
+            callback.run_failed(config, problem)
 
     def warning(self, message: str) -> None:
         """Pass it on."""
-        for listener in self.listeners:
-            listener.warning(message)
+        for callback in self.callbacks:
+            callback.warning(message)
 
 
 class TensorBoardTracker:
-    """Writes an event file into every run folder; `tensorboard --logdir runs` shows them side by side."""
+    """Writes an event file into every run folder; `tensorboard --logdir runs` shows them together."""
 
     def __init__(self) -> None:
         try:

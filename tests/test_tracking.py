@@ -63,9 +63,9 @@ class Run:
 
 
 @pytest.mark.parametrize("name", ["wandb", "trackio"])
-def test_runs_side_by_side_have_a_run_each_at_the_service(tmp_path, monkeypatch, name) -> None:
+def test_concurrent_runs_have_a_run_each_at_the_service(tmp_path, monkeypatch, name) -> None:
     service = Service(name, monkeypatch)
-    options = ("--norms", "bn,gn", "--epochs", 2, "--fleet", 2, "--track", name, "--out", tmp_path, "--json")
+    options = ("--norms", "bn,gn", "--epochs", 2, "--jobs", 2, "--track", name, "--out", tmp_path, "--json")
     answer = normbench("compare", *TINY, *options)
     assert (answer.code, len(answer.document["runs"])) == (0, 2)
     for norm in ("bn", "gn"):
@@ -91,7 +91,7 @@ class Fails(torch.nn.Module):
 def compare_with_one_that_fails(folder: Path, tracker: str) -> None:
     (folder / "fails.py").write_text(FAILS)
     norms = f"{folder}/fails.py:Fails,gn"
-    answer = normbench("compare", *TINY, "--norms", norms, "--fleet", 1, "--track", tracker, "--out", folder / "runs")
+    answer = normbench("compare", *TINY, "--norms", norms, "--jobs", 1, "--track", tracker, "--out", folder / "runs")
     assert answer.code == 4
 
 
@@ -145,7 +145,7 @@ def test_a_tracker_that_hangs_costs_one_warning_and_no_training(tmp_path, monkey
 def test_a_tracker_is_told_of_an_interruption(tmp_path, monkeypatch) -> None:
     service = Service("wandb", monkeypatch)
 
-    def interrupt(listener, config, row):
+    def interrupt(callback, config, row):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ProgressCallback, "epoch_done", interrupt)

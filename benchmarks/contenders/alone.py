@@ -14,10 +14,10 @@ def train(job: Job, data: DataSet, clock: Clock) -> None:
     """
     network = job.network(data)
     clock.begin(network, data)
-    fleet = RunGroup([Training(job.config, network, data)], graphs_for(job.device))
+    group = RunGroup([Training(job.config, network, data)], graphs_for(job.device))
     for epoch in range(1, job.laps + 1):
         clock.start()
-        (outcome,) = fleet.epoch(epoch)
+        (outcome,) = group.epoch(epoch)
         if isinstance(outcome, DivergedError):
             raise outcome
         clock.stop(outcome.train_running_loss)

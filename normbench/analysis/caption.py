@@ -99,7 +99,7 @@ def _sampling(results: Sequence[RunResult]) -> str:
 def _beside(results: Sequence[RunResult]) -> str:
     """How many runs shared the device, which their seconds depend on."""
     counts = sorted({result.side_by_side for result in results})
-    return "" if counts == [1] else f", {' or '.join(map(str, counts))} runs side by side"
+    return "" if counts == [1] else f", {' or '.join(map(str, counts))} concurrent runs"
 
 
 def _data_words(result: RunResult) -> str:

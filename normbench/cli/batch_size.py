@@ -36,19 +36,19 @@ def command(given: Options) -> None:
 
     output = given.output()
     recipe = given.load_recipe(given.overrides() | _chosen(given), RECIPE)
-    with ProgressCallback(output) as listener:
-        told = given.callback(listener)
+    with ProgressCallback(output) as progress:
+        callback = given.callback(progress)
         plan = engine.plan(
             batch_size_configs(recipe, given.max_params),
             given.planning_machine(),
             given.study_experiment(STUDY),
-            listener.on_download,
+            progress.on_download,
             leave_out_oversized=bool(given["every"]),
         )
         plan = placed(given, plan, question_of(plan, recipe, STUDY))
-        if not announce(given, plan, listener):
+        if not announce(given, plan, progress):
             return
-        results = engine.run_all(plan, told, listener.on_download)
+        results = engine.run_all(plan, callback, progress.on_download)
 
     def on_run(result: RunResult) -> None:
         output.note(f"{result.norm} batch {result.batch_size} seed {result.seed}: scoring with other statistics")

@@ -53,8 +53,8 @@ def _data(given: Options, settings: "DataConfig", device: "torch.device") -> "Da
     from normbench.console import ProgressCallback
 
     output, machine = given.output(), given.machine()
-    with ProgressCallback(output) as listener:
-        choice = data.settle(settings, machine, listener.on_download)
+    with ProgressCallback(output) as progress:
+        choice = data.settle(settings, machine, progress.on_download)
         if choice.reason:
             output.warning(choice.reason)
-        return data.load(choice.config, machine, device, listener.on_download)
+        return data.load(choice.config, machine, device, progress.on_download)

@@ -199,8 +199,8 @@ FLAGS: dict[str, Any] = {
         panel=MACHINE,
     ),
     "force": _switch("--force", text="Redo runs that are done.", panel=MACHINE),
-    "fleet": _option(
-        int, "--fleet", text="Runs trained at once. [default: as many as the device can]", panel=MACHINE, metavar="N"
+    "jobs": _option(
+        int, "--jobs", text="Runs trained at once. [default: as many as the device can]", panel=MACHINE, metavar="N"
     ),
     "no_capture": _switch(
         "--no-capture", text="On CUDA: send every step anew instead of repeating a captured one.", panel=MACHINE

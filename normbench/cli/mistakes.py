@@ -14,7 +14,7 @@ RECIPE = "mistakes"
 
 @flags(
     "only", "seeds", "config", "set", "groups", "epochs", "batch_size", "lr", "weight_decay", "seed",
-    "deterministic", "dataset", "subset", "data_dir", "offline", "device", "out", "name", "fleet", *OUTPUT,
+    "deterministic", "dataset", "subset", "data_dir", "offline", "device", "out", "name", "jobs", *OUTPUT,
 )  # fmt: skip
 def command(given: Options) -> None:
     """Make common mistakes with norms on purpose, each beside the right way, and print what it costs.
@@ -32,11 +32,11 @@ def command(given: Options) -> None:
     output, machine = given.output(), given.machine()
     mistakes = _chosen(given)
     recipe = given.load_recipe(given.overrides(), RECIPE)
-    with ProgressCallback(output) as listener:
-        choice = datasets.settle(recipe.data, machine, listener.on_download)
+    with ProgressCallback(output) as progress:
+        choice = datasets.settle(recipe.data, machine, progress.on_download)
         if choice.reason:
             output.warning(choice.reason)
-        data = datasets.load(choice.config, machine, resolve_device(machine.device), listener.on_download)
+        data = datasets.load(choice.config, machine, resolve_device(machine.device), progress.on_download)
     try:
         with deterministic(recipe.deterministic):
             finding = find(recipe, data, mistakes, machine, output.note)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from normbench.console import Output
     from normbench.runs import Callback, Permission
 
-MACHINE_FLAGS = ("data_dir", "offline", "device", "out", "force", "fleet", "no_capture")
+MACHINE_FLAGS = ("data_dir", "offline", "device", "out", "force", "jobs", "no_capture")
 
 ASSIGNMENT = ("bn", "gn", "ln")
 DEFAULT_RECIPE = "baseline"

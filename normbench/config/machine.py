@@ -23,7 +23,7 @@ class MachineConfig(Frozen):
     mirror: str | None = None
     """Address of a copy of `cifar-10-python.tar.gz`; its MD5 is checked as the original's is."""
     force: bool = Field(False, description="redo runs that are already done")
-    fleet: int | None = Field(None, ge=1, le=256)
+    jobs: int | None = Field(None, ge=1, le=256)
     """Runs trained at once; None decides by the device."""
     capture: bool = True
     """Whether CUDA repeats a captured step; without it every step is sent anew."""
@@ -33,7 +33,7 @@ class MachineConfig(Frozen):
         """Settings from the flags that were given (no None among them) and the environment."""
         environment: dict[str, object] = {
             name: os.environ[key]
-            for name in ("data_dir", "device", "out", "offline", "mirror", "fleet")
+            for name in ("data_dir", "device", "out", "offline", "mirror", "jobs")
             if os.environ.get(key := f"NORMBENCH_{name.upper()}")
         }
         return validated(cls, environment | given, "flags and NORMBENCH_* variables")

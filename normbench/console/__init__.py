@@ -11,7 +11,7 @@ __all__ = ["Output", "ProgressCallback"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the listener where it is asked for: it stands on torch, which an error in words does not need."""
+    """Import the progress callback where it is asked for: it stands on torch, which an error in words does not need."""
     if name != "ProgressCallback":
         raise AttributeError(name)
     from normbench.console.progress import ProgressCallback

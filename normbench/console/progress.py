@@ -55,7 +55,7 @@ class ProgressCallback:
     def __init__(self, output: Output) -> None:
         self.output = output
         self.live = output.mode != "quiet" and output.stderr.is_terminal
-        self.runs, self.ended, self.side_by_side = 0, 0, 1
+        self.runs, self.ended, self.concurrent_runs = 0, 0, 1
         self.left: dict[str, int] = {}
         """Epochs to come, by the fingerprint of the run."""
         self.varied: list[str] = []
@@ -92,7 +92,7 @@ class ProgressCallback:
     def expect(self, plan: Plan) -> None:
         """Learn which runs there will be, to count them and tell the time left."""
         self.runs = len(plan.configs)
-        self.side_by_side = plan.sharing.side_by_side
+        self.concurrent_runs = plan.concurrency.runs
         self.left = {config.fingerprint: config.training.epochs for config in plan.configs}
         self.varied = _varied(plan.configs)
 
@@ -102,7 +102,7 @@ class ProgressCallback:
         if first_epoch > 1:
             self.output.note(f"{self._name(config)}: resumed after epoch {first_epoch - 1} from {folder}")
         if self.live:
-            self._remove(config)  # a fleet that was halved starts its runs again
+            self._remove(config)  # a run group that was halved starts its runs again
             self.tasks[config.fingerprint] = self.progress.add_task(
                 self._short_name(config),
                 total=config.training.epochs,
@@ -125,7 +125,7 @@ class ProgressCallback:
     def _seconds_left(self, row: EpochRow) -> float:
         """Of the whole plan, if the epochs to come take as long as this one."""
         waiting = [epochs for epochs in self.left.values() if epochs]
-        return sum(waiting) * row.seconds / max(1, min(self.side_by_side, len(waiting)))
+        return sum(waiting) * row.seconds / max(1, min(self.concurrent_runs, len(waiting)))
 
     def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
         """Say how a run ended."""

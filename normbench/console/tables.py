@@ -69,7 +69,7 @@ def show_plan(output: Output, plan: Plan) -> None:
     document = {
         "dry_run": True,
         "device": str(plan.device),
-        "side_by_side": plan.sharing.side_by_side,
+        "side_by_side": plan.concurrency.runs,
         "runs": runs,
         "warnings": list(plan.warnings),
     }
@@ -81,8 +81,12 @@ def show_plan(output: Output, plan: Plan) -> None:
 
 def _at_once(plan: Plan) -> str:
     """How the runs would share the device; nothing of runs that take turns."""
-    sharing = plan.sharing
-    if sharing.side_by_side == 1:
+    concurrency = plan.concurrency
+    if concurrency.runs == 1:
         return ""
-    each = f", each with {sharing.threads} thread{'s' if sharing.threads > 1 else ''}" if sharing.threads else ""
-    return f" It would train {sharing.side_by_side} runs at once{each}."
+    each = (
+        f", each with {concurrency.threads} thread{'s' if concurrency.threads > 1 else ''}"
+        if concurrency.threads
+        else ""
+    )
+    return f" It would train {concurrency.runs} runs at once{each}."

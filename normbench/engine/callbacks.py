@@ -23,14 +23,14 @@ class CallbackError(BaseException):
 
 
 class PlanCallback:
-    """Passes calls on to a listener, one at a time, and keeps account of the runs that have begun.
+    """Passes calls on to a callback, one at a time, and keeps account of the runs that have begun.
 
     Args:
-        listener: It may be called from several threads; what it raises stops the plan as a `CallbackError`.
+        callback: It may be called from several threads; what it raises stops the plan as a `CallbackError`.
     """
 
-    def __init__(self, listener: Callback) -> None:
-        self.listener = listener
+    def __init__(self, callback: Callback) -> None:
+        self.callback = callback
         self.lock = threading.RLock()
         self.under_way: dict[str, RunConfig] = {}
         self.finished: set[str] = set()
@@ -40,12 +40,12 @@ class PlanCallback:
         """Pass it on."""
         with self._turn():
             self.under_way[config.fingerprint] = config
-            self.listener.run_started(config, folder, first_epoch)
+            self.callback.run_started(config, folder, first_epoch)
 
     def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
         """Pass it on."""
         with self._turn():
-            self.listener.epoch_done(config, row)
+            self.callback.epoch_done(config, row)
 
     def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
         """Pass it on, once for each run: a group that fails is tried again with those that had finished."""
@@ -53,25 +53,25 @@ class PlanCallback:
             self.under_way.pop(config.fingerprint, None)
             if config.fingerprint not in self.finished:
                 self.finished.add(config.fingerprint)
-                self.listener.run_finished(config, result, already_done)
+                self.callback.run_finished(config, result, already_done)
 
     def run_waiting(self, config: RunConfig, holder: str) -> None:
         """Pass it on."""
         with self._turn():
-            self.listener.run_waiting(config, holder)
+            self.callback.run_waiting(config, holder)
 
     def run_failed(self, config: RunConfig, problem: str) -> None:
         """Pass it on for a run that had begun."""
         with self._turn():
             if self.under_way.pop(config.fingerprint, None) is not None:
-                self.listener.run_failed(config, problem)
+                self.callback.run_failed(config, problem)
 
     def warning(self, message: str) -> None:
         """Pass it on, each once."""
         with self._turn():
             if message not in self.warned:
                 self.warned.add(message)
-                self.listener.warning(message)
+                self.callback.warning(message)
 
     def close(self, problem: str) -> None:
         """Tell that the runs under way end here, without a result."""

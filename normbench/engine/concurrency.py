@@ -1,4 +1,4 @@
-"""How the runs of a plan share a device: side by side as fleets on CUDA, as threads on a CPU, or one after another."""
+"""Concurrency of the runs of a plan: run groups on CUDA, threads on a CPU, or one run after another."""
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -19,32 +19,32 @@ SHARE_OF_MEMORY = 0.7
 
 
 @dataclass(frozen=True)
-class Sharing:
+class Concurrency:
     """How many runs train at once, and on the CPU with how many threads each."""
 
-    side_by_side: int
+    runs: int
     threads: int | None = None
     """None leaves torch's number."""
 
 
-def sharing(device: torch.device, machine: MachineConfig, runs: int, random: bool) -> Sharing:
+def plan_concurrency(device: torch.device, machine: MachineConfig, runs: int, random: bool) -> Concurrency:
     """Decide it from the plan and the machine alone, so that a comparison that goes on does so with equal numbers.
 
     Args:
         device: Where they train.
-        machine: With `fleet`, where the user decides.
+        machine: With `jobs`, where the user decides.
         runs: Of the plan, those that are done included: the number of threads moves the last digits.
         random: Whether a network draws random numbers while it trains. Those come from one generator for the whole
             process, so such runs train alone: their numbers must not depend on their neighbours.
     """
     if random or runs == 1:
-        return Sharing(1)
+        return Concurrency(1)
     if device.type == "cpu":
-        jobs = min(runs, machine.fleet or evenly(runs, cores()))
-        return Sharing(jobs, max(1, cores() // jobs)) if jobs > 1 else Sharing(1)
+        jobs = min(runs, machine.jobs or evenly(runs, cores()))
+        return Concurrency(jobs, max(1, cores() // jobs)) if jobs > 1 else Concurrency(1)
     if device.type == "cuda":
-        return Sharing(min(runs, machine.fleet or LARGEST_GROUP))
-    return Sharing(1)
+        return Concurrency(min(runs, machine.jobs or LARGEST_GROUP))
+    return Concurrency(1)
 
 
 def cores() -> int:
@@ -60,7 +60,9 @@ def evenly(runs: int, cpus: int) -> int:
     return -(-runs // max(1, runs // cpus))
 
 
-def fleets(folders: Sequence[RunFolder], size: int, uncaptured: Container[str] = frozenset()) -> list[list[RunFolder]]:
+def run_groups(
+    folders: Sequence[RunFolder], size: int, uncaptured: Container[str] = frozenset()
+) -> list[list[RunFolder]]:
     """Put runs that can train in lockstep together, at most `size` of them: equal data, batch size and epochs.
 
     Runs of norms whose steps cannot be captured keep to themselves.

@@ -1,4 +1,4 @@
-"""Execute a fleet: resume or start its runs, train them epoch by epoch, score each once at the end."""
+"""Execute a run group: resume or start its runs, train them epoch by epoch, score each once at the end."""
 
 import copy
 import json
@@ -26,7 +26,7 @@ from normbench.training import DivergedError, EpochRow, Graphs, RunGroup, Traini
 
 @dataclass(frozen=True)
 class ExecutionOptions:
-    """Under what the runs of a fleet are trained, and how they can be stopped."""
+    """Options of the execution of a run group."""
 
     force: bool = False
     """Whether runs start again that are done or could go on."""
@@ -35,7 +35,7 @@ class ExecutionOptions:
     one of them is used. None redoes any."""
     graphs: Graphs | None = None
     """What captures their steps, if anything does."""
-    side_by_side: int = 1
+    concurrent_runs: int = 1
     """How many runs the device trains at once."""
     interrupted: Callable[[], None] = lambda: None
     """Asked before each step; what it raises ends the training."""
@@ -48,7 +48,7 @@ that is not there yet is written when a run is interrupted or fails; what a kill
 
 @dataclass
 class _Member:
-    """A run of the fleet while it is trained."""
+    """A run of the group while it is trained."""
 
     training: Training
     norm: Norm
@@ -84,7 +84,7 @@ class _Member:
 
 
 def execute(
-    folders: Sequence[RunFolder], data: DataSet, listener: Callback, conditions: ExecutionOptions
+    folders: Sequence[RunFolder], data: DataSet, callback: Callback, conditions: ExecutionOptions
 ) -> list[RunResult | HeldError]:
     """Bring runs to their results together, write these down and return them in the same order.
 
@@ -100,13 +100,13 @@ def execute(
     with ExitStack() as locks:
         for folder in folders:
             try:
-                locks.enter_context(held(folder.path, listener.warning))
+                locks.enter_context(held(folder.path, callback.warning))
             except HeldError as error:
                 outcomes[folder] = error
                 continue
             # Only now is it certain: until the lock was taken another process may have been about to finish.
             if (result := _result_to_keep(folder, conditions)) is not None:
-                listener.run_finished(folder.config, result, already_done=True)
+                callback.run_finished(folder.config, result, already_done=True)
                 outcomes[folder] = result
         free = [folder for folder in folders if folder not in outcomes]
         members = [
@@ -114,11 +114,11 @@ def execute(
             for (training, norm), folder in zip(_trainings(free, data, conditions), free, strict=True)
         ]
         for member in members:
-            member.rows = _resume_or_start(member, listener, conditions.force)
-            listener.run_started(member.training.config, member.folder.path, len(member.rows) + 1)
+            member.rows = _resume_or_start(member, callback, conditions.force)
+            callback.run_started(member.training.config, member.folder.path, len(member.rows) + 1)
         with _keeping_states(members):
-            _train(members, listener, conditions)
-        outcomes |= {member.folder: _conclude(member, listener, conditions) for member in members}
+            _train(members, callback, conditions)
+        outcomes |= {member.folder: _conclude(member, callback, conditions) for member in members}
     return [outcomes[folder] for folder in folders]
 
 
@@ -159,7 +159,7 @@ def _trainings(
     return trainings
 
 
-def _train(members: Sequence[_Member], listener: Callback, conditions: ExecutionOptions) -> None:
+def _train(members: Sequence[_Member], callback: Callback, conditions: ExecutionOptions) -> None:
     """Train until no member has an epoch left; members that were interrupted earlier catch up first."""
     together: list[_Member] = []
     while waiting := [member for member in members if member.next_epoch]:
@@ -168,24 +168,24 @@ def _train(members: Sequence[_Member], listener: Callback, conditions: Execution
         if turn != together:  # a captured step is that of certain members
             together = turn
             trainings = [member.training for member in together]
-            fleet = RunGroup(trainings, conditions.graphs, conditions.interrupted, listener.warning)
-        outcomes = fleet.epoch(epoch)
+            group = RunGroup(trainings, conditions.graphs, conditions.interrupted, callback.warning)
+        outcomes = group.epoch(epoch)
         for member, outcome in zip(together, outcomes, strict=True):
-            member.capture_seconds = fleet.capture_seconds
-            _keep(member, outcome, listener, conditions)
+            member.capture_seconds = group.capture_seconds
+            _keep(member, outcome, callback, conditions)
 
 
-def _keep(member: _Member, outcome: EpochRow | DivergedError, listener: Callback, conditions: ExecutionOptions) -> None:
+def _keep(member: _Member, outcome: EpochRow | DivergedError, callback: Callback, conditions: ExecutionOptions) -> None:
     if isinstance(outcome, DivergedError):
-        _diverge(member, outcome, listener, conditions)
+        _diverge(member, outcome, callback, conditions)
         return
     member.rows.append(outcome)
     member.folder.append(outcome)
     member.keep_state()
-    listener.epoch_done(member.training.config, outcome)
+    callback.epoch_done(member.training.config, outcome)
 
 
-def _conclude(member: _Member, listener: Callback, conditions: ExecutionOptions) -> RunResult:
+def _conclude(member: _Member, callback: Callback, conditions: ExecutionOptions) -> RunResult:
     """The result of a member that has trained all its epochs, unless it has one already."""
     if member.result is None:
         training = member.training
@@ -194,28 +194,28 @@ def _conclude(member: _Member, listener: Callback, conditions: ExecutionOptions)
             scores, confusion = _scores(training, member.rows)
         except NonFiniteError:
             last = member.rows[-1]
-            _diverge(member, DivergedError(last.epoch, last.lr, "the logits are"), listener, conditions)
+            _diverge(member, DivergedError(last.epoch, last.lr, "the logits are"), callback, conditions)
         else:
             seconds = time.perf_counter() - started
             digest = member.folder.save_model(training.network, _model_metadata(training.data))
             if confusion is not None:
                 member.folder.save_confusion(confusion)
             outcome = {"evaluation_seconds": seconds, "model_sha256": digest} | scores
-            _finish(member, _result(member, conditions, status="done", **outcome), listener)
+            _finish(member, _result(member, conditions, status="done", **outcome), callback)
     assert member.result is not None, "it was just set"
     return member.result
 
 
-def _diverge(member: _Member, error: DivergedError, listener: Callback, conditions: ExecutionOptions) -> None:
+def _diverge(member: _Member, error: DivergedError, callback: Callback, conditions: ExecutionOptions) -> None:
     """End a run that has no accuracy."""
     problem = f"{error.message}. {error.hint}"
-    _finish(member, _result(member, conditions, status="diverged", problem=problem), listener)
+    _finish(member, _result(member, conditions, status="diverged", problem=problem), callback)
 
 
-def _finish(member: _Member, result: RunResult, listener: Callback) -> None:
+def _finish(member: _Member, result: RunResult, callback: Callback) -> None:
     member.result = result
     member.folder.finish(result)
-    listener.run_finished(member.training.config, result, already_done=False)
+    callback.run_finished(member.training.config, result, already_done=False)
 
 
 def _model_metadata(data: DataSet) -> dict[str, str]:
@@ -224,12 +224,12 @@ def _model_metadata(data: DataSet) -> dict[str, str]:
     return {"images": json.dumps(facts)}  # one entry: safetensors writes several in an order that changes
 
 
-def _resume_or_start(member: _Member, listener: Callback, force: bool) -> list[EpochRow]:
+def _resume_or_start(member: _Member, callback: Callback, force: bool) -> list[EpochRow]:
     saved = None if force else member.folder.load_state()
     if saved is None:
         member.folder.start(environment(member.training.device), member.norm.code)
         if problem := commit_problem():
-            listener.warning(problem)
+            callback.warning(problem)
         return []
     state, rows = saved
     try:
@@ -286,7 +286,7 @@ def _result(member: _Member, conditions: ExecutionOptions, **outcome: Any) -> Ru
         test_images=len(data.test),
         seconds=seconds,
         images_per_second=images / seconds if seconds else None,
-        side_by_side=conditions.side_by_side,
+        side_by_side=conditions.concurrent_runs,
         capture_seconds=member.capture_seconds or None,
         device=describe(training.device),
         torch=torch.__version__,

@@ -10,7 +10,7 @@ from normbench import model_summary as anatomy
 from normbench.config import MachineConfig, RunConfig
 from normbench.data import OnDownload
 from normbench.device import resolve_device
-from normbench.engine.concurrency import Sharing, sharing
+from normbench.engine.concurrency import Concurrency, plan_concurrency
 from normbench.engine.trial import try_out
 from normbench.errors import OverBudgetError
 from normbench.networks import IMAGE_SHAPE, build, count_parameters, draws_random_numbers
@@ -30,8 +30,7 @@ class Plan:
     parameters: dict[str, int]
     """Trainable parameters of the network, by norm."""
     warnings: tuple[str, ...]
-    sharing: Sharing
-    """How its runs share the device."""
+    concurrency: Concurrency
     uncaptured: frozenset[str] = frozenset()
     """Norms, as they were typed, whose steps cannot be captured in a CUDA graph."""
 
@@ -74,12 +73,12 @@ def plan(
     trials = {name: try_out(config) for name, config in {c.norm: c for c in settled if is_custom(c.norm)}.items()}
     warnings |= {warning: None for trial in trials.values() for warning in trial.warnings}
     random = any(_draws(config) for config in {config.norm: config for config in settled}.values())
-    how = sharing(device, machine, len(settled), random)
+    concurrency = plan_concurrency(device, machine, len(settled), random)
     capture = device.type == "cuda" and machine.capture
     host = {name: "a step of it depends on more than tensors" for name, trial in trials.items() if not trial.captures}
     reasons = host | _uncaptured(settled) if capture else {}
     warnings |= {uncaptured(norm, reason): None for norm, reason in reasons.items()}
-    return Plan(settled, folders, machine, device, parameters, tuple(warnings), how, frozenset(reasons))
+    return Plan(settled, folders, machine, device, parameters, tuple(warnings), concurrency, frozenset(reasons))
 
 
 def in_experiment(plan: Plan, name: str, *warnings: str) -> Plan:

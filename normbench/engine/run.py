@@ -16,7 +16,7 @@ from normbench import interruption
 from normbench.data import DataSet, OnDownload
 from normbench.device import describe, resolve_precision
 from normbench.engine.callbacks import CallbackError, PlanCallback
-from normbench.engine.concurrency import fitting, fleets
+from normbench.engine.concurrency import fitting, run_groups
 from normbench.engine.execute import ExecutionOptions, execute
 from normbench.engine.plan import Plan
 from normbench.engine.threads import Stopped, Threads, threads_each
@@ -33,7 +33,7 @@ POLL = 0.2
 """Seconds between two looks at a run that another process holds."""
 
 
-def run_all(plan: Plan, listener: Callback, on_download: OnDownload | None = None) -> list[RunResult]:
+def run_all(plan: Plan, callback: Callback, on_download: OnDownload | None = None) -> list[RunResult]:
     """Execute every run of a plan; in a plan of several, one that fails does not stop the others.
 
     Returns:
@@ -44,7 +44,7 @@ def run_all(plan: Plan, listener: Callback, on_download: OnDownload | None = Non
         UsageError: A setting does not fit the data, or the output folder cannot be written.
         Exception: Whatever the only run of the plan failed with.
     """
-    callback = PlanCallback(listener)
+    callback = PlanCallback(callback)
     try:
         return _run_all(plan, callback, on_download)
     except CallbackError as error:
@@ -59,13 +59,13 @@ def run_all(plan: Plan, listener: Callback, on_download: OnDownload | None = Non
         raise
 
 
-def _run_all(plan: Plan, listener: PlanCallback, on_download: OnDownload | None) -> list[RunResult]:
+def _run_all(plan: Plan, callback: PlanCallback, on_download: OnDownload | None) -> list[RunResult]:
     conditions = _conditions(plan)  # first of all: with --force, results from now on are not redone
     found: dict[RunFolder, RunResult | Exception] = {}
     for folder in plan.folders:
         result = None if plan.machine.force else _result(folder)
         if isinstance(result, RunResult):
-            listener.run_finished(folder.config, result, already_done=True)
+            callback.run_finished(folder.config, result, already_done=True)
         if result is not None:
             _stop_if_hopeless(plan, result, found)
             found[folder] = result
@@ -74,15 +74,15 @@ def _run_all(plan: Plan, listener: PlanCallback, on_download: OnDownload | None)
     data = datasets.load(plan.configs[0].data, plan.machine, plan.device, on_download) if waiting or failed else None
     if data is not None:
         repeatable = any(config.deterministic for config in plan.configs)
-        outcomes = _train_or_wait(plan, waiting, data, listener, conditions)
+        outcomes = _train_or_wait(plan, waiting, data, callback, conditions)
         # Left early, it stops its threads. torch's flags are set before anything computes on the device.
         with deterministic(repeatable), closing(outcomes):
             for folder, outcome in outcomes:
                 if isinstance(outcome, Exception):
-                    listener.run_failed(folder.config, _problem(outcome))
+                    callback.run_failed(folder.config, _problem(outcome))
                 _stop_if_hopeless(plan, outcome, found)
                 found[folder] = outcome
-    return [_row(folder, found[folder], data, plan, listener) for folder in plan.folders]
+    return [_row(folder, found[folder], data, plan, callback) for folder in plan.folders]
 
 
 def _result(folder: RunFolder) -> RunResult | Exception | None:
@@ -102,7 +102,7 @@ def _stop_if_hopeless(
 
 
 def _train_or_wait(
-    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Callback, conditions: ExecutionOptions
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, callback: Callback, conditions: ExecutionOptions
 ) -> Outcomes:
     """Train what is free; then wait for the runs that other processes hold, and try these again.
 
@@ -112,17 +112,17 @@ def _train_or_wait(
     holders: dict[RunFolder, str] = {}
     while left:
         held = []
-        with closing(_train(plan, left, data, listener, conditions)) as outcomes:
+        with closing(_train(plan, left, data, callback, conditions)) as outcomes:
             for folder, outcome in outcomes:
                 if isinstance(outcome, HeldError):
                     held.append(folder)
                 else:
                     yield folder, outcome
         left = held
-        _wait(left, listener, holders)
+        _wait(left, callback, holders)
 
 
-def _wait(held: Sequence[RunFolder], listener: Callback, holders: dict[RunFolder, str]) -> None:
+def _wait(held: Sequence[RunFolder], callback: Callback, holders: dict[RunFolder, str]) -> None:
     """Wait until one of these runs is free; tells whom it waits for, and of each change."""
     while held:
         for folder in held:
@@ -130,46 +130,46 @@ def _wait(held: Sequence[RunFolder], listener: Callback, holders: dict[RunFolder
                 return
             if holders.get(folder) != holder:
                 holders[folder] = holder
-                listener.run_waiting(folder.config, holder)
+                callback.run_waiting(folder.config, holder)
         time.sleep(POLL)
 
 
 def _train(
-    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Callback, conditions: ExecutionOptions
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, callback: Callback, conditions: ExecutionOptions
 ) -> Outcomes:
     """Train runs as the plan shares the device; gives each with its result, or with what it failed with."""
     if plan.device.type == "cuda":
-        yield from _as_fleets(plan, waiting, data, listener, conditions)
+        yield from _as_run_groups(plan, waiting, data, callback, conditions)
     else:
-        yield from _on_threads(plan, waiting, data, listener, conditions)
+        yield from _on_threads(plan, waiting, data, callback, conditions)
 
 
 def _on_threads(
-    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Callback, conditions: ExecutionOptions
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, callback: Callback, conditions: ExecutionOptions
 ) -> Outcomes:
-    if plan.sharing.side_by_side == 1:
+    if plan.concurrency.runs == 1:
         for folder in waiting:
-            yield from _fleet([folder], data, listener, conditions)
+            yield from _run_group([folder], data, callback, conditions)
         return
 
     def work(folder: RunFolder) -> RunResult | HeldError:
-        (result,) = _execute([folder], data, listener, replace(conditions, interrupted=threads.interrupted))
+        (result,) = _execute([folder], data, callback, replace(conditions, interrupted=threads.interrupted))
         return result
 
-    threads = Threads(work, plan.sharing.side_by_side)
-    with threads_each(plan.sharing.threads):
+    threads = Threads(work, plan.concurrency.runs)
+    with threads_each(plan.concurrency.threads):
         yield from threads.do(waiting)
 
 
-def _as_fleets(
-    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, listener: Callback, conditions: ExecutionOptions
+def _as_run_groups(
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, callback: Callback, conditions: ExecutionOptions
 ) -> Outcomes:
-    size = plan.sharing.side_by_side
-    if size > 1 and plan.machine.fleet is None and waiting:
+    size = plan.concurrency.runs
+    if size > 1 and plan.machine.jobs is None and waiting:
         size = min(size, fitting(waiting[0].config, data, plan.device))
-    for fleet in fleets(waiting, size, plan.uncaptured):
-        capturable = fleet[0].config.norm not in plan.uncaptured
-        yield from _fleet(fleet, data, listener, conditions if capturable else replace(conditions, graphs=None))
+    for group in run_groups(waiting, size, plan.uncaptured):
+        capturable = group[0].config.norm not in plan.uncaptured
+        yield from _run_group(group, data, callback, conditions if capturable else replace(conditions, graphs=None))
 
 
 def _conditions(plan: Plan) -> ExecutionOptions:
@@ -177,15 +177,17 @@ def _conditions(plan: Plan) -> ExecutionOptions:
         force=plan.machine.force,
         superseded={folder.path: folder.stamp for folder in plan.folders} if plan.machine.force else None,
         graphs=graphs_for(plan.device) if plan.machine.capture else None,
-        side_by_side=plan.sharing.side_by_side,
+        concurrent_runs=plan.concurrency.runs,
     )
 
 
-def _fleet(folders: Sequence[RunFolder], data: DataSet, listener: Callback, conditions: ExecutionOptions) -> Outcomes:
-    """Train a fleet; if it fails, its halves go on, each run from its last epoch: until the one that fails is alone."""
-    how = replace(conditions, side_by_side=len(folders))
+def _run_group(
+    folders: Sequence[RunFolder], data: DataSet, callback: Callback, conditions: ExecutionOptions
+) -> Outcomes:
+    """Train a run group; if it fails, continue with its halves, until the run that fails is alone."""
+    how = replace(conditions, concurrent_runs=len(folders))
     try:
-        results = _execute(folders, data, listener, how)
+        results = _execute(folders, data, callback, how)
     except Exception as error:  # told in the row of its run, once that is alone
         if interruption.happened():  # and was taken for a failure on its way
             raise KeyboardInterrupt from error
@@ -193,25 +195,25 @@ def _fleet(folders: Sequence[RunFolder], data: DataSet, listener: Callback, cond
             yield folders[0], error
             return
         if isinstance(error, torch.OutOfMemoryError):
-            listener.warning(f"{len(folders)} runs at once need more memory than the device has: going on with half")
+            callback.warning(f"{len(folders)} runs at once need more memory than the device has: going on with half")
     else:
         yield from zip(folders, results, strict=True)
         return
-    # Outside of the handler, whose traceback keeps the tensors of the failed fleet alive. After a capture that CUDA
+    # Outside of the handler, whose traceback keeps the tensors of the failed group alive. After a capture that CUDA
     # itself gave up torch refuses; the halves may still find room.
     with suppress(RuntimeError):
         torch.cuda.empty_cache()
     middle = len(folders) // 2
     for half in (folders[:middle], folders[middle:]):
-        yield from _fleet(half, data, listener, replace(conditions, force=False))
+        yield from _run_group(half, data, callback, replace(conditions, force=False))
 
 
 def _execute(
-    folders: Sequence[RunFolder], data: DataSet, listener: Callback, conditions: ExecutionOptions
+    folders: Sequence[RunFolder], data: DataSet, callback: Callback, conditions: ExecutionOptions
 ) -> list[RunResult | HeldError]:
     """`execute`; a norm that ends the program, or raises what is no `Exception`, fails as any other does."""
     try:
-        return execute(folders, data, listener, conditions)
+        return execute(folders, data, callback, conditions)
     except (Exception, KeyboardInterrupt, GeneratorExit, Stopped, CallbackError):
         raise
     except SystemExit as error:
@@ -230,13 +232,13 @@ def _problem(error: BaseException) -> str:
 
 
 def _row(
-    folder: RunFolder, outcome: RunResult | Exception, data: DataSet | None, plan: Plan, listener: Callback
+    folder: RunFolder, outcome: RunResult | Exception, data: DataSet | None, plan: Plan, callback: Callback
 ) -> RunResult:
     if isinstance(outcome, RunResult):
         return outcome
     assert data is not None, "it is loaded where a run fails"
     result = _failed(folder, data, plan, outcome)
-    listener.run_finished(folder.config, result, already_done=False)
+    callback.run_finished(folder.config, result, already_done=False)
     return result
 
 

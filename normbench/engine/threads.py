@@ -1,4 +1,4 @@
-"""Runs side by side on a CPU: each on a thread of its own, since torch lets go of Python while it computes."""
+"""Concurrent runs on a CPU: a thread each, since torch releases Python's lock while it computes."""
 
 import queue
 import threading

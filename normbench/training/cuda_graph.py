@@ -11,7 +11,7 @@ import torch
 class Graphs(Protocol):
     """A device that can record work and repeat it on the same memory."""
 
-    def side_by_side(self, works: Sequence[Callable[[], None]]) -> None:
+    def concurrently(self, works: Sequence[Callable[[], None]]) -> None:
         """Do works that do not depend on each other, at once where the device can, and wait for them all."""
 
     def watch(self, step: Callable[[], None]) -> str | None:
@@ -26,13 +26,13 @@ WAITED = "synchronizing CUDA operation"
 
 
 class CudaGraphs:
-    """CUDA graphs: one for the whole step, with a stream for each work that runs side by side."""
+    """CUDA graphs: one for the whole step, with a stream for each piece of work that runs concurrently."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.streams: list[torch.cuda.Stream] = []
 
-    def side_by_side(self, works: Sequence[Callable[[], None]]) -> None:
+    def concurrently(self, works: Sequence[Callable[[], None]]) -> None:
         """Each work on a stream of its own, also a single one: no captured work may touch the default stream.
 
         All streams are joined whatever a work raises: a capture that a stream is left out of cannot be ended, and

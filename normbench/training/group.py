@@ -1,4 +1,4 @@
-"""A fleet: runs trained in lockstep, their steps side by side in one captured graph where the device has such."""
+"""A run group: runs trained in lockstep, their steps concurrent in one captured graph where the device has such."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ class RunGroup:
     """Runs with equal epochs, batch size and data set; those that share `batches` draw each batch once.
 
     Args:
-        members: The runs; one alone is a fleet as well.
+        members: The runs; one alone is a group as well.
         graphs: Captures the step of all members; None takes every step as it is written.
         interrupted: Asked before each step; what it raises ends the epoch.
         warn: Is told, in words, why steps cannot be captured that were to be.
@@ -66,7 +66,7 @@ class RunGroup:
             for work in works:
                 work()
         else:
-            self.graphs.side_by_side(works)
+            self.graphs.concurrently(works)
 
     def _watched(self, graphs: Graphs) -> None:
         """The last step before the capture: after a failed one torch 2.11 has no usable memory left on the device."""

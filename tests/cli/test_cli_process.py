@@ -102,8 +102,8 @@ def test_an_interrupted_run_goes_on_by_the_command_it_prints_and_ends_as_if_noth
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to one process")
-def test_ctrl_c_stops_runs_side_by_side_at_once_and_the_printed_command_goes_on_with_them(tmp_path: Path) -> None:
-    options = ["compare", "--norms", "bn,gn", *TINY, "--epochs", 20, "--fleet", 2, "--out", "here"]
+def test_ctrl_c_stops_concurrent_runs_at_once_and_the_printed_command_goes_on_with_them(tmp_path: Path) -> None:
+    options = ["compare", "--norms", "bn,gn", *TINY, "--epochs", 20, "--jobs", 2, "--out", "here"]
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = start(*options, cwd=tmp_path)
     signal.signal(signal.SIGINT, before)

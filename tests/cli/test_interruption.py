@@ -17,7 +17,7 @@ from normbench.errors import INTERRUPTED
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to one process")
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
-TWENTY = ("compare", "--norms", "bn,gn", *TINY, "--epochs", "20", "--fleet", "2")
+TWENTY = ("compare", "--norms", "bn,gn", *TINY, "--epochs", "20", "--jobs", "2")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Sharing a device: how many runs at once, the same folders whoever trains beside, a failure that stops only itself."""
+"""Plans of runs: checked, concurrent where they can be, one that fails on its own; a killed run ends the same."""
 
 import json
 import threading
@@ -11,9 +11,8 @@ from helpers.small import WIDTHS
 from normbench import engine
 from normbench.config import DataConfig, MachineConfig, NetworkConfig, RunConfig, TrainingConfig
 from normbench.data import load
-from normbench.engine import concurrency as fleets
-from normbench.engine import run, threads
-from normbench.engine.concurrency import Sharing, evenly, sharing
+from normbench.engine import concurrency, run, threads
+from normbench.engine.concurrency import Concurrency, evenly, plan_concurrency
 from normbench.engine.execute import ExecutionOptions, execute
 from normbench.errors import UsageError
 from normbench.runs import RunFolder
@@ -23,7 +22,7 @@ FLEETING = {"seconds", "images_per_second", "evaluation_seconds", "capture_secon
 
 
 class Quiet:
-    """A listener that remembers what it was told."""
+    """A callback that remembers what it was told."""
 
     def __init__(self):
         self.told = []
@@ -87,31 +86,31 @@ def test_no_core_idles_at_the_end(runs, cores, at_once):
 
 
 def test_the_share_of_a_run_is_a_matter_of_plan_and_machine(monkeypatch):
-    monkeypatch.setattr(fleets, "cores", lambda: 8)
+    monkeypatch.setattr(concurrency, "cores", lambda: 8)
     default = MachineConfig()
-    assert sharing(CPU, default, 3, random=False) == Sharing(3, 2)
-    assert sharing(CPU, default, 3, random=True) == Sharing(1)
-    assert sharing(CPU, default, 1, random=False) == Sharing(1)
-    assert sharing(CPU, MachineConfig(fleet=2), 5, random=False) == Sharing(2, 4)
-    assert sharing(CPU, MachineConfig(fleet=1), 5, random=False) == Sharing(1)
-    assert sharing(CUDA, default, 15, random=False) == Sharing(15)
-    assert sharing(CUDA, default, 100, random=False) == Sharing(fleets.LARGEST_GROUP)
-    assert sharing(CUDA, MachineConfig(fleet=4), 15, random=False) == Sharing(4)
-    assert sharing(torch.device("mps"), default, 15, random=False) == Sharing(1)
+    assert plan_concurrency(CPU, default, 3, random=False) == Concurrency(3, 2)
+    assert plan_concurrency(CPU, default, 3, random=True) == Concurrency(1)
+    assert plan_concurrency(CPU, default, 1, random=False) == Concurrency(1)
+    assert plan_concurrency(CPU, MachineConfig(jobs=2), 5, random=False) == Concurrency(2, 4)
+    assert plan_concurrency(CPU, MachineConfig(jobs=1), 5, random=False) == Concurrency(1)
+    assert plan_concurrency(CUDA, default, 15, random=False) == Concurrency(15)
+    assert plan_concurrency(CUDA, default, 100, random=False) == Concurrency(concurrency.LARGEST_GROUP)
+    assert plan_concurrency(CUDA, MachineConfig(jobs=4), 15, random=False) == Concurrency(4)
+    assert plan_concurrency(torch.device("mps"), default, 15, random=False) == Concurrency(1)
 
 
-def test_only_runs_with_equal_steps_and_images_make_a_fleet(tmp_path):
+def test_only_runs_with_equal_steps_and_images_make_a_run_group(tmp_path):
     configs = [*SIX, settings("bn", batch_size=16), settings("gn", batch_size=16, epochs=5)]
-    groups = fleets.fleets(folders_of(tmp_path, configs), 4)
+    groups = concurrency.run_groups(folders_of(tmp_path, configs), 4)
     assert [len(group) for group in groups] == [4, 2, 1, 1]
     assert [folder.config for group in groups for folder in group] == configs
 
 
-def test_runs_of_a_captured_fleet_leave_the_folders_of_runs_alone(tmp_path):
+def test_runs_of_a_captured_group_leave_the_folders_of_runs_alone(tmp_path):
     data = load(SIX[0].data, MachineConfig(), CPU)
     graphs = RecordedGraphs()
     together, alone = folders_of(tmp_path / "together", SIX), folders_of(tmp_path / "alone", SIX)
-    results = execute(together, data, Quiet(), ExecutionOptions(graphs=graphs, side_by_side=6))
+    results = execute(together, data, Quiet(), ExecutionOptions(graphs=graphs, concurrent_runs=6))
     for folder in alone:
         execute([folder], data, Quiet(), ExecutionOptions(graphs=RecordedGraphs()))
     assert [(result.norm, result.seed) for result in results] == [(config.norm, config.seed) for config in SIX]
@@ -122,7 +121,7 @@ def test_runs_of_a_captured_fleet_leave_the_folders_of_runs_alone(tmp_path):
     assert all(0 < result.capture_seconds < result.seconds for result in results)
 
 
-def test_members_of_a_fleet_that_were_interrupted_at_different_epochs_catch_up(tmp_path):
+def test_members_of_a_group_that_were_interrupted_at_different_epochs_catch_up(tmp_path):
     data = load(SIX[0].data, MachineConfig(), CPU)
     whole, broken = (
         folders_of(tmp_path / name, [settings(norm, epochs=3) for norm in ("bn", "gn", "ln")])
@@ -141,17 +140,17 @@ def test_members_of_a_fleet_that_were_interrupted_at_different_epochs_catch_up(t
 
     breaking_off(broken[0], 2)
     breaking_off(broken[1], 1)
-    listener = Quiet()
-    execute(broken, data, listener, ExecutionOptions(graphs=RecordedGraphs()))
-    assert [told[3] for told in listener.told if told[0] == "started"] == [3, 2, 1]
+    callback = Quiet()
+    execute(broken, data, callback, ExecutionOptions(graphs=RecordedGraphs()))
+    assert [told[3] for told in callback.told if told[0] == "started"] == [3, 2, 1]
     for mine, yours in zip(broken, whole, strict=True):
         assert left_behind(mine.path) == left_behind(yours.path)
 
 
-def test_runs_side_by_side_on_a_cpu_leave_the_folders_of_runs_one_after_another(tmp_path, monkeypatch):
-    monkeypatch.setattr(fleets, "cores", lambda: 2)
-    beside, after = planned(tmp_path / "beside", SIX), planned(tmp_path / "after", SIX, fleet=1)
-    assert (beside.sharing, after.sharing) == (Sharing(2, 1), Sharing(1))
+def test_concurrent_runs_on_a_cpu_leave_the_folders_of_runs_one_after_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(concurrency, "cores", lambda: 2)
+    beside, after = planned(tmp_path / "beside", SIX), planned(tmp_path / "after", SIX, jobs=1)
+    assert (beside.concurrency, after.concurrency) == (Concurrency(2, 1), Concurrency(1))
     monkeypatch.undo()
     before = torch.get_num_threads()
     with threads.threads_each(1):
@@ -163,34 +162,34 @@ def test_runs_side_by_side_on_a_cpu_leave_the_folders_of_runs_one_after_another(
 
 
 def test_networks_that_draw_random_numbers_train_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(fleets, "cores", lambda: 2)
+    monkeypatch.setattr(concurrency, "cores", lambda: 2)
     (tmp_path / "noisy.py").write_text(
         "import torch\nclass Noisy(torch.nn.Module):\n"
         "    def __init__(self, channels):\n        super().__init__()\n"
         "    def forward(self, x):\n        return x + 0.01 * torch.randn_like(x) if self.training else x\n"
     )
     noisy = settings(f"{tmp_path}/noisy.py:Noisy")
-    assert planned(tmp_path, [settings("bn", dropout=0.1), settings("gn", dropout=0.1)]).sharing == Sharing(1)
-    assert planned(tmp_path, [settings("bn"), noisy]).sharing == Sharing(1)
-    assert planned(tmp_path, [settings("bn"), settings("gn")]).sharing == Sharing(2, 1)
+    assert planned(tmp_path, [settings("bn", dropout=0.1), settings("gn", dropout=0.1)]).concurrency == Concurrency(1)
+    assert planned(tmp_path, [settings("bn"), noisy]).concurrency == Concurrency(1)
+    assert planned(tmp_path, [settings("bn"), settings("gn")]).concurrency == Concurrency(2, 1)
 
 
 def test_a_run_that_fails_beside_others_stops_only_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr(fleets, "cores", lambda: 2)
+    monkeypatch.setattr(concurrency, "cores", lambda: 2)
     (tmp_path / "broken.py").write_text(
         "import torch\nclass Broken(torch.nn.Module):\n"
         "    def __init__(self, channels):\n        super().__init__()\n"
         "    def forward(self, x):\n        assert len(x) != 32, 'not that many'\n        return x\n"
     )
     plan = planned(tmp_path, [settings(f"{tmp_path}/broken.py:Broken"), settings("bn"), settings("gn")])
-    assert plan.sharing.side_by_side == 3
+    assert plan.concurrency.runs == 3
     results = engine.run_all(plan, Quiet())
     assert [result.status for result in results] == ["failed", "done", "done"]
     assert "not that many" in results[0].problem
 
 
 def test_an_interruption_stops_the_threads_and_keeps_finished_epochs(tmp_path, monkeypatch):
-    monkeypatch.setattr(fleets, "cores", lambda: 2)
+    monkeypatch.setattr(concurrency, "cores", lambda: 2)
 
     class Interrupting(Quiet):
         def epoch_done(self, config, row):
@@ -216,8 +215,8 @@ def test_an_interruption_stops_the_threads_and_keeps_finished_epochs(tmp_path, m
     assert not [path for folder in plan.folders for path in folder.path.glob(".writing*")]
 
 
-def test_too_little_memory_halves_the_fleet_and_goes_on(tmp_path, monkeypatch):
-    """The device is played by what it does: refuse a fleet of more than two."""
+def test_too_little_memory_halves_the_group_and_goes_on(tmp_path, monkeypatch):
+    """The device is played by what it does: refuse a group of more than two."""
     data = load(SIX[0].data, MachineConfig(), CPU)
     tried = []
 
@@ -228,15 +227,15 @@ def test_too_little_memory_halves_the_fleet_and_goes_on(tmp_path, monkeypatch):
         return execute(folders, *rest)
 
     monkeypatch.setattr(run, "execute", small_device)
-    listener = Quiet()
+    callback = Quiet()
     folders = folders_of(tmp_path, [config.model_copy(update={"training": ONE_EPOCH}) for config in SIX])
-    outcomes = dict(run._fleet(folders, data, listener, ExecutionOptions()))
+    outcomes = dict(run._run_group(folders, data, callback, ExecutionOptions()))
     assert tried == [6, 3, 1, 2, 3, 1, 2]
     assert [outcomes[folder].status for folder in folders] == ["done"] * 6
-    assert len([told for told in listener.told if told[0] == "warning"]) == 3
+    assert len([told for told in callback.told if told[0] == "warning"]) == 3
 
 
-def test_one_that_breaks_a_fleet_is_found_and_the_others_go_on_from_where_they_were(tmp_path, monkeypatch):
+def test_one_that_breaks_a_group_is_found_and_the_others_go_on_from_where_they_were(tmp_path, monkeypatch):
     data = load(SIX[0].data, MachineConfig(), CPU)
 
     class Breaking(Quiet):
@@ -246,10 +245,10 @@ def test_one_that_breaks_a_fleet_is_found_and_the_others_go_on_from_where_they_w
                 raise RuntimeError("broken")
 
     folders = folders_of(tmp_path, [settings(norm, epochs=6) for norm in ("bn", "gn", "ln")])
-    listener = Breaking()
-    outcomes = dict(run._fleet(folders, data, listener, ExecutionOptions()))
+    callback = Breaking()
+    outcomes = dict(run._run_group(folders, data, callback, ExecutionOptions()))
     assert [getattr(outcomes[folder], "status", "failed") for folder in folders] == ["done", "failed", "done"]
-    again = [told for told in listener.told if told[:2] == ("started", "bn")]
+    again = [told for told in callback.told if told[:2] == ("started", "bn")]
     assert [told[3] for told in again] == [1, 3]
 
 
@@ -278,28 +277,28 @@ class Interrupts(Ends):
 """
 
 
-@pytest.mark.parametrize("fleet", [1, 3])
+@pytest.mark.parametrize("jobs", [1, 3])
 @pytest.mark.parametrize(("norm", "words"), [("Exits", "sys.exit(0)"), ("Raises", "Odd: odd")])
-def test_a_norm_that_ends_the_program_fails_its_run_only(tmp_path, norm, words, fleet):
+def test_a_norm_that_ends_the_program_fails_its_run_only(tmp_path, norm, words, jobs):
     (tmp_path / "ending.py").write_text(ENDING)
-    plan = planned(tmp_path, [settings(f"{tmp_path}/ending.py:{norm}"), settings("bn"), settings("gn")], fleet=fleet)
-    listener = Quiet()
-    results = engine.run_all(plan, listener)
+    plan = planned(tmp_path, [settings(f"{tmp_path}/ending.py:{norm}"), settings("bn"), settings("gn")], jobs=jobs)
+    callback = Quiet()
+    results = engine.run_all(plan, callback)
     assert [result.status for result in results] == ["failed", "done", "done"]
     assert words in results[0].problem
-    (failed,) = [told for told in listener.told if told[0] == "failed"]
+    (failed,) = [told for told in callback.told if told[0] == "failed"]
     assert (failed[1:3], words in failed[3]) == ((plan.configs[0].norm, 0), True)
 
 
-@pytest.mark.parametrize("fleet", [1, 2])
-def test_an_interruption_out_of_a_run_ends_all_and_each_run_is_told_to_have_failed(tmp_path, fleet):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_interruption_out_of_a_run_ends_all_and_each_run_is_told_to_have_failed(tmp_path, jobs):
     (tmp_path / "ending.py").write_text(ENDING)
     configs = [settings(f"{tmp_path}/ending.py:Interrupts"), settings("bn", epochs=20)]
-    listener = Quiet()
+    callback = Quiet()
     with pytest.raises(KeyboardInterrupt):
-        engine.run_all(planned(tmp_path, configs, fleet=fleet), listener)
-    started = [told[1] for told in listener.told if told[0] == "started"]
-    assert [told[1] for told in listener.told if told == ("failed", told[1], 0, "interrupted")] == started != []
+        engine.run_all(planned(tmp_path, configs, jobs=jobs), callback)
+    started = [told[1] for told in callback.told if told[0] == "started"]
+    assert [told[1] for told in callback.told if told == ("failed", told[1], 0, "interrupted")] == started != []
 
 
 def test_a_callback_that_fails_ends_all_and_fails_no_run(tmp_path):
@@ -307,11 +306,11 @@ def test_a_callback_that_fails_ends_all_and_fails_no_run(tmp_path):
         def epoch_done(self, config, row):
             raise OSError("no screen")
 
-    plan = planned(tmp_path, [settings("bn"), settings("gn")], fleet=2)
-    listener = Failing()
+    plan = planned(tmp_path, [settings("bn"), settings("gn")], jobs=2)
+    callback = Failing()
     with pytest.raises(OSError, match="no screen"):
-        engine.run_all(plan, listener)
-    assert {told[3] for told in listener.told if told[0] == "failed"} == {"interrupted"}
+        engine.run_all(plan, callback)
+    assert {told[3] for told in callback.told if told[0] == "failed"} == {"interrupted"}
     assert [result.status for result in engine.run_all(plan, Quiet())] == ["done", "done"]
 
 
@@ -327,6 +326,6 @@ def test_with_fewer_threads_than_wanted_every_run_is_trained(tmp_path, monkeypat
         left[0] -= 1
         start(thread)
 
-    plan = planned(tmp_path, [settings("bn"), settings("gn"), settings("ln")], fleet=3)
+    plan = planned(tmp_path, [settings("bn"), settings("gn"), settings("ln")], jobs=3)
     monkeypatch.setattr(threading.Thread, "start", few)
     assert [result.status for result in engine.run_all(plan, Quiet())] == ["done"] * 3

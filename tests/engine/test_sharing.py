@@ -142,17 +142,17 @@ def test_a_result_that_another_process_wrote_in_the_meantime_is_used(tmp_path: P
 
     plain = ProgressCallback.epoch_done
 
-    def epoch_done(listener, config, row):
+    def epoch_done(callback, config, row):
         if config.norm == "bn" and not seen:
             seen["nested"] = (0, 0)
             assert train(tmp_path, "--norm", "gn", "--epochs", 2).code == 0
             (folder,) = [path for path in run_folders(tmp_path) if path.name.startswith("gn-")]
             seen.clear()
             seen.update({name: ((folder / name).stat().st_ino, (folder / name).stat().st_mtime_ns) for name in files})
-        plain(listener, config, row)
+        plain(callback, config, row)
 
     monkeypatch.setattr(ProgressCallback, "epoch_done", epoch_done)
-    answer = compare(tmp_path, "--norms", "bn,gn", "--epochs", 2, "--fleet", 1)
+    answer = compare(tmp_path, "--norms", "bn,gn", "--epochs", 2, "--jobs", 1)
     assert (answer.code, "gn seed 0: already done" in answer.stderr) == (0, True)
     (folder,) = [path for path in run_folders(tmp_path) if path.name.startswith("gn-")]
     assert {name: ((folder / name).stat().st_ino, (folder / name).stat().st_mtime_ns) for name in files} == seen

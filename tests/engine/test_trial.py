@@ -112,5 +112,5 @@ def test_runs_that_draw_from_the_host_train_one_at_a_time(tmp_path: Path) -> Non
     from normbench.config import MachineConfig
 
     configs = [config("Noisy").model_copy(update={"seed": seed}) for seed in (0, 1)]
-    plan = engine.plan(configs, MachineConfig(out=tmp_path, device="cpu", fleet=2), "x")
-    assert plan.sharing.side_by_side == 1
+    plan = engine.plan(configs, MachineConfig(out=tmp_path, device="cpu", jobs=2), "x")
+    assert plan.concurrency.runs == 1

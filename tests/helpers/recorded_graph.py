@@ -55,7 +55,7 @@ class RecordedGraphs:
         self.captured = 0
         self.replayed = 0
 
-    def side_by_side(self, works: Sequence[Callable[[], None]]) -> None:
+    def concurrently(self, works: Sequence[Callable[[], None]]) -> None:
         """In reverse: streams have no order that a step may rely on."""
         for work in reversed(works):
             work()

@@ -38,9 +38,9 @@ def saves(monkeypatch):
     return written
 
 
-def train(path, data, listener=None):
+def train(path, data, callback=None):
     (folder,) = folders_of(path, [settings(epochs=EPOCHS)])
-    execute([folder], data, listener or Quiet(), ExecutionOptions())
+    execute([folder], data, callback or Quiet(), ExecutionOptions())
     return folder
 
 
@@ -70,9 +70,9 @@ def test_what_breaks_a_run_off_leaves_the_last_finished_epoch_and_it_ends_as_if_
     with pytest.raises(error):
         train(tmp_path / "broken", data, Breaking())
     assert saves == [3]
-    listener = Quiet()
-    resumed = train(tmp_path / "broken", data, listener)
-    assert listener.told[0] == ("started", "gn", 0, 4)
+    callback = Quiet()
+    resumed = train(tmp_path / "broken", data, callback)
+    assert callback.told[0] == ("started", "gn", 0, 4)
     assert content(resumed) == content(train(tmp_path / "whole", data))
 
 

@@ -151,13 +151,13 @@ def test_a_verdict_needs_more_than_a_difference(right: list[float], wrong: list[
     assert verdict(judge_pairs([("a", "a: right")], accuracies)[0]) == expected
 
 
-def test_seeds_side_by_side_give_the_numbers_of_seeds_one_by_one() -> None:
+def test_concurrent_seeds_give_the_numbers_of_seeds_one_by_one() -> None:
     recipe = tiny().model_copy(update={"seeds": 2})
     alone, together = (
-        find(recipe, digits(64), [MISTAKES["state"]], MachineConfig(fleet=fleet), lambda _: None) for fleet in (1, 2)
+        find(recipe, digits(64), [MISTAKES["state"]], MachineConfig(jobs=jobs), lambda _: None) for jobs in (1, 2)
     )
     assert alone.values == together.values
-    assert "2 seeds side by side" in together.conditions and "side by side" not in alone.conditions
+    assert "2 seeds trained concurrently" in together.conditions and "concurrently" not in alone.conditions
 
 
 def test_what_is_not_separated_says_how_many_seeds_it_would_take() -> None:

@@ -21,7 +21,7 @@ from normbench import engine
 from normbench.config import MachineConfig, NetworkConfig, RunConfig, TrainingConfig
 from normbench.data import DataSet, Split
 from normbench.device import resolve_device
-from normbench.engine.concurrency import fleets
+from normbench.engine.concurrency import run_groups
 from normbench.networks import IMAGE_SHAPE, build
 from normbench.norms import NORMS, Norm
 from normbench.training import RunGroup, Training, graphs_for, host_access
@@ -199,7 +199,7 @@ def test_a_plan_on_cuda_warns_of_such_norms_and_leaves_the_others_captured(monke
     assert plan.uncaptured == {bad}
     (warning,) = [text for text in plan.warnings if "CUDA graph" in text]
     assert f"{Path(__file__).name}:" in warning
-    groups = [{folder.config.norm for folder in group} for group in fleets(plan.folders, 31, plan.uncaptured)]
+    groups = [{folder.config.norm for folder in group} for group in run_groups(plan.folders, 31, plan.uncaptured)]
     assert groups == [{"bn", f"{__file__}:make_clean"}, {bad}]
 
 
@@ -212,8 +212,8 @@ def test_a_plan_without_captures_looks_for_none(monkeypatch, tmp_path):
 def train(graphs, digits, warn=lambda _: None):
     config = run_config("bn", batch_size=16)
     training = Training(config, build(config.network, Norm.parse("bn")), digits, capturable=True)
-    fleet = RunGroup([training], graphs, warn=warn)
-    return [timeless(fleet.epoch(epoch)[0]) for epoch in (1, 2)], weights(training)
+    group = RunGroup([training], graphs, warn=warn)
+    return [timeless(group.epoch(epoch)[0]) for epoch in (1, 2)], weights(training)
 
 
 def test_a_run_whose_host_waits_in_the_last_step_of_the_warm_up_goes_on_uncaptured(digits):
@@ -282,7 +282,7 @@ def fail():
 
 def test_streams_are_joined_when_a_work_fails_and_its_error_is_raised(played):
     with pytest.raises(KeyError, match="the norm's own"):
-        CudaGraphs(CUDA).side_by_side([lambda: None, fail, lambda: None])
+        CudaGraphs(CUDA).concurrently([lambda: None, fail, lambda: None])
     assert played.log[-2:] == [("main", "side 0"), ("main", "side 1")]  # the third has not begun
 
 

@@ -59,9 +59,9 @@ def training(config, data, batches=None):
 
 
 def rows_and_weights(trainings, graphs, epochs=2):
-    fleet = RunGroup(trainings, graphs)
-    rows = [[outcome(row) for row in fleet.epoch(epoch)] for epoch in range(1, epochs + 1)]
-    return rows, [weights(one) for one in trainings], fleet
+    group = RunGroup(trainings, graphs)
+    rows = [[outcome(row) for row in group.epoch(epoch)] for epoch in range(1, epochs + 1)]
+    return rows, [weights(one) for one in trainings], group
 
 
 def outcome(row):
@@ -70,9 +70,9 @@ def outcome(row):
 
 
 def assert_captured_equals_eager(config, data):
-    rows, (captured,), fleet = rows_and_weights([training(config, data)], graphs_for(CUDA))
+    rows, (captured,), group = rows_and_weights([training(config, data)], graphs_for(CUDA))
     expected, (eager,), _ = rows_and_weights([training(config, data)], None)
-    assert 0 < fleet.capture_seconds < LONGEST_CAPTURE
+    assert 0 < group.capture_seconds < LONGEST_CAPTURE
     assert rows == expected
     assert [name for name in captured if not torch.equal(captured[name].nan_to_num(), eager[name].nan_to_num())] == []
 
@@ -119,11 +119,11 @@ def test_an_epoch_on_the_device_is_that_on_the_cpu(digits):
     assert torch.equal(here.batches.labels.cpu(), others.batches.labels)
 
 
-def test_a_run_in_a_fleet_leaves_the_folder_of_a_run_alone(tmp_path):
+def test_a_run_in_a_group_leaves_the_folder_of_a_run_alone(tmp_path):
     configs = [config.model_copy(update={"deterministic": True}) for config in SIX]
     data = load(configs[0].data, MachineConfig(), CUDA)
     together, alone = folders_of(tmp_path / "together", configs), folders_of(tmp_path / "alone", configs)
-    execute(together, data, Quiet(), ExecutionOptions(graphs=graphs_for(CUDA), side_by_side=6))
+    execute(together, data, Quiet(), ExecutionOptions(graphs=graphs_for(CUDA), concurrent_runs=6))
     for folder in alone:
         execute([folder], data, Quiet(), ExecutionOptions(graphs=graphs_for(CUDA)))
     for mine, yours in zip(together, alone, strict=True):
@@ -132,8 +132,8 @@ def test_a_run_in_a_fleet_leaves_the_folder_of_a_run_alone(tmp_path):
 
 def run_plan(out, configs, **machine):
     plan = engine.plan(configs, MachineConfig(out=out, device="cuda", **machine), "one")
-    listener = Quiet()
-    return plan, engine.run_all(plan, listener), listener
+    callback = Quiet()
+    return plan, engine.run_all(plan, callback), callback
 
 
 def test_no_capture_gives_the_same_numbers(tmp_path):
@@ -185,9 +185,9 @@ def test_a_norm_that_reads_numbers_trains_uncaptured_and_the_others_are_what_the
         run_config(name, batch_size=8, epochs=1).model_copy(update={"deterministic": True})
         for name in ("bn", OWN + norm, "gn")
     ]
-    plan, results, listener = run_plan(tmp_path / "mixed", configs)
+    plan, results, callback = run_plan(tmp_path / "mixed", configs)
     assert [result.status for result in results] == ["done"] * 3
-    told = [*plan.warnings, *(event[1] for event in listener.told if event[0] == "warning")]
+    told = [*plan.warnings, *(event[1] for event in callback.told if event[0] == "warning")]
     assert [text for text in told if "CUDA graph" in text and "test_gpu.py:" in text]
     assert results[1].capture_seconds is None
     _, alone, _ = run_plan(tmp_path / "alone", configs, capture=False)
@@ -204,7 +204,7 @@ def test_a_norm_that_fails_in_the_capture_fails_alone_and_with_its_own_words(tmp
     assert torch.ones(8, device=CUDA).sum().item() == 8
 
 
-def test_the_fleet_that_fits_is_found_from_free_memory(digits):
+def test_the_group_that_fits_is_found_from_free_memory(digits):
     free, _ = torch.cuda.mem_get_info()
     config = run_config(batch_size=32)
     assert fitting(config, digits, CUDA) >= 1
@@ -230,14 +230,14 @@ def test_dropout_masks_differ_between_replays_and_follow_the_seed(digits):
 @pytest.mark.parametrize("norm", [*NORMS, "gn+ws"])
 def test_no_step_makes_the_host_wait(norm, digits):
     one = training(run_config(norm, batch_size=8, schedule="onecycle"), digits)
-    fleet = RunGroup([one], None)
+    group = RunGroup([one], None)
     one.batches.start(1)
     one.begin(1)
     for _ in range(3):
-        fleet._advance()
+        group._advance()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        fleet._advance()
+        group._advance()
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -283,14 +283,14 @@ def test_a_captured_step_is_one_launch_of_the_kernels_of_the_eager_one(photos):
 
     def kernels(graphs):
         one = training(run_config("bn", batch_size=64), photos)
-        fleet = RunGroup([one], graphs)
+        group = RunGroup([one], graphs)
         one.batches.start(1)
         one.begin(1)
         for _ in range(4):
-            fleet._advance()
+            group._advance()
         torch.cuda.synchronize()
         with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiled:
-            fleet._advance()
+            group._advance()
             torch.cuda.synchronize()
         events = profiled.events()
         launches = sum(event.name.startswith(("cudaLaunch", "cudaGraphLaunch", "cuLaunch")) for event in events)

@@ -1,4 +1,4 @@
-"""Fleets and captured steps: a run's numbers are the same alone and in company, sent anew and repeated."""
+"""Run groups and captured steps: a run's numbers are the same alone and in company, sent anew and repeated."""
 
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,9 +23,9 @@ def capturable(config, digits, batches=None):
 
 def train(trainings, graphs=None, epochs=2):
     """The rows of each run, by epoch, and its weights at the end."""
-    fleet = RunGroup(trainings, graphs)
-    rows = [[timeless(row) for row in fleet.epoch(epoch)] for epoch in range(1, epochs + 1)]
-    return list(zip(*rows, strict=True)), [weights(training) for training in trainings], fleet
+    group = RunGroup(trainings, graphs)
+    rows = [[timeless(row) for row in group.epoch(epoch)] for epoch in range(1, epochs + 1)]
+    return list(zip(*rows, strict=True)), [weights(training) for training in trainings], group
 
 
 def assert_same(some, others):
@@ -57,26 +57,26 @@ def test_a_captured_step_follows_the_schedule(schedule, digits):
 
 def test_a_capture_does_nothing_by_itself(digits):
     training = capturable(run_config(batch_size=8), digits)
-    fleet = RunGroup([training], RecordedGraphs())
+    group = RunGroup([training], RecordedGraphs())
     training.batches.start(1)
     training.begin(1)
     for _ in range(3):
-        fleet._advance()
+        group._advance()
     before, place = weights(training), training.batches.place.item()
-    fleet._captured(fleet.graphs)
+    group._captured(group.graphs)
     assert all(torch.equal(before[name], tensor) for name, tensor in weights(training).items())
     assert training.batches.place.item() == place
 
 
-def test_a_run_has_the_same_numbers_in_a_fleet_as_alone(digits):
+def test_a_run_has_the_same_numbers_in_a_group_as_alone(digits):
     configs = [run_config(norm, seed, batch_size=16) for norm in ("bn", "gn", "rms") for seed in (0, 1)]
     alone = [train([capturable(config, digits)]) for config in configs]
     batches = {}
-    fleet = []
+    group = []
     for config in configs:
-        fleet.append(capturable(config, digits, batches.get(config.seed)))
-        batches[config.seed] = fleet[-1].batches
-    rows, ends, _ = train(fleet, RecordedGraphs())
+        group.append(capturable(config, digits, batches.get(config.seed)))
+        batches[config.seed] = group[-1].batches
+    rows, ends, _ = train(group, RecordedGraphs())
     for place, (own_rows, own_ends, _) in enumerate(alone):
         assert_same(([rows[place]], [ends[place]]), (own_rows, own_ends))
 
@@ -129,8 +129,8 @@ def test_the_state_of_a_captured_run_goes_on_uncaptured_and_back(digits):
     RunGroup([begun], RecordedGraphs()).epoch(1)
     resumed = capturable(config, digits)
     resumed.load_state(begun.state())
-    fleet = RunGroup([resumed], RecordedGraphs())
-    rows = [timeless(fleet.epoch(epoch)[0]) for epoch in (2, 3)]
+    group = RunGroup([resumed], RecordedGraphs())
+    rows = [timeless(group.epoch(epoch)[0]) for epoch in (2, 3)]
     assert rows == list(whole[0][0])[1:]
     assert all(torch.equal(tensor, whole[1][0][name]) for name, tensor in weights(resumed).items())
 
@@ -149,7 +149,7 @@ def test_a_state_may_move_between_devices_with_and_without_capture(digits):
     assert not back.optimizer.param_groups[0]["fused"]
 
 
-def test_a_fleet_asks_before_each_step_whether_to_go_on(digits):
+def test_a_group_asks_before_each_step_whether_to_go_on(digits):
     class Enough(Exception):
         pass
 
@@ -228,18 +228,18 @@ class PlayedStream:
         self.cuda.told.append((self.name, "waits for", other.name))
 
 
-def test_side_by_side_each_work_has_a_stream_that_starts_after_the_others_and_is_waited_for(monkeypatch):
+def test_each_concurrent_work_has_a_stream_that_starts_after_the_others_and_is_waited_for(monkeypatch):
     cuda = PlayedCuda()
     for name in ("Stream", "current_stream", "stream"):
         monkeypatch.setattr(torch.cuda, name, getattr(cuda, name))
     graphs = CudaGraphs(torch.device("cuda"))
     works = [lambda n=n: cuda.told.append((cuda.on[-1], "does", n)) for n in ("first", "second")]
-    graphs.side_by_side(works)
+    graphs.concurrently(works)
     names = [stream.name for stream in graphs.streams]
     for name, work in zip(names, ("first", "second"), strict=True):
         begins, does = cuda.told.index((name, "waits for", "main")), cuda.told.index((name, "does", work))
         joins = cuda.told.index(("main", "waits for", name))
         assert begins < does < joins
     assert cuda.told[-2:] == [("main", "waits for", name) for name in names]  # no work waits for another one
-    graphs.side_by_side(works[:1])
+    graphs.concurrently(works[:1])
     assert len(graphs.streams) == 2  # they are kept: what was captured runs on them

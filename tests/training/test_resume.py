@@ -142,7 +142,7 @@ def test_a_state_of_an_earlier_version_has_no_fingerprint_and_is_resumed(interru
 
 
 class Quiet:
-    """A listener that tells nobody."""
+    """A callback that tells nobody."""
 
     def __getattr__(self, name):
         return lambda *arguments, **more: None

@@ -37,7 +37,7 @@ def repeatable(works: Sequence[Callable[[], None]], device: torch.device) -> lis
     graphs = graphs_for(device)
     if graphs is None:
         return list(works)
-    alone = [partial(graphs.side_by_side, [work]) for work in works]
+    alone = [partial(graphs.concurrently, [work]) for work in works]
     waits = [graphs.watch(work) for work in alone]
     if any(wait is not None for wait in waits):
         return list(works)

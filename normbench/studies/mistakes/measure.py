@@ -11,7 +11,7 @@ from normbench.analysis.format import percent, points
 from normbench.config import MachineConfig, Recipe
 from normbench.data import DataSet
 from normbench.device import describe
-from normbench.engine.concurrency import Sharing, sharing
+from normbench.engine.concurrency import Concurrency, plan_concurrency
 from normbench.engine.threads import Threads, threads_each
 from normbench.runs.environment import environment
 from normbench.studies.mistakes.bench import TEST_IMAGES, Bench, Outcome
@@ -38,8 +38,8 @@ def find(
     device = data.train.images.device
     shared = _sharing(recipe, machine, device)
     with threads_each(shared.threads):
-        outcomes = _make(recipe, data, mistakes, shared.side_by_side, tell)
-        where = describe(device) + (f", {shared.side_by_side} seeds side by side" if shared.side_by_side > 1 else "")
+        outcomes = _make(recipe, data, mistakes, shared.runs, tell)
+        where = describe(device) + (f", {shared.runs} seeds trained concurrently" if shared.runs > 1 else "")
     differences = _differences(mistakes, outcomes, recipe.seed)
     return StudyResult(
         study="mistakes",
@@ -53,11 +53,11 @@ def find(
     )
 
 
-def _sharing(recipe: Recipe, machine: MachineConfig, device: torch.device) -> Sharing:
+def _sharing(recipe: Recipe, machine: MachineConfig, device: torch.device) -> Concurrency:
     """Seeds share the cores of a CPU; elsewhere they come one after another."""
     if device.type != "cpu":
-        return Sharing(1)
-    return sharing(device, machine, recipe.seeds, random=recipe.network.dropout > 0)
+        return Concurrency(1)
+    return plan_concurrency(device, machine, recipe.seeds, random=recipe.network.dropout > 0)
 
 
 def _make(
