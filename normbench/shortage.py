@@ -30,13 +30,13 @@ def shortage(error: BaseException) -> RunFailedError | None:
         if isinstance(cause, MemoryError) or number == errno.ENOMEM or any(words in text for words in MEMORY):
             return RunFailedError(
                 "there is not enough memory for this",
-                "Fewer runs at once (--fleet 1), a smaller --batch-size or --subset take less; or raise the limit, as "
+                "Fewer runs at once (--jobs 1), a smaller --batch-size or --subset take less; or raise the limit, as "
                 "`ulimit -v` shows it.",
             )
         if any(words in text for words in THREADS):
             return RunFailedError(
                 "the system grants no more threads",
-                "OMP_NUM_THREADS=1 and --fleet 1 need fewer; or raise the limit, as `ulimit -u` shows it.",
+                "OMP_NUM_THREADS=1 and --jobs 1 need fewer; or raise the limit, as `ulimit -u` shows it.",
             )
         if isinstance(cause, SystemError) and _is_limited():
             return shortage(MemoryError())
