@@ -4,6 +4,7 @@ Nothing in it is cut. Where the natural layout is too wide, its headers wrap; th
 move into a line below; then the sentences in it wrap; and if even that is too wide, every row becomes a block of lines.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -121,15 +122,22 @@ class Layout:
         return {place: max(self._content(place), words[place]) for place in self.shown}
 
     def _squeezed(self, widths: dict[int, int]) -> dict[int, int] | None:
-        """The columns of sentences made as narrow as is needed; None where that is not enough."""
+        """The columns of sentences made as narrow as is needed, between words if possible; None if it is not enough."""
         wraps = [place for place in self.shown if place in self.table.wraps]
         room = self.width - self._span({p: w for p, w in widths.items() if p not in wraps}, USUAL) - USUAL * len(wraps)
         if not wraps or room < NARROWEST_SENTENCE * len(wraps):
             return None
+        words = {place: max((self._longest_word(row[place].plain) for row in self.cells), default=1) for place in wraps}
         found = dict(widths)
         while sum(found[place] for place in wraps) > room:
-            found[max(wraps, key=lambda place: found[place])] -= 1
+            roomy = [place for place in wraps if found[place] > words[place]] or wraps
+            found[max(roomy, key=lambda place: found[place])] -= 1
         return found
+
+    @staticmethod
+    def _longest_word(text: str) -> int:
+        """With the blanks before it, since a line of code begins with some."""
+        return max((_width(word) for word in re.findall(r"(?:^ +)?\S+", text, re.MULTILINE)), default=1)
 
     def _move_equal(self) -> list[str]:
         """Take the columns that are equal in every row out, from the right, until the others fit; says them."""

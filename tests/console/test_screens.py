@@ -70,6 +70,15 @@ def test_a_name_that_is_longer_than_the_line_stands_in_one_piece() -> None:
     assert "  test accuracy: 84.43 %" in [line.rstrip() for line in lines]
 
 
+def test_sentences_wrap_between_words_and_code_in_them_stays_whole() -> None:
+    table = plain_table("mistake", "wrong", "look for", wraps=[1, 2])
+    code = "network.load_state_dict(parameters)"
+    table.add_row("state", f"only the parameters are loaded\n  {code}", "an average of weights needs more " * 4)
+    text = printed(table, 80)
+    assert f"  {code}" in text
+    assert all(cell_len(line) <= 80 for line in text.splitlines())
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 @pytest.mark.parametrize("kind", ["bars", "lines"])
 def test_a_chart_fits_and_shows_names_as_they_are(kind: str, encoding: str) -> None:
