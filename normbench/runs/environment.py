@@ -50,7 +50,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cpu_count": os.cpu_count(),
         "git_commit": _git_commit()[0],
-        "argv": sys.argv,
+        "argv": [word.encode("utf-8", "backslashreplace").decode() for word in sys.argv],  # bytes that are no UTF-8
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
     }
 

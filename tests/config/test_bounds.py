@@ -242,3 +242,8 @@ def test_a_lack_of_memory_is_not_taken_for_a_fault_of_the_norm(failure: str, tmp
     (tmp_path / "big.py").write_text(f"from torch import nn\n\n\n{body}")
     answer = normbench("train", "--norm", f"{tmp_path}/big.py:Big", "--dataset", "digits", "--dry-run")
     refused(answer, RUN_FAILED, "not enough memory", "--batch-size")
+
+
+def test_a_word_that_is_no_utf_8_does_not_stop_a_study(tmp_path: Path) -> None:
+    study = ("depth", "--no-train", "--depth", 2, "--width", 4, "--norms", "none", "--out", tmp_path)
+    assert normbench(*study, "--init=\udcff", "--init=torch").code == 0
