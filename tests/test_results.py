@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from normbench.analysis.comparison import Grid, conclude
+from normbench.analysis import Comparison
 from normbench.config.recipes import load_recipe
 from normbench.report.export import write_comparison
 from normbench.runs import list_experiment
@@ -29,7 +29,7 @@ def rows(text):
 def test_the_rows_of_the_documented_tables_are_those_of_the_runs(experiment, seeds, tmp_path):
     results = kept(experiment)
     assert [result.seed for result in results] == [*range(seeds)] * len(NORMS)
-    write_comparison(tmp_path, conclude(results, Grid()), 20)
+    write_comparison(tmp_path, Comparison.of(results))
     documented = rows((ROOT / "docs" / "results.md").read_text(encoding="utf-8"))
     for row in rows((tmp_path / "table.md").read_text(encoding="utf-8")):
         assert row in documented or row[:6] in documented
@@ -37,7 +37,7 @@ def test_the_rows_of_the_documented_tables_are_those_of_the_runs(experiment, see
 
 def test_the_readme_shows_the_accuracies_of_the_runs(tmp_path):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    write_comparison(tmp_path, conclude(kept("baseline"), Grid()), 20)
+    write_comparison(tmp_path, Comparison.of(kept("baseline")))
     for norm, train, test, _, _, parameters, lr, _, seeds, _ in rows((tmp_path / "table.md").read_text())[1:4]:
         assert [norm, train, test, parameters, lr, seeds] in rows(readme)
     for result in kept("record"):

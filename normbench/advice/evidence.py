@@ -8,7 +8,7 @@ from typing import Any
 
 from normbench.advice.rules import Evidence, Rule
 from normbench.advice.situation import Situation
-from normbench.analysis import StudyResult, conditions, mixed, read_study_result, summarize
+from normbench.analysis import StudyResult, aggregate_runs, caption, mismatches, read_study_result
 from normbench.analysis.format import percent
 from normbench.errors import NormbenchError
 from normbench.runs import Entry, RunResult, list_experiment
@@ -113,12 +113,12 @@ def _compared(rule: Rule, situation: Situation, out: Path) -> Measured | None:
     found: dict[int, Measured] = {}
     for folder in sorted(path for path in out.glob("*") if path.is_dir()):
         done = [one for entry in list_experiment(folder) if (one := _counted(entry)) is not None]
-        rows = summarize(done)
+        rows = aggregate_runs(done)
         means = {row.norm: row.test_accuracy.mean for row in rows if row.test_accuracy}
-        if set(COMPARED) <= set(means) and len(rows) == len(means) and not mixed(done):
+        if set(COMPARED) <= set(means) and len(rows) == len(means) and not mismatches(done):
             size, seeds = done[0].batch_size, len({one.seed for one in done})
             says = f"{_at(size, situation)}: {_listed(means)} test accuracy"
-            held_for = conditions(done, done[0].epochs)
+            held_for = caption(done, done[0].epochs)
             found.setdefault(size, Measured(folder, says, held_for, size, _contradiction(rule, means, seeds)))
     return found[_nearest(found, situation.batch_size)] if found else None
 

@@ -1,7 +1,7 @@
-"""From results to statistics: means and intervals over seeds, differences between norms, time to a target."""
+"""From results to statistics: means and intervals over seeds, paired differences, rankings, time to accuracy."""
 
-from normbench.analysis.aggregate import Row, best_settings, summarize
-from normbench.analysis.caption import conditions, mixed, uneven_seeds
+from normbench.analysis.aggregate import Aggregate, Estimate, aggregate_runs, best_settings, estimate
+from normbench.analysis.comparison import Comparison, Series, mismatches, seed_mismatches
 from normbench.analysis.document import (
     Chart,
     Line,
@@ -10,54 +10,61 @@ from normbench.analysis.document import (
     read_study_result,
     write_study_result,
 )
-from normbench.analysis.estimates import Estimate, estimate
-from normbench.analysis.history import Recorded, record
+from normbench.analysis.format import caption
+from normbench.analysis.history import HistoryEntry, norm_history
 from normbench.analysis.paired import (
     MARGIN,
     PairedDifference,
     Superiority,
+    compare_pairs,
     holm,
-    judge_pairs,
     paired_differences,
     probability_of_superiority,
 )
-from normbench.analysis.ranking import Leading, leading
-from normbench.analysis.sensitivity import Sensitivity, searched, sensitivity_answer, sensitivity_charts
-from normbench.analysis.time_to_accuracy import TARGETS, Hit, Target, first_hit, targets
+from normbench.analysis.ranking import Ranking, rank_norms
+from normbench.analysis.sensitivity import (
+    Sensitivity,
+    sensitivity_charts,
+    sensitivity_conclusions,
+    sensitivity_curves,
+)
+from normbench.analysis.time_to_accuracy import LEVELS, Reached, TimeToAccuracy, first_reached, times_to_accuracy
 
 __all__ = [
+    "LEVELS",
     "MARGIN",
-    "TARGETS",
+    "Aggregate",
     "Chart",
+    "Comparison",
     "Estimate",
-    "Hit",
-    "Leading",
+    "HistoryEntry",
     "Line",
     "PairedDifference",
-    "Recorded",
-    "Row",
+    "Ranking",
+    "Reached",
     "Sensitivity",
+    "Series",
     "StudyResult",
     "Superiority",
     "Table",
-    "Target",
+    "TimeToAccuracy",
+    "aggregate_runs",
     "best_settings",
-    "conditions",
+    "caption",
+    "compare_pairs",
     "estimate",
-    "first_hit",
+    "first_reached",
     "holm",
-    "judge_pairs",
-    "leading",
-    "mixed",
+    "mismatches",
+    "norm_history",
     "paired_differences",
     "probability_of_superiority",
+    "rank_norms",
     "read_study_result",
-    "record",
-    "searched",
-    "sensitivity_answer",
+    "seed_mismatches",
     "sensitivity_charts",
-    "summarize",
-    "targets",
-    "uneven_seeds",
+    "sensitivity_conclusions",
+    "sensitivity_curves",
+    "times_to_accuracy",
     "write_study_result",
 ]

@@ -1,120 +1,276 @@
-"""Comparison: which norm is better on equal terms, and which settings of a grid suit each norm."""
+"""Comparison of norms on equal terms, or a search for the settings that suit each norm, made from results alone."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from normbench.analysis import (
-    MARGIN,
-    PairedDifference,
-    Row,
-    Sensitivity,
-    Target,
-    best_settings,
-    mixed,
-    paired_differences,
-    searched,
-    summarize,
-    targets,
-    uneven_seeds,
-)
-from normbench.config import Recipe, RunConfig, TrainingConfig
-from normbench.config.recipes import COMMAND_LINE, check_count
-from normbench.config.validation import validated
+from normbench.analysis.aggregate import Aggregate, aggregate_runs, best_settings, group_by_setting
+from normbench.analysis.format import caption
+from normbench.analysis.paired import MARGIN, PairedDifference, paired_differences
+from normbench.analysis.ranking import Ranking, rank_norms
+from normbench.analysis.sensitivity import Sensitivity, sensitivity_curves
+from normbench.analysis.time_to_accuracy import TimeToAccuracy, times_to_accuracy
+from normbench.config import Recipe, RunConfig
 from normbench.errors import UsageError
 from normbench.norms import NORMS, norm_info
 from normbench.runs import RunResult, list_experiment
 
+SAME = ("device", "torch", "batch_size", "epochs", "dataset", "train_images", "split_seed", "network", "precision")
+"""Fields that every run of a comparison shares; the number of CPU threads is part of the device's name."""
+
 
 @dataclass(frozen=True)
-class Grid:
-    """Learning rates and weight decays that every norm is tried with; an empty one leaves the recipe's."""
+class Series:
+    """Runs of one norm at one setting: a row of the tables, a colour and a marker of the plots."""
 
-    lrs: tuple[float, ...] = ()
-    weight_decays: tuple[float, ...] = ()
+    label: str
+    """Name of the norm; where it ran with several settings, with the one that tells them apart."""
+    index: int
+    row: Aggregate
+    results: tuple[RunResult, ...]
 
     @property
-    def is_search(self) -> bool:
-        """Whether there is more than one point to choose from."""
-        return len(self.lrs) > 1 or len(self.weight_decays) > 1
+    def done(self) -> tuple[RunResult, ...]:
+        """Runs that are done."""
+        return tuple(result for result in self.results if result.status == "done")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows by norm (and by setting, in a search), what follows from them, and the runs behind them."""
+    """Statistics of a set of runs, by norm (and by setting, in a search); see `Comparison.of`."""
 
-    rows: tuple[Row, ...]
-    found: dict[str, Row]
-    """The settings a search found, by norm; empty unless it was one."""
-    differences: tuple[PairedDifference, ...]
-    """Every other norm against the control; empty in a search, which leaves the test images unread."""
-    sensitivity: tuple[tuple[Sensitivity, ...], ...]
-    """In a search: of each setting with several values the curves, norm by norm."""
-    targets: tuple[Target, ...]
     results: tuple[RunResult, ...]
-    searching: bool
-    warnings: tuple[str, ...]
-    """What was not equal among the runs, a sentence each."""
+    series: tuple[Series, ...]
+    epochs: int
+    """Epochs that the runs were to train, whether they got there or diverged."""
+    searching: bool = False
+    """True for a search, which tries settings on the validation split and leaves the test images unread."""
+    best: Mapping[str, Aggregate] = field(default_factory=dict)
+    """In a search the best setting of each norm."""
+    differences: tuple[PairedDifference, ...] = ()
+    """Every other norm minus the control; empty in a search."""
+    ranking: Ranking | None = None
+    """None in a search, or where no seed is shared by all norms."""
+    sensitivity: tuple[tuple[Sensitivity, ...], ...] = ()
+    """In a search: for each setting with several values the curves, norm by norm."""
+    unranked: tuple[str, ...] = ()
+    """Sentences on norms that ran with several settings: ranking those by test images would choose by them."""
+    warnings: tuple[str, ...] = ()
+    """Sentences on what was not equal among the runs."""
+
+    @classmethod
+    def of(
+        cls,
+        results: Sequence[RunResult],
+        control: str | None = None,
+        margin: float = MARGIN,
+        *,
+        searching: bool | None = None,
+        epochs: int | None = None,
+    ) -> "Comparison":
+        """Compare norms by the results of their runs.
+
+        Args:
+            results: One per norm, setting and seed; at least one.
+            control: Norm that the others are compared with; by default the first one.
+            margin: Difference (a fraction) within which norms may be called alike.
+            searching: True for a search; by default settled by the results.
+            epochs: Epochs that the runs were to train; by default those of the longest run.
+
+        Raises:
+            UsageError: There are no results, no run has the control norm, or it ran with several settings.
+        """
+        if not results:
+            raise UsageError("there are no runs to compare")
+        series = _series(results)
+        epochs = max(result.epochs for result in results) if epochs is None else epochs
+        rows = [one.row for one in series]
+        if _is_search(results, rows) if searching is None else searching:
+            return cls(
+                tuple(results),
+                series,
+                epochs,
+                searching=True,
+                best=best_settings(rows),
+                sensitivity=tuple(map(tuple, sensitivity_curves(rows))),
+                warnings=tuple(mismatches(results)),
+            )
+        unranked = _with_several_settings(series)
+        if control in unranked:
+            raise UsageError(f"{unranked[control]}, and so cannot be the control", "Give --control another norm.")
+        ranked = [result for result in results if result.norm not in unranked]
+        return cls(
+            tuple(results),
+            series,
+            epochs,
+            differences=tuple(paired_differences(ranked, control, margin)) if ranked else (),
+            ranking=rank_norms(ranked, margin),
+            unranked=tuple(unranked.values()),
+            warnings=(*mismatches(results), *seed_mismatches(ranked)),
+        )
+
+    @property
+    def rows(self) -> tuple[Aggregate, ...]:
+        """One row per norm, or in a search per norm and setting."""
+        return tuple(one.row for one in self.series)
 
     @property
     def some_failed(self) -> bool:
-        """Whether a run diverged or failed."""
+        """True if a run diverged or failed."""
         return any(result.status != "done" for result in self.results)
 
     @property
     def is_paired(self) -> bool:
-        """Whether a norm shares at least two finished seeds with the control, so that differences have a spread."""
+        """True if a norm shares two finished seeds with the control, so that differences have a spread."""
         return any(len(difference.seeds) > 1 for difference in self.differences)
 
+    @property
+    def seeds(self) -> int:
+        """Largest number of seeds that a norm was finished with."""
+        return max(len(one.done) for one in self.series)
 
-def comparison_configs(recipe: Recipe, grid: Grid, max_params: int) -> list[RunConfig]:
-    """The runs of a comparison: norms x grid x seeds, same seeds for every norm.
+    @property
+    def caption(self) -> str:
+        """Data set, network, epochs, seeds, device and versions behind the figures."""
+        return caption(self.results, self.epochs, searching=self.searching)
 
-    A search is scored on the validation split and never reads the test images.
-    """
-    check_count(len(recipe.norms) * recipe.seeds * max(1, len(grid.lrs)) * max(1, len(grid.weight_decays)))
-    configs = []
-    for norm in recipe.norms:
-        for seed in range(recipe.seed, recipe.seed + recipe.seeds):
-            known = {"tuned": None} if grid.is_search else {}
-            config = recipe.run(norm, seed, max_params=max_params, read_test=not grid.is_search, **known)
-            configs += [config.model_copy(update={"training": training}) for training in _points(grid, config)]
-    return configs
+    @property
+    def shown(self) -> tuple[Series, ...]:
+        """Series of the curves: all of them, or in a search the best setting of each norm, renumbered."""
+        if not self.searching:
+            return self.series
+        best = [one for one in self.series if one.row in self.best.values()]
+        return tuple(replace(one, index=index) for index, one in enumerate(best))
+
+    @cached_property
+    def times(self) -> tuple[TimeToAccuracy, ...]:
+        """Time to accuracy of every row; read from the run folders when first asked for.
+
+        Raises:
+            RunFailedError: The epochs of a run cannot be read.
+        """
+        return tuple(times_to_accuracy(self.results))
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Rows as plain data, as the JSON document has them; accuracies are fractions."""
+        return [row.to_dict() for row in self.rows]
+
+    def document(self) -> dict[str, Any]:
+        """Everything as plain data: what `compare --json` prints of the comparison."""
+        return {
+            "rows": self.to_dicts(),
+            "differences": [difference.to_dict() for difference in self.differences],
+            "targets": [time.to_dict() for time in self.times],
+            "found": {norm: {"lr": row.lr, "weight_decay": row.weight_decay} for norm, row in self.best.items()},
+            "sensitivity": [curve.to_dict() for curves in self.sensitivity for curve in curves],
+            "runs": [result.model_dump(mode="json") for result in self.results],
+        }
 
 
-def _points(grid: Grid, config: RunConfig) -> list[TrainingConfig]:
-    lrs = grid.lrs or (config.training.lr,)
-    weight_decays = grid.weight_decays or (config.training.weight_decay,)
-    settings = config.training.model_dump()
-    points = [{"lr": lr, "weight_decay": decay} for lr in lrs for decay in weight_decays]
-    return [validated(TrainingConfig, settings | point, COMMAND_LINE) for point in points]
+def _series(results: Sequence[RunResult]) -> tuple[Series, ...]:
+    rows, groups = aggregate_runs(results), group_by_setting(results).values()
+    pairs = zip(rows, groups, strict=True)
+    return tuple(Series(_label(row, rows), index, row, tuple(group)) for index, (row, group) in enumerate(pairs))
+
+
+def _label(row: Aggregate, rows: Sequence[Aggregate]) -> str:
+    same = [other for other in rows if other.norm == row.norm]
+    lr = f", lr {row.lr:g}" if len({other.lr for other in same}) > 1 else ""
+    decay = f", decay {row.weight_decay:g}" if len({other.weight_decay for other in same}) > 1 else ""
+    return f"{row.norm}{lr}{decay}"
+
+
+def _is_search(results: Sequence[RunResult], rows: Sequence[Aggregate]) -> bool:
+    """No test image was read, and there is a validation accuracy or a norm with several settings."""
+    if any(result.test_accuracy is not None for result in results):
+        return False
+    validated = any(result.validation_accuracy is not None for result in results)
+    return validated or len({row.norm for row in rows}) < len(rows)
+
+
+def _with_several_settings(series: Sequence[Series]) -> dict[str, str]:
+    """By name, a sentence on each norm that ran with several settings."""
+    labels: dict[str, list[str]] = {}
+    for one in series:
+        labels.setdefault(one.row.norm, []).append(one.label.removeprefix(f"{one.row.norm}, "))
+    return {
+        norm: f"{norm} ran with several settings ({'; '.join(settings)})"
+        for norm, settings in labels.items()
+        if len(settings) > 1
+    }
+
+
+def mismatches(results: Sequence[RunResult]) -> list[str]:
+    """Sentences on every field of `SAME` that differs among finished runs, with the norms on either side."""
+    done = [result for result in results if result.status == "done"]
+    sentences = []
+    for name in SAME:
+        norms: dict[object, dict[str, None]] = {}
+        for result in done:
+            norms.setdefault(_value(result, name), {})[result.norm] = None
+        if len(norms) > 1:
+            sides = "; ".join(f"{value} ({', '.join(names)})" for value, names in norms.items())
+            sentences.append(f"not on equal terms: runs differ in {name.replace('_', ' ')}: {sides}")
+    return sentences
+
+
+def _value(result: RunResult, name: str) -> object:
+    """Value of a field; earlier versions did not record the precision, which on a CPU was float32 by default."""
+    value = getattr(result, name)
+    if name == "precision" and value is None:
+        return "fp32" if "thread" in result.device else "not noted"
+    return value
+
+
+def seed_mismatches(results: Sequence[RunResult]) -> list[str]:
+    """A sentence if norms were not all trained with the same seeds; those of runs that failed do not count."""
+    seeds: dict[str, set[int]] = {}
+    for result in results:
+        seeds.setdefault(result.norm, set()).update([result.seed] * (result.status != "failed"))
+    if len({frozenset(of_norm) for of_norm in seeds.values()}) < 2:
+        return []
+    sides = "; ".join(f"{norm} {_ranges(of_norm)}" for norm, of_norm in seeds.items())
+    return [f"unequal seeds: {sides}. Norms are ranked on the seeds that all of them share, and differences are over"
+            " the seeds that a pair shares"]  # fmt: skip
+
+
+def _ranges(seeds: set[int]) -> str:
+    """Seeds as ranges, such as 0-2, 5."""
+    if not seeds:
+        return "none"
+    ordered = sorted(seeds)
+    starts = [seed for seed in ordered if seed - 1 not in seeds]
+    ends = [seed for seed in ordered if seed + 1 not in seeds]
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
 
 
 def earlier_results(folder: Path, recipe: Recipe, configs: Sequence[RunConfig]) -> list[RunResult]:
-    """The results of runs that lie beside those of a comparison and answer the same question, in a settled order.
+    """Read the results of other runs in an experiment's folder that answer the same question, in a fixed order.
 
     Args:
-        folder: Of the experiment.
-        recipe: Of the comparison.
-        configs: Of its own runs, which are left out, as are those of earlier code of their norms.
+        folder: Folder of the experiment.
+        recipe: Recipe of the comparison.
+        configs: Runs of the comparison itself, which are left out, as are those of earlier code of their norms.
     """
-    own = {config.fingerprint for config in configs}
+    fingerprints = {config.fingerprint for config in configs}
     code = {config.norm: config.norm_source for config in configs}
-    found = [
+    results = [
         entry.result
         for entry in list_experiment(folder)
         if entry.result is not None
         and entry.config is not None
-        and entry.config.fingerprint not in own
+        and entry.config.fingerprint not in fingerprints
         and entry.config.norm_source == code.get(entry.config.norm, entry.config.norm_source)
         and _is_of(entry.config, recipe, configs[0])
     ]
     order = list(NORMS)
-    return sorted(found, key=lambda r: (order.index(r.norm) if r.norm in order else len(order), r.norm, r.seed, r.lr))
+    return sorted(results, key=lambda r: (order.index(r.norm) if r.norm in order else len(order), r.norm, r.seed, r.lr))
 
 
 def _is_of(config: RunConfig, recipe: Recipe, example: RunConfig) -> bool:
-    """Whether a run is one of the recipe's, of any norm and seed; in a search at any rate and decay."""
+    """True if a run is one of the recipe's, for any norm and seed; in a search at any rate and decay."""
     try:
         current = {"norm_revision": norm_info(config.norm).revision, "norm_source": config.norm_source}
         expected = recipe.run(config.norm, config.seed, read_test=example.read_test)
@@ -125,27 +281,3 @@ def _is_of(config: RunConfig, recipe: Recipe, example: RunConfig) -> bool:
         rates = {"lr": config.training.lr, "weight_decay": config.training.weight_decay}
         fixed["training"] = expected.training.model_copy(update=rates)
     return expected.model_copy(update=fixed) == config
-
-
-def conclude(
-    results: Sequence[RunResult], grid: Grid, control: str | None = None, margin: float = MARGIN
-) -> Comparison:
-    """What the runs of a comparison say; differences are to the norm `control`, or to the first one.
-
-    Norms that differ by less than `margin`, a fraction, may be called alike.
-
-    Raises:
-        UsageError: No run has the control norm.
-        RunFailedError: The epochs that a run wrote down cannot be read.
-    """
-    rows = summarize(results)
-    return Comparison(
-        rows=tuple(rows),
-        found=best_settings(rows) if grid.is_search else {},
-        differences=() if grid.is_search else tuple(paired_differences(results, control, margin)),
-        sensitivity=tuple(map(tuple, searched(rows))) if grid.is_search else (),
-        targets=tuple(targets(results)),
-        results=tuple(results),
-        searching=grid.is_search,
-        warnings=tuple(mixed(results) + ([] if grid.is_search else uneven_seeds(results))),
-    )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from normbench.analysis.estimates import Estimate
+from normbench.analysis.aggregate import Estimate
 from normbench.config.settings import Frozen
 from normbench.errors import RunFailedError
 from normbench.files import in_words, kind_of, replace_text

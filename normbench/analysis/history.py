@@ -1,29 +1,29 @@
-"""What has been measured of one norm so far, experiment by experiment."""
+"""History of one norm: the accuracies it reached so far, experiment by experiment."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from normbench.analysis.aggregate import Row, summarize
-from normbench.analysis.caption import conditions
+from normbench.analysis.aggregate import Aggregate, aggregate_runs
+from normbench.analysis.format import caption
 from normbench.config import RunConfig
 from normbench.config.settings import MOVES_NO_NUMBER
 from normbench.runs import Entry, RunResult, flat
 
 OF_ONE_RUN = ("seed", *MOVES_NO_NUMBER)
-"""Settings that runs may differ in and still be averaged."""
+"""Settings in which runs may differ and still be averaged."""
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """A norm's runs in one experiment, which differ in nothing but the seed."""
+class HistoryEntry:
+    """Runs of a norm in one experiment that differ in nothing but the seed."""
 
     experiment: str
-    row: Row
-    conditions: str
+    row: Aggregate
+    caption: str
 
 
-def record(entries: Iterable[Entry], norm: str) -> list[Recorded]:
-    """The test accuracies of a norm, in the order of the experiments; searches, which read none, are left out.
+def norm_history(entries: Iterable[Entry], norm: str) -> list[HistoryEntry]:
+    """Collect the test accuracies of a norm, in the order of the experiments; searches, which have none, are left out.
 
     A run that diverged counts: without it the mean of the others would flatter the norm.
     """
@@ -33,7 +33,7 @@ def record(entries: Iterable[Entry], norm: str) -> list[Recorded]:
         if result and config and result.norm == norm and config.read_test and result.status != "failed":
             groups.setdefault((entry.path.parent.name, _terms(config, result)), []).append(result)
     return [
-        Recorded(experiment, summarize(results)[0], conditions(results, results[0].epochs))
+        HistoryEntry(experiment, aggregate_runs(results)[0], caption(results, results[0].epochs))
         for (experiment, _), results in groups.items()
     ]
 

@@ -1,85 +1,102 @@
-"""Norms against each other in pairs: equal seeds have equal batches, so their common luck cancels.
+"""Paired differences between norms: runs that share a seed see equal batches, so their common noise cancels.
 
-One family of tests is judged together: the pairs of all norms of a comparison. A table of differences to a control
-and the verdict on the leading norm are taken from it alike, so that no two of them disagree.
+All pairs of norms of a comparison form one family of tests. The table of differences to a control and the ranking are
+both taken from that family, so that no two of them disagree.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 import scipy  # which loads scipy.special, slow to import, when a figure first needs it
+from pydantic import Field, computed_field
 
-from normbench.analysis.estimates import Estimate, estimate, half_width
+from normbench.analysis.aggregate import DocumentModel, Estimate, estimate, half_width
 from normbench.analysis.power import more_seeds, scatters
 from normbench.errors import unknown
 from normbench.runs import RunResult
 
 ALPHA = 0.05
 MARGIN = 0.005
-"""Differences of accuracy below this (a fraction: half a percentage point) are of no account, unless told otherwise."""
+"""Default margin of equivalence: differences of accuracy below it (half a percentage point) do not matter."""
 
 Accuracies = Mapping[str, Mapping[int, float | None]]
 """By name, then by seed, as fractions; None is a run that diverged, which is worse than any accuracy."""
 
 
-@dataclass(frozen=True)
-class Superiority:
+class Superiority(DocumentModel):
     """P(A > B), a fraction, with its exact 95 % interval."""
 
     probability: float
-    low: float
-    high: float
+    low: float = Field(serialization_alias="low95")
+    high: float = Field(serialization_alias="high95")
 
 
-@dataclass(frozen=True)
-class PairedDifference:
+class PairedDifference(DocumentModel):
     """Test accuracy of `norm` minus that of `control`, as fractions, over the seeds that both were trained with."""
 
     norm: str
     control: str
     seeds: tuple[int, ...]
-    difference: Estimate | None
+    difference: Estimate | None = Field(serialization_alias="test_accuracy")
     """Mean and spread of the differences, and the interval of this mean alone; None where a run diverged."""
-    better: Superiority | None
-    diverged: int = 0
-    """Seeds on which one of the two diverged, or both."""
     p: float | None = None
-    """Two-sided paired t-test; None of fewer than two seeds, or of differences that do not scatter."""
+    """Two-sided paired t-test; None for fewer than two seeds, or for differences that do not scatter."""
     p_holm: float | None = None
     """`p`, adjusted for all pairs of the family (Holm)."""
-    low: float | None = None
-    """Lower end of the interval that holds for all pairs of the family together (Bonferroni); None as `p` is."""
-    high: float | None = None
+    tests: int = 1
+    """Number of pairs of the family that could be tested."""
+    low: float | None = Field(None, serialization_alias="joint_low95")
+    """Lower end of the interval that holds for all pairs of the family together (Bonferroni); None where `p` is."""
+    high: float | None = Field(None, serialization_alias="joint_high95")
+    better: Superiority | None = Field(serialization_alias="p_better")
+    margin: float = MARGIN
     p_alike: float | None = None
     """p of the two one-sided tests that the difference is less than `margin` either way, adjusted as `p_holm` is."""
-    margin: float = MARGIN
-    tests: int = 1
-    """Pairs of the family that could be tested."""
+    diverged: int = 0
+    """Number of seeds on which at least one of the two diverged."""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def separated(self) -> bool:
-        """Whether the norm differs from the control at level 0.05, over all pairs of the family together."""
+        """True if the norm differs from the control at level 0.05, over all pairs of the family together."""
         return self.p_holm is not None and self.p_holm < ALPHA
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def alike(self) -> bool:
-        """Whether the two differ by less than the margin, at level 0.05 over all pairs of the family together."""
+        """True if the two differ by less than the margin, at level 0.05 over all pairs of the family together."""
         return self.p_alike is not None and self.p_alike < ALPHA
 
     @property
     def has_no_spread(self) -> bool:
-        """Whether the difference is the same on every one of several seeds, so that no test can judge it."""
+        """True if the difference is the same on every one of several seeds, so that it cannot be tested."""
         return self.difference is not None and self.difference.n > 1 and not scatters(self.difference)
 
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def verdict(self) -> str:
+        """Outcome of the tests in one or two words, such as `separated`, `alike` or `undecided`."""
+        if self.diverged:
+            return "diverged"
+        if self.difference is None:
+            return "no common seed"
+        if self.difference.n == 1:
+            return "one seed"
+        if self.has_no_spread:
+            return "no spread"
+        if self.alike:
+            return "separated, alike" if self.separated else "alike"
+        return "separated" if self.separated else "undecided"
+
+    @computed_field(repr=False)  # type: ignore[prop-decorator]
     @property
     def more_seeds(self) -> int | None:
-        """Seeds to add for 80 % power, were the observed difference the true one; None if separated or untold.
+        """Seeds to add for 80 % power, if the observed difference is the true one; None if separated or unknown.
 
-        At the level that the strictest step of Holm has: a norm that is not separated then always needs at least one
-        more, and adding them gives the promised power whatever the other pairs do. See `power.more_seeds`: a plan
-        from few seeds is itself noise.
+        At the level of the strictest step of Holm: a norm that is not separated then always needs at least one more,
+        and adding them gives the promised power whatever the other pairs do. See `power.more_seeds`: a plan from few
+        seeds is itself noise.
         """
         if self.difference is None or self.separated:
             return None
@@ -89,9 +106,9 @@ class PairedDifference:
 def paired_differences(
     results: Iterable[RunResult], control: str | None = None, margin: float = MARGIN
 ) -> list[PairedDifference]:
-    """Every other norm against the control: the norm of that name, else the first one that appears.
+    """Compare every other norm with the control: the norm of that name, else the first one that appears.
 
-    Each norm has one run a seed; runs that failed, or left the test images unread, make no pair. The tests are
+    Each norm has one run per seed; runs that failed, or left the test images unread, make no pair. The tests are
     adjusted for the pairs of all norms, not only for those with the control.
 
     Raises:
@@ -101,40 +118,41 @@ def paired_differences(
     control = control or next(iter(accuracies), "")
     if control not in accuracies:
         raise unknown("control norm", control, accuracies)
-    return against(control, judge_all(accuracies, margin))
+    return versus(control, compare_all_pairs(accuracies, margin))
 
 
-def judge_all(accuracies: Accuracies, margin: float = MARGIN) -> list[PairedDifference]:
-    """The pairs of all norms, judged together; the later norm of each against the earlier one."""
-    return judge_pairs([(b, a) for a, b in combinations(accuracies, 2)], accuracies, margin)
+def compare_all_pairs(accuracies: Accuracies, margin: float = MARGIN) -> list[PairedDifference]:
+    """Compare all pairs of norms as one family; the later norm of each pair minus the earlier one."""
+    return compare_pairs([(b, a) for a, b in combinations(accuracies, 2)], accuracies, margin)
 
 
-def against(control: str, judged: Iterable[PairedDifference]) -> list[PairedDifference]:
-    """Of pairs that were judged together those with the control, each turned so that the control comes second."""
-    turned = (one if one.control == control else _swapped(one) for one in judged if control in (one.norm, one.control))
-    return list(turned)
+def versus(control: str, pairs: Iterable[PairedDifference]) -> list[PairedDifference]:
+    """Select the pairs of a family that include the control, each turned so that the control comes second."""
+    return [
+        pair if pair.control == control else _swapped(pair) for pair in pairs if control in (pair.norm, pair.control)
+    ]
 
 
-def judge_pairs(
+def compare_pairs(
     pairs: Sequence[tuple[str, str]], accuracies: Accuracies, margin: float = MARGIN
 ) -> list[PairedDifference]:
-    """The first of each pair against the second, over the seeds that both have; adjusted for all pairs together.
+    """Compare the first of each pair with the second, over the seeds that both have; one family of tests.
 
     Args:
         pairs: Names, each the key of its accuracies.
         accuracies: By name, then by seed.
-        margin: The difference (a fraction) within which two norms may be called alike.
+        margin: Difference (a fraction) within which two norms may be called alike.
     """
-    return _judged([_pair(norm, control, accuracies) for norm, control in pairs], margin)
+    return _adjusted([_pair(norm, control, accuracies) for norm, control in pairs], margin)
 
 
 def by_norm_and_seed(results: Iterable[RunResult]) -> dict[str, dict[int, float | None]]:
-    """Test accuracies; None of a run that diverged, nothing of one that failed or did not read the test images."""
+    """Collect test accuracies; None for a run that diverged, no entry for one that failed or read no test images."""
     accuracies: dict[str, dict[int, float | None]] = {}
     for result in results:
         of_norm = accuracies.setdefault(result.norm, {})
         if result.status == "diverged" or (result.status == "done" and result.test_accuracy is not None):
-            assert result.seed not in of_norm, "a norm has one run a seed"
+            assert result.seed not in of_norm, "a norm has one run per seed"
             of_norm[result.seed] = result.test_accuracy
     return accuracies
 
@@ -145,17 +163,20 @@ def _pair(norm: str, control: str, accuracies: Accuracies) -> PairedDifference:
     finished = [(ours, theirs) for ours, theirs in both if ours is not None and theirs is not None]
     diverged = len(both) - len(finished)
     difference = None if diverged else estimate([ours - theirs for ours, theirs in finished])
-    # A run that diverged is below every accuracy, and level with another one that diverged.
+    # A run that diverged ranks below every accuracy, and ties with another one that diverged.
     ranks = [tuple(-1.0 if value is None else value for value in pair) for pair in both]
     better = probability_of_superiority([ours for ours, _ in ranks], [theirs for _, theirs in ranks])
-    return PairedDifference(norm, control, seeds, difference, better, diverged, _p(difference, 0.0))
+    return PairedDifference(
+        norm=norm, control=control, seeds=seeds, difference=difference, p=_p(difference), better=better,
+        diverged=diverged,
+    )  # fmt: skip
 
 
-def _p(difference: Estimate | None, shift: float) -> float | None:
-    """Two-sided t-test of a mean difference against `shift`; None where differences do not scatter."""
+def _p(difference: Estimate | None) -> float | None:
+    """Two-sided t-test of a mean difference against zero; None where differences do not scatter."""
     if difference is None or not difference.sd or not scatters(difference):
         return None
-    t = (difference.mean - shift) / (difference.sd / difference.n**0.5)
+    t = difference.mean / (difference.sd / difference.n**0.5)
     return float(2 * scipy.special.stdtr(difference.n - 1, -abs(t)))
 
 
@@ -169,37 +190,39 @@ def _p_alike(difference: Estimate, margin: float) -> float:
     return float(scipy.special.stdtr(difference.n - 1, (abs(difference.mean) - margin) / error))
 
 
-def _judged(found: list[PairedDifference], margin: float) -> list[PairedDifference]:
-    """The differences with what depends on how many there are: adjusted p, and intervals that hold together."""
-    tested = [place for place, one in enumerate(found) if one.p is not None]
-    differences = [found[place].difference for place in tested]
-    adjusted = holm([found[place].p or 0.0 for place in tested])
-    alike = holm([_p_alike(one, margin) for one in differences if one is not None])
-    judged = [replace(one, margin=margin, tests=max(1, len(tested))) for one in found]
-    for place, difference, p, p_alike in zip(tested, differences, adjusted, alike, strict=True):
+def _adjusted(pairs: list[PairedDifference], margin: float) -> list[PairedDifference]:
+    """Fill in the fields that depend on the size of the family: adjusted p-values and joint intervals."""
+    tested = [index for index, pair in enumerate(pairs) if pair.p is not None]
+    differences = [pairs[index].difference for index in tested]
+    p_holm = holm([pairs[index].p or 0.0 for index in tested])
+    p_alike = holm([_p_alike(difference, margin) for difference in differences if difference is not None])
+    adjusted = [pair.model_copy(update={"margin": margin, "tests": max(1, len(tested))}) for pair in pairs]
+    for index, difference, p, alike in zip(tested, differences, p_holm, p_alike, strict=True):
         assert difference is not None, "only a difference is tested"
         half = half_width(difference.sd or 0.0, difference.n, ALPHA / len(tested))
-        low, high = difference.mean - half, difference.mean + half
-        judged[place] = replace(judged[place], p_holm=p, p_alike=p_alike, low=low, high=high)
-    return judged
+        joint = {"low": difference.mean - half, "high": difference.mean + half}
+        adjusted[index] = adjusted[index].model_copy(update={"p_holm": p, "p_alike": alike, **joint})
+    return adjusted
 
 
-def _swapped(one: PairedDifference) -> PairedDifference:
-    """The same pair seen from the other side; what was judged stays judged."""
-    difference, better = one.difference, one.better
-    return replace(
-        one,
-        norm=one.control,
-        control=one.norm,
-        difference=difference and estimate([-value for value in difference.values]),
-        better=better and Superiority(1 - better.probability, 1 - better.high, 1 - better.low),
-        low=None if one.high is None else -one.high,
-        high=None if one.low is None else -one.low,
+def _swapped(pair: PairedDifference) -> PairedDifference:
+    """Reverse a pair; the outcome of its tests stays the same."""
+    difference, better = pair.difference, pair.better
+    return pair.model_copy(
+        update={
+            "norm": pair.control,
+            "control": pair.norm,
+            "difference": difference and estimate([-value for value in difference.values]),
+            "better": better
+            and Superiority(probability=1 - better.probability, low=1 - better.high, high=1 - better.low),
+            "low": None if pair.high is None else -pair.high,
+            "high": None if pair.low is None else -pair.low,
+        }
     )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted so that the chance of any false finding among them stays at the level.
+    """Adjust p-values so that the probability of any false finding among them stays at the level.
 
     Source: Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statist. 6 (1979), 65-70.
     SciPy's `false_discovery_control` answers another question (Benjamini and Hochberg).
@@ -213,11 +236,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def probability_of_superiority(ours: Sequence[float], theirs: Sequence[float]) -> Superiority | None:
-    """P(A > B): how often A beats B on one seed, ties counting half; None of no pairs.
+    """Estimate P(A > B), the probability that A beats B on one seed, ties counting half; None for no pairs.
 
     The interval is exact (Clopper and Pearson, Biometrika 26 (1934), 404-413): three wins of three say little, and
-    the bootstrap would say nothing. Ties are counted as losses for its lower end and as wins for its upper one, so
-    that it holds whatever they would have become.
+    the bootstrap would say nothing. Ties count as losses for its lower end and as wins for its upper one, so that it
+    holds whatever they would have become.
 
     Source: Bouthillier et al., Accounting for Variance in Machine Learning Benchmarks (2021), arXiv:2103.03098.
     """
@@ -229,4 +252,4 @@ def probability_of_superiority(ours: Sequence[float], theirs: Sequence[float]) -
     least, most = wins, wins + ties
     low = float(scipy.special.betaincinv(least, n - least + 1, ALPHA / 2)) if least else 0.0
     high = float(scipy.special.betaincinv(most + 1, n - most, 1 - ALPHA / 2)) if most < n else 1.0
-    return Superiority((wins + ties / 2) / n, low, high)
+    return Superiority(probability=(wins + ties / 2) / n, low=low, high=high)

@@ -1,13 +1,13 @@
-"""How many seeds it takes to tell two norms apart."""
+"""Power of the paired t-test, and the number of seeds needed to separate two norms."""
 
 import math
 
 import scipy  # which loads scipy.stats, slow to import, when a figure first needs it
 
-from normbench.analysis.estimates import Estimate
+from normbench.analysis.aggregate import Estimate
 
 MOST_SEEDS = 1_000_000
-"""Beyond this many the answer is that no number of seeds will do."""
+"""Limit beyond which no number of seeds is named."""
 
 
 def power(effect: float, n: int, alpha: float = 0.05) -> float:
@@ -24,7 +24,7 @@ def power(effect: float, n: int, alpha: float = 0.05) -> float:
 
 
 def seeds_needed(effect: float, alpha: float = 0.05, wanted: float = 0.8) -> int | None:
-    """Smallest number of seeds with at least the `wanted` power; None where a million are not enough."""
+    """Smallest number of seeds with at least the `wanted` power; None if a million are not enough."""
     # Near the normal approximation from below; the t-test always needs a little more.
     normal = (scipy.stats.norm.ppf(1 - alpha / 2) + scipy.stats.norm.ppf(wanted)) / abs(effect) if effect else math.inf
     if not normal**2 < MOST_SEEDS:
@@ -36,11 +36,10 @@ def seeds_needed(effect: float, alpha: float = 0.05, wanted: float = 0.8) -> int
 
 
 def more_seeds(difference: Estimate, alpha: float = 0.05, wanted: float = 0.8) -> int | None:
-    """Seeds to add for the `wanted` power, if the true difference and spread were the observed ones.
+    """Seeds to add for the `wanted` power, if the true difference and spread are the observed ones.
 
-    None where that cannot be told: fewer than two seeds, no scatter, or no difference. It is a guide to planning
-    and no more: an effect that is observed over few seeds is itself uncertain, and tends to be too large where it
-    was noticed because it was large.
+    None for fewer than two seeds, no scatter, or no difference. It is a guide to planning and no more: an effect
+    observed over few seeds is itself uncertain, and tends to be too large where it was noticed because it was large.
     """
     if difference.n < 2 or not scatters(difference):
         return None
@@ -49,7 +48,7 @@ def more_seeds(difference: Estimate, alpha: float = 0.05, wanted: float = 0.8) -
 
 
 def scatters(difference: Estimate) -> bool:
-    """Whether differences differ by more than floating point rounds: otherwise no test can be made of them.
+    """True if differences differ by more than floating-point rounding, so that they can be tested.
 
     Accuracies are multiples of 1 / images; equal differences of them come out unequal in the 17th digit, which a
     t-test would take for near-perfect evidence.

@@ -1,4 +1,4 @@
-"""How fast a norm trains: epochs and seconds until the validation accuracy first reaches a target.
+"""Time to accuracy: epochs and seconds until the validation accuracy first reaches a level.
 
 Only the validation split can tell: the test images are read once, after the last epoch.
 """
@@ -7,85 +7,105 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from normbench.analysis.estimates import Estimate, estimate
+from pydantic import Field, computed_field
+
+from normbench.analysis.aggregate import DocumentModel, Estimate, estimate, group_by_setting
 from normbench.errors import RunFailedError
 from normbench.runs import RunResult, read_rows
 from normbench.training import EpochRow
 
-TARGETS = (0.70, 0.75, 0.80)
+LEVELS = (0.70, 0.75, 0.80)
+NOT_MEASURED = "not measured: no finished run had a validation split (--val-split)"
 
 
 @dataclass(frozen=True)
-class Hit:
-    """The first epoch (counted from 1) at or above a target, and the seconds of training up to its end."""
+class Reached:
+    """First epoch (counted from 1) at or above a level, and the seconds of training up to its end."""
 
     epoch: int
     seconds: float
 
 
-@dataclass(frozen=True)
-class Target:
-    """How the runs of one norm and setting fared with one validation accuracy (a fraction)."""
+class TimeToAccuracy(DocumentModel):
+    """Time that the runs of one norm and setting took to one validation accuracy (a fraction)."""
 
     norm: str
     lr: float
     weight_decay: float
-    accuracy: float
-    hits: tuple[Hit | None, ...]
-    """One a run that was measured, in order of the runs; None is a miss. Empty means not measured."""
+    accuracy: float = Field(serialization_alias="validation_accuracy")
+    times: tuple[Reached | None, ...] = Field(exclude=True)
+    """One per measured run, in order of the runs; None is a miss. Empty if not measured."""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def measured(self) -> bool:
-        """Whether there was a validation split to measure with."""
-        return bool(self.hits)
+        """True if there was a validation split to measure with."""
+        return bool(self.times)
 
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def why_not(self) -> str | None:
+        """Reason why it was not measured."""
+        return None if self.measured else NOT_MEASURED
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def runs(self) -> int:
+        """Number of measured runs."""
+        return len(self.times)
+
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def reached(self) -> int:
-        """Runs that got there."""
-        return sum(hit is not None for hit in self.hits)
+        """Number of runs that reached the level."""
+        return sum(time is not None for time in self.times)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def epochs(self) -> Estimate | None:
-        """Epochs it took; None unless every run got there, as a mean of the hits alone would flatter a norm."""
-        return self._over_runs([hit.epoch for hit in self.hits if hit])
+        """Epochs to the level; None unless every run reached it, as a mean of the hits alone would flatter a norm."""
+        return self._over_runs([time.epoch for time in self.times if time])
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def seconds(self) -> Estimate | None:
-        """Seconds of training it took; None unless every run got there."""
-        return self._over_runs([hit.seconds for hit in self.hits if hit])
+        """Seconds of training to the level; None unless every run reached it."""
+        return self._over_runs([time.seconds for time in self.times if time])
 
     def _over_runs(self, values: Sequence[float]) -> Estimate | None:
-        return estimate(values) if self.reached == len(self.hits) else None
+        return estimate(values) if self.reached == self.runs else None
 
 
-def first_hit(rows: Sequence[EpochRow], accuracy: float) -> Hit | None:
-    """The first of a run's epochs that reaches a validation accuracy; None is a miss."""
+def first_reached(rows: Sequence[EpochRow], accuracy: float) -> Reached | None:
+    """First epoch of a run with at least a validation accuracy; None is a miss."""
     for index, row in enumerate(rows):
         if row.validation_accuracy is not None and row.validation_accuracy >= accuracy:
-            return Hit(row.epoch, sum(earlier.seconds for earlier in rows[: index + 1]))
+            return Reached(row.epoch, sum(earlier.seconds for earlier in rows[: index + 1]))
     return None
 
 
-def targets(results: Iterable[RunResult], accuracies: Sequence[float] = TARGETS) -> list[Target]:
-    """Every norm and setting with every target accuracy, in the order they first appear.
+def times_to_accuracy(results: Iterable[RunResult], levels: Sequence[float] = LEVELS) -> list[TimeToAccuracy]:
+    """Measure every norm and setting at every level, in the order in which they first appear.
 
     A run that diverged is a miss, however far it got; a run that failed was not measured.
 
     Raises:
         RunFailedError: The epochs of a run cannot be read, or are not all there.
     """
-    groups: dict[tuple[str, float, float], list[list[EpochRow]]] = {}
     results = list(results)
-    measuring = any(result.validation_accuracy is not None for result in results)
-    for result in results:
-        runs = groups.setdefault((result.norm, result.lr, result.weight_decay), [])
-        if measuring and result.status != "failed":
-            runs.append(_epochs(result) if result.status == "done" else [])
-    return [
-        Target(*group, accuracy, tuple(first_hit(rows, accuracy) for rows in runs))
-        for group, runs in groups.items()
-        for accuracy in accuracies
-    ]
+    measured = any(result.validation_accuracy is not None for result in results)
+    times = []
+    for (norm, lr, weight_decay), of_setting in group_by_setting(results).items():
+        finished = [result for result in of_setting if measured and result.status != "failed"]
+        runs = [_epochs(result) if result.status == "done" else [] for result in finished]
+        times += [
+            TimeToAccuracy(
+                norm=norm, lr=lr, weight_decay=weight_decay, accuracy=level,
+                times=tuple(first_reached(rows, level) for rows in runs),
+            )
+            for level in levels
+        ]  # fmt: skip
+    return times
 
 
 def _epochs(result: RunResult) -> list[EpochRow]:

@@ -1,5 +1,6 @@
 """`normbench compare`: several norms on equal terms, or a search for each norm's settings."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -13,8 +14,9 @@ from normbench.errors import SOME_RUNS_FAILED, RunFailedError, UsageError, unkno
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from normbench.analysis.comparison import Comparison, Grid
+    from normbench.analysis import Comparison
     from normbench.config import Recipe
+    from normbench.config.grid import Grid
     from normbench.engine import Plan
 
 
@@ -34,7 +36,8 @@ def command(options: Options) -> None:
     the whole experiment, which more norms and seeds extend. Other settings are another experiment (--name).
     """
     from normbench import engine, runs
-    from normbench.analysis.comparison import Grid, comparison_configs, conclude, earlier_results
+    from normbench.analysis.comparison import Comparison, earlier_results
+    from normbench.config.grid import Grid, comparison_configs
     from normbench.console import ProgressCallback
 
     output, margin = options.output(), options.margin()
@@ -58,20 +61,25 @@ def command(options: Options) -> None:
         if not announce(options, plan, progress):
             return
         results = engine.run_all(plan, callback, progress.on_download)
-    comparison = conclude(results, grid, options["control"], margin)
-    folder, epochs = plan.folders[0].path.parent, recipe.training.epochs
+    compare = partial(
+        Comparison.of,
+        control=options["control"],
+        margin=margin,
+        searching=grid.is_search,
+        epochs=recipe.training.epochs,
+    )
+    comparison = compare(results)
+    folder = plan.folders[0].path.parent
     if runs.answers(folder, question):
         earlier = earlier_results(folder, recipe, plan.configs)
-        whole = conclude([*results, *earlier], grid, options["control"], margin) if earlier else comparison
-        written = _written(folder, whole, epochs)
+        whole = compare([*results, *earlier]) if earlier else comparison
+        written = _written(folder, whole)
     else:
         written = [], [f"{folder} now answers another question: its tables are left as they are"]
-    _show(options, plan, comparison, epochs, written)
+    _show(options, plan, comparison, written)
 
 
-def _show(
-    options: Options, plan: "Plan", comparison: "Comparison", epochs: int, written: tuple[list[str], list[str]]
-) -> None:
+def _show(options: Options, plan: "Plan", comparison: "Comparison", written: tuple[list[str], list[str]]) -> None:
     """Print warnings first, the tables, and where the files are."""
     from normbench.console import comparison as show
 
@@ -80,7 +88,7 @@ def _show(
     for warning in found:
         output.warning(warning)
     output.result(
-        show.comparison_table(comparison, epochs),
+        show.comparison_text(comparison),
         show.comparison_document(comparison, files, [*plan.warnings, *found]),
         quiet=show.comparison_values(comparison),
     )
@@ -90,12 +98,12 @@ def _show(
         raise typer.Exit(SOME_RUNS_FAILED)
 
 
-def _written(folder: "Path", comparison: "Comparison", epochs: int) -> tuple[list[str], list[str]]:
+def _written(folder: "Path", comparison: "Comparison") -> tuple[list[str], list[str]]:
     """The files that were written, and a warning if they could not be: the result itself is still to be shown."""
     from normbench.report import write_comparison
 
     try:
-        return [str(path) for path in write_comparison(folder, comparison, epochs)], []
+        return [str(path) for path in write_comparison(folder, comparison)], []
     except RunFailedError as error:
         return [], [error.message]
 

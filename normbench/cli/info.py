@@ -32,7 +32,7 @@ def _check_alone(options: Options) -> None:
 
 
 def _norm_page(options: Options, name: str) -> None:
-    from normbench.analysis import record
+    from normbench.analysis import norm_history
     from normbench.config import RunConfig
     from normbench.console.norm_page import NormPage, show_norm
     from normbench.norms import Norm
@@ -42,7 +42,7 @@ def _norm_page(options: Options, name: str) -> None:
     groups = RunConfig.model_fields["groups"].default if options["groups"] is None else options["groups"]
     if options["svg"] is not None:
         _write_picture(options, info, groups)
-    show_norm(options.output(), NormPage(name, info, groups, record(list_runs(out), name), str(out)))
+    show_norm(options.output(), NormPage(name, info, groups, norm_history(list_runs(out), name), str(out)))
 
 
 def _write_picture(options: Options, info: "NormInfo", groups: int) -> None:

@@ -26,8 +26,8 @@ def command(options: Options) -> None:
         "experiment": folder.resolve().name,
         "report": str(written.report),
         "plots": [str(path) for path in written.plots],
-        "answer": list(written.answer),
+        "answer": list(written.conclusions),
         "left_out": list(written.left_out),
     }
-    said = Text("\n".join([*written.answer, f"\n{written.report}"]))
+    said = Text("\n".join([*written.conclusions, f"\n{written.report}"]))
     output.result(said, document, quiet=str(written.report))

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from rich.console import RenderableType
 from rich.table import Table
 
-from normbench.analysis import Recorded
+from normbench.analysis import HistoryEntry
 from normbench.analysis.format import accuracy, finished
-from normbench.console.comparison import row_document
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
 from normbench.console.text import Text
@@ -31,7 +30,7 @@ class NormPage:
     """As the user typed it."""
     info: NormInfo
     groups: int
-    recorded: Sequence[Recorded]
+    history: Sequence[HistoryEntry]
     out: str
     """Where the runs were looked for."""
 
@@ -96,15 +95,15 @@ def cube(axes: Axes) -> Text:
 
 def _figures(page: NormPage) -> list[RenderableType]:
     """What was measured, or how to measure it."""
-    if not page.recorded:
+    if not page.history:
         norms = f"bn,{page.name}" if page.name != "bn" else "bn,gn"
         return [Text(f"\nNot measured under {page.out} yet: normbench compare --norms {norms} --seeds 3")]
     table = plain_table("experiment", "test accuracy", "train accuracy", "seeds", "lr", "decay", title="\nMeasured")
-    for one in page.recorded:
+    for one in page.history:
         row = one.row
         accuracies = [accuracy(mean, row.diverged, row.runs) for mean in (row.test_accuracy, row.train_accuracy)]
         table.add_row(one.experiment, *accuracies, finished(row), f"{row.lr:g}", f"{row.weight_decay:g}")
-    notes = [f"{one.experiment}: {one.conditions}" for one in page.recorded]
+    notes = [f"{one.experiment}: {one.caption}" for one in page.history]
     return [table, Text("\n".join(dict.fromkeys(notes)), style="dim")]
 
 
@@ -113,8 +112,6 @@ def document(page: NormPage) -> dict[str, object]:
     fields = {
         field.name: getattr(page.info, field.name) for field in dataclasses.fields(page.info) if field.name != "build"
     }
-    measured = [
-        {"experiment": one.experiment, **row_document(one.row), "conditions": one.conditions} for one in page.recorded
-    ]
+    measured = [{"experiment": one.experiment, **one.row.to_dict(), "conditions": one.caption} for one in page.history]
     extra = {"weight_standardization": page.standardized, "averages": axes_words(page.info, page.groups)}
     return {"command": "norms", "norm": fields | {"name": page.name} | extra, "measured": measured}

@@ -4,27 +4,19 @@ from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 
-from normbench.analysis import StudyResult, Table
+from normbench.analysis import StudyResult
 from normbench.console.charts import chart_picture
-from normbench.console.tables import plain_table
+from normbench.console.tables import show_table
 from normbench.console.text import Text
 
 
 def study_result_text(finding: StudyResult) -> RenderableType:
     """A finding for people: tables first, since the answer that follows from them is to stand last on the screen."""
-    tables = [part for table in finding.tables for part in _table(table)]
+    tables = [part for table in finding.tables for part in show_table(table)]
     charts = [chart_picture(chart) for chart in finding.charts]
     return Group(
         *tables, *charts, Text(), *map(Text, finding.answer), Text(finding.conditions, style="dim")
     )  # fmt: skip
-
-
-def _table(table: Table) -> list[RenderableType]:
-    wraps = range(1, len(table.columns)) if table.sentences else ()
-    drawn = plain_table(*table.columns, title=f"\n{table.title}", wraps=wraps)
-    for place, row in enumerate(table.rows):
-        drawn.add_row(*map(Text, row), style="bold" if place in table.strong else None, end_section=table.sentences)
-    return [drawn, *([Text(table.note, style="dim")] if table.note else [])]
 
 
 def finding_document(finding: StudyResult, files: Sequence[str]) -> dict[str, object]:

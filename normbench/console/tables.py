@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from rich.console import Group, RenderableType
 
-from normbench.analysis import conditions
+from normbench.analysis import Table, caption
 from normbench.analysis.format import learning_rate, percent, untuned
 from normbench.console.fit import FittedTable
 from normbench.console.output import Output
@@ -32,6 +32,16 @@ def plain_table(
     return FittedTable(columns, left, title, wraps, kept)
 
 
+def show_table(table: Table) -> list[RenderableType]:
+    """A table as data, laid out for the terminal: title, rows and note."""
+    wraps = range(1, len(table.columns)) if table.sentences else ()
+    title = f"\n{table.title}" if table.title else None
+    fitted = plain_table(*table.columns, title=title, wraps=wraps)
+    for index, row in enumerate(table.rows):
+        fitted.add_row(*row, style="bold" if index in table.strong else None, end_section=table.sentences)
+    return [fitted, *([Text(table.note, style="dim")] if table.note else [])]
+
+
 def run_table(result: RunResult, epochs: int) -> RenderableType:
     """The table at the end of `train`."""
     table = plain_table(
@@ -50,7 +60,7 @@ def run_table(result: RunResult, epochs: int) -> RenderableType:
         speed,
         f"{result.seconds:.1f}",
     )
-    return Group(table, Text(conditions([result], epochs), style="dim"))
+    return Group(table, Text(caption([result], epochs), style="dim"))
 
 
 def show_plan(output: Output, plan: Plan) -> None:

@@ -1,5 +1,5 @@
-"""What an experiment leaves for a paper: tables in files."""
+"""Reports: tables in files, plots, and one HTML page per experiment or study."""
 
-from normbench.report.export import write_comparison, write_tables
+from normbench.report.export import to_csv, to_latex, to_markdown, write_comparison, write_tables
 
-__all__ = ["write_comparison", "write_tables"]
+__all__ = ["to_csv", "to_latex", "to_markdown", "write_comparison", "write_tables"]

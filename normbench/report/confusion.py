@@ -1,110 +1,121 @@
-"""Where each norm errs on the test images, summed over seeds: as its runs kept it, else from their weights."""
+"""Confusion matrices and accuracy by class, over seeds: as the runs kept them, else scored from their weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from normbench import data as datasets
-from normbench.analysis import Estimate, estimate
+from normbench.analysis import Estimate, Series, estimate
+from normbench.analysis.format import percent
 from normbench.config import MachineConfig
 from normbench.data import DataSet
 from normbench.device import resolve_device
 from normbench.errors import NormbenchError, UsageError
 from normbench.evaluation import recognised
-from normbench.report.experiment import Experiment, Series
+from normbench.report.experiment import Experiment
+from normbench.report.figure import FAINT, HEAT, Plot, blank, drawing, finish, legend, look, percents, short
 from normbench.report.select import Finished
 from normbench.runs import read_confusion, usable
 from normbench.runs.evaluate import score_again
 
+DARKEST = 0.45
+"""Greatest opacity of a cell of the confusion matrix, so that the ink on it stays legible."""
+
 
 @dataclass(frozen=True)
 class Confusion:
-    """A norm's decisions on the test images, over its seeds."""
+    """Decisions of a norm on the test images, summed over its seeds."""
 
     series: Series
     counts: np.ndarray
-    """(classes, classes): images by true class (row) and decided class (column), summed over seeds."""
+    """Images by true class (row) and decided class (column), summed over seeds; shape (classes, classes)."""
     per_class: tuple[Estimate | None, ...]
-    """Accuracy on each class, over seeds; None of a class without images."""
+    """Accuracy on each class, over seeds; None for a class without images."""
 
 
 @dataclass(frozen=True)
-class Mistakes:
-    """What is known, and a sentence for all that is not."""
+class Confusions:
+    """Confusion matrices by norm, with a sentence on each that is missing."""
 
     classes: tuple[str, ...]
-    confusions: tuple[Confusion, ...]
+    matrices: tuple[Confusion, ...]
     notes: tuple[str, ...]
 
 
-def find_mistakes(experiment: Experiment, machine: MachineConfig) -> Mistakes:
-    """The confusion matrices of the finished runs.
+def collect_confusions(experiment: Experiment, machine: MachineConfig) -> Confusions:
+    """Collect the confusion matrices of the finished runs.
 
     A run of an earlier version kept none: its weights are scored again, if its data set is at hand.
     """
-    if experiment.searching:
-        return Mistakes((), (), ("A search leaves the test images unread, and so does its report.",))
-    if not any(one.done for one in experiment.series):
-        return Mistakes((), (), ("No run was finished, so there are no decisions to count.",))
+    comparison = experiment.comparison
+    if comparison.searching:
+        return Confusions((), (), ("A search leaves the test images unread, and so does its report.",))
+    if not any(series.done for series in comparison.series):
+        return Confusions((), (), ("No run was finished, so there are no decisions to count.",))
     reader = _Reader(machine)
-    found = [_confusion(one, reader) for one in experiment.series if not one.row.diverged]
-    reader.notes += [
-        f"{one.label}: {one.row.diverged} of {one.row.runs} diverged, so it has no accuracy by class and no confusions."
-        for one in experiment.series
-        if one.row.diverged
+    matrices = [
+        _confusion(series, experiment.done(series), reader) for series in comparison.series if not series.row.diverged
     ]
-    return Mistakes(reader.classes, tuple(one for one in found if one), tuple(reader.notes))
+    reader.notes += [
+        f"{series.label}: {series.row.diverged} of {series.row.runs} diverged, so it has no accuracy by class and no "
+        "confusions."
+        for series in comparison.series
+        if series.row.diverged
+    ]
+    return Confusions(reader.classes, tuple(matrix for matrix in matrices if matrix), tuple(reader.notes))
 
 
 @dataclass
 class _Reader:
-    """The matrices of runs, and what stood in the way of some."""
+    """Reader of the matrices of runs, with notes on those that it could not read."""
 
     machine: MachineConfig
     classes: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     data: DataSet | NormbenchError | None = None
-    """The images, or why they are not at hand; None as long as no run has needed them."""
+    """Images, or the error that they are not available; None until a run needs them."""
 
     def kept(self, run: Finished) -> np.ndarray | None:
-        """What the run kept, if it gives the recorded accuracy."""
-        found = read_confusion(run.path)
-        if found is None or found.accuracy != run.result.test_accuracy:
+        """Matrix that the run kept, if it gives the recorded accuracy."""
+        kept = read_confusion(run.path)
+        if kept is None or kept.accuracy != run.result.test_accuracy:
             return None
-        if self.classes not in ((), found.classes):
+        if self.classes not in ((), kept.classes):
             return None
-        self.classes = found.classes
-        return np.array(found.counts, dtype=np.int64)
+        self.classes = kept.classes
+        return np.array(kept.counts, dtype=np.int64)
 
     def again(self, run: Finished) -> np.ndarray:
-        """The run's weights on the test images, unless its norm is no longer what it was trained with.
+        """Score the run's weights on the test images, unless its norm is no longer the one it was trained with.
 
         Raises:
-            NormbenchError: It has no usable weights, or its data set is not at hand.
+            NormbenchError: It has no usable weights, or its data set is not available.
         """
         data = self.images(run)
         self.classes = data.classes
         return np.array(score_again(run.entry, data).confusion, dtype=np.int64)
 
     def images(self, run: Finished) -> DataSet:
-        """The data set without a download: a report is no reason to start one. All runs share it."""
+        """Load the data set that all runs share, without a download: a report is no reason to start one."""
         if self.data is None:
             here = self.machine.model_copy(update={"offline": True})
             try:
                 self.data = datasets.load(usable(run.entry).data, here, resolve_device(self.machine.device))
             except NormbenchError as error:
-                self.data = UsageError(f"the data set is not at hand: {error.message}")
+                self.data = UsageError(f"the data set is not available: {error.message}")
         if isinstance(self.data, NormbenchError):
             raise self.data
         return self.data
 
 
-def _confusion(series: Series, reader: _Reader) -> Confusion | None:
+def _confusion(series: Series, runs: Sequence[Finished], reader: _Reader) -> Confusion | None:
     matrices: list[np.ndarray] = []
     failed: dict[str, list[int]] = {}
     gaps = [0.0]
-    for run in series.done:
+    for run in runs:
         kept = reader.kept(run)
         try:
             matrices.append(reader.again(run) if kept is None else kept)
@@ -114,8 +125,9 @@ def _confusion(series: Series, reader: _Reader) -> Confusion | None:
             gaps.append(abs(_accuracy(matrices[-1]) - (run.result.test_accuracy or 0.0)))
     label = series.label
     reader.notes += [
-        f"{label} (seed {_listed(of)}) kept no counts that fit its accuracy, and could not be evaluated again: {why}."
-        for why, of in failed.items()
+        f"{label} (seed {', '.join(map(str, seeds))}) kept no counts that fit its accuracy, and could not be evaluated "
+        f"again: {reason}."
+        for reason, seeds in failed.items()
     ]
     if max(gaps) > 0:
         reader.notes.append(
@@ -133,5 +145,66 @@ def _accuracy(matrix: np.ndarray) -> float:
     return int(matrix.trace()) / int(matrix.sum())
 
 
-def _listed(seeds: Sequence[int]) -> str:
-    return ", ".join(map(str, seeds))
+def classes_plot(classes: Sequence[str], matrices: Sequence[Confusion]) -> Plot:
+    """Plot the test accuracy on each class, one marker per norm."""
+    with drawing():
+        figure, axes = blank(1.3 + 0.34 * len(classes))
+        for index, matrix in enumerate(matrices):
+            series, shift = matrix.series, 0.7 * ((index + 0.5) / len(matrices) - 0.5)
+            style = look(series.index) | {"linestyle": "none", "markersize": 7, "label": short(series.label)}
+            means = [np.nan if estimate is None else estimate.mean for estimate in matrix.per_class]
+            axes.plot(means, np.arange(len(classes)) + shift, **style)
+        for index in range(0, len(classes), 2):
+            axes.axhspan(index - 0.5, index + 0.5, color=FAINT, alpha=0.08, linewidth=0)
+        axes.grid(axis="y", visible=False)
+        axes.set_yticks(range(len(classes)), list(classes))
+        axes.set_ylim(len(classes) - 0.5, -0.5)
+        axes.xaxis.set_major_formatter(FuncFormatter(percents))
+        axes.set_xlabel("test accuracy on the class")
+        legend(axes)
+        ends = "; ".join(_extremes(classes, matrix) for matrix in matrices)
+        return finish(figure, "per-class", "Test accuracy by class", f"{ends}. The table below has every figure.")
+
+
+def _extremes(classes: Sequence[str], matrix: Confusion) -> str:
+    means = {name: mean.mean for name, mean in zip(classes, matrix.per_class, strict=True) if mean is not None}
+    worst, best = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
+    ends = f"best on {best} ({percent(means[best])}), worst on {worst} ({percent(means[worst])})"
+    return f"{matrix.series.label}: {ends}"
+
+
+def confusion_plot(classes: Sequence[str], matrix: Confusion) -> Plot:
+    """Plot a confusion matrix, each row scaled to 100 images of its true class."""
+    shares = matrix.counts / np.maximum(1, matrix.counts.sum(axis=1, keepdims=True))
+    with drawing():
+        figure, axes = blank(4.6)
+        for (row, column), share in np.ndenumerate(shares):
+            axes.bar(column, 1, 0.96, row - 0.5, color=HEAT, alpha=DARKEST * float(share) ** 0.5, linewidth=0)
+            if round(100 * share):
+                weight = "bold" if row == column else "normal"
+                axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=9.5, weight=weight)
+        _class_axes(axes, classes)
+        title = f"{matrix.series.label}: decisions on 100 images of each class"
+        return finish(figure, f"confusion-{matrix.series.index + 1}", title, f"{_mistaken(classes, shares)}.")
+
+
+def _class_axes(axes: Axes, classes: Sequence[str]) -> None:
+    ticks, names = range(len(classes)), [name[:10] for name in classes]
+    axes.grid(visible=False)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.tick_params(length=0, labelsize=10)
+    turned = max(map(len, names)) > 2
+    axes.set_xticks(ticks, names, rotation=45 if turned else 0, ha="right" if turned else "center")
+    axes.set_yticks(ticks, names)
+    axes.set_xlim(-0.5, len(classes) - 0.5)
+    axes.set_ylim(len(classes) - 0.5, -0.5)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+
+
+def _mistaken(classes: Sequence[str], shares: np.ndarray) -> str:
+    """Three most frequent mistakes in words."""
+    wrong = shares * (1 - np.eye(len(classes)))
+    most = [divmod(int(index), len(classes)) for index in np.argsort(-wrong, axis=None, kind="stable")[:3]]
+    pairs = [f"{classes[row]} for {classes[column]} ({percent(float(shares[row, column]))})" for row, column in most]
+    return f"Most often mistaken: {', '.join(pairs)}"

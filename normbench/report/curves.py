@@ -1,4 +1,4 @@
-"""The plots of an experiment. Each says in words what it shows, and is drawn the same from the same results."""
+"""Plots of an experiment: training curves and paired differences, each with a description in words."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from normbench.analysis import PairedDifference
-from normbench.analysis.format import joint_points, percent
-from normbench.report.experiment import Series
+from normbench.analysis import PairedDifference, Series
+from normbench.analysis.format import percent
+from normbench.analysis.tables import joint_points
 from normbench.report.figure import FAINT, INK, Plot, blank, drawing, finish, legend, look, percents, short
 from normbench.training import EpochRow
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What of an epoch is drawn, and how."""
+    """Measure of an epoch to draw."""
 
     name: str
     title: str
@@ -34,51 +34,51 @@ CURVES = (
 
 
 def differences_plot(differences: Sequence[PairedDifference], indices: dict[str, int]) -> Plot:
-    """Mean paired difference to the control over several seeds, with its interval, against zero.
+    """Plot the mean paired differences to the control over several seeds, with their intervals, against zero.
 
-    The intervals hold for all pairs of norms together. Of two seeds, and where there is no spread, the values are
+    The intervals hold for all pairs of norms together. For two seeds, and where there is no spread, the values are
     drawn instead.
 
     Args:
-        differences: Those to be drawn, each over two seeds or more.
-        indices: The place of each norm among the colours.
+        differences: Pairs to draw, each over two seeds or more.
+        indices: Index of each norm among the colours.
     """
-    shown, control = differences, differences[0].control
+    control = differences[0].control
     with drawing():
-        figure, axes = blank(1.15 + 0.42 * len(shown))
+        figure, axes = blank(1.15 + 0.42 * len(differences))
         axes.axvline(0, color=INK, linewidth=1.2)
-        for place, one in enumerate(shown):
-            _interval(axes, place, one, indices[one.norm])
-        axes.set_yticks(range(len(shown)), [short(one.norm, 20) for one in shown])
-        axes.set_ylim(len(shown) - 0.5, -0.5)
+        for y, pair in enumerate(differences):
+            _interval(axes, y, pair, indices[pair.norm])
+        axes.set_yticks(range(len(differences)), [short(pair.norm, 20) for pair in differences])
+        axes.set_ylim(len(differences) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("difference of test accuracy, in points")
-        said = "; ".join(f"{one.norm}: {joint_points(one)}" for one in shown)
+        values = "; ".join(f"{pair.norm}: {joint_points(pair)}" for pair in differences)
         return finish(
             figure,
             "differences",
             f"Paired differences to {control}, with 95 % intervals that hold together",
-            f"{said}. Zero: no difference.",
+            f"{values}. Zero: no difference.",
         )
 
 
-def _interval(axes: Axes, place: int, one: PairedDifference, index: int) -> None:
-    found = one.difference
-    assert found is not None, "only differences over several seeds are drawn"
+def _interval(axes: Axes, y: int, pair: PairedDifference, index: int) -> None:
+    difference = pair.difference
+    assert difference is not None, "only differences over several seeds are drawn"
     style = look(index) | {"linestyle": "none", "markersize": 8}
-    if found.is_pair or one.high is None:
-        axes.plot([100 * value for value in found.values], [place] * found.n, **style)
+    if difference.is_pair or pair.high is None:
+        axes.plot([100 * value for value in difference.values], [y] * difference.n, **style)
         return
-    axes.errorbar(100 * found.mean, place, xerr=100 * (one.high - found.mean), capsize=5, **style)
+    axes.errorbar(100 * difference.mean, y, xerr=100 * (pair.high - difference.mean), capsize=5, **style)
 
 
 def curve_plot(curve: Curve, series: Sequence[Series], rows: dict[str, list[list[EpochRow]]]) -> Plot | None:
-    """One measure by epoch: the mean over seeds and the band from lowest to highest; None where not measured.
+    """Plot one measure by epoch: mean over seeds and band from lowest to highest; None where not measured.
 
     Args:
-        curve: What is drawn.
-        series: The lines.
-        rows: By label: the epochs of each of its finished runs.
+        curve: Measure to draw.
+        series: One line each.
+        rows: By label, the epochs of each finished run.
     """
     values = {one.label: np.array([[curve.value(row) for row in run] for run in rows[one.label]]) for one in series}
     measured = [one for one in series if values[one.label].size and None not in values[one.label]]
@@ -95,12 +95,12 @@ def curve_plot(curve: Curve, series: Sequence[Series], rows: dict[str, list[list
         if curve.is_accuracy:
             axes.yaxis.set_major_formatter(FuncFormatter(percents))
         legend(axes)
-        said = "; ".join(_course(one.label, values[one.label], curve.is_accuracy) for one in measured)
-        return finish(figure, f"curve-{curve.name}", f"{curve.title} by epoch", f"{said}.")
+        ends = "; ".join(_ends(one.label, values[one.label], curve.is_accuracy) for one in measured)
+        return finish(figure, f"curve-{curve.name}", f"{curve.title} by epoch", f"{ends}.")
 
 
 def _line(axes: Axes, series: Series, values: np.ndarray) -> None:
-    """(runs, epochs): their mean, and a band from the lowest to the highest where there are several."""
+    """Draw the mean of values (runs, epochs), with a band from the lowest to the highest run if there are several."""
     epochs = np.arange(1, values.shape[1] + 1)
     style = look(series.index)
     axes.plot(epochs, values.mean(axis=0), label=short(series.label), **style)
@@ -108,14 +108,14 @@ def _line(axes: Axes, series: Series, values: np.ndarray) -> None:
         axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=style["color"], alpha=0.16, linewidth=0)
 
 
-def _course(label: str, values: np.ndarray, is_accuracy: bool) -> str:
+def _ends(label: str, values: np.ndarray, is_accuracy: bool) -> str:
     first, last = values.astype(float).mean(axis=0)[[0, -1]]
-    told = [percent(float(value)) if is_accuracy else f"{value:.3f}" for value in (first, last)]
-    return f"{label}: {told[0]} after epoch 1, {told[1]} after epoch {values.shape[1]}"
+    shown = [percent(float(value)) if is_accuracy else f"{value:.3f}" for value in (first, last)]
+    return f"{label}: {shown[0]} after epoch 1, {shown[1]} after epoch {values.shape[1]}"
 
 
 def lr_steps(runs: Sequence[Sequence[EpochRow]]) -> list[int]:
-    """The epochs that begin with another learning rate; none of a schedule that moves it in every epoch."""
+    """Epochs that begin with another learning rate; empty for a schedule that changes it in every epoch."""
     changes = {b.epoch for rows in runs for a, b in pairwise(rows) if a.lr != b.lr}
     longest = max((len(rows) for rows in runs), default=0)
     return sorted(changes) if len(changes) < longest - 1 or longest == 2 else []

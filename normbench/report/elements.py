@@ -1,4 +1,4 @@
-"""What a page is made of; the template has a macro for each of these."""
+"""Elements of a page; the template has a macro for each kind."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,12 +6,13 @@ from typing import Literal
 
 from markupsafe import Markup
 
+from normbench.analysis import Table
 from normbench.report.figure import Plot
 
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; a warning is one that must not be overlooked, a note one that explains."""
+    """Paragraph; a warning must not be overlooked, a note explains."""
 
     text: str
     tone: Literal["plain", "note", "warning"] = "plain"
@@ -19,22 +20,17 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A table: the first cell of a line is its heading, and figures stand flush right."""
+class TableElement:
+    """Table with the id that its caption has on the page."""
 
     ident: str
-    caption: str
-    columns: Sequence[str]
-    lines: Sequence[Sequence[str]]
-    figures: bool = True
-    strong: frozenset[int] = frozenset()
-    """Lines that are set apart."""
-    kind: str = "grid"
+    table: Table
+    kind: str = "table"
 
 
 @dataclass(frozen=True)
 class Plots:
-    """Plots side by side, where there is room."""
+    """Plots in a row, as far as there is room."""
 
     plots: Sequence[Plot]
     kind: str = "plots"
@@ -50,13 +46,13 @@ class Code:
 
 @dataclass(frozen=True)
 class Norm:
-    """A norm: what it computes and over what."""
+    """Norm with its formula, axes and advice."""
 
     name: str
     title: str
     formula: str
     axes: str
-    """What it averages over, in words."""
+    """Axes that it averages over, in words."""
     when: str
     avoid: str
     """Empty where nothing is known."""
@@ -67,26 +63,43 @@ class Norm:
 
 @dataclass(frozen=True)
 class Fold:
-    """Something long, folded away under a line that says what it is."""
+    """Long content, folded away under a summary."""
 
     summary: str
-    blocks: "Sequence[Block]"
+    elements: "Sequence[Element]"
     kind: str = "fold"
 
 
-Block = Text | Grid | Plots | Code | Norm | Fold
+Element = Text | TableElement | Plots | Code | Norm | Fold
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it, or why nothing does."""
+    """Heading with its elements, or with the reason why there are none."""
 
     ident: str
     title: str
-    blocks: Sequence[Block] = field(default_factory=list)
+    elements: Sequence[Element] = field(default_factory=list)
     missing: str = ""
 
     @property
     def plots(self) -> list[Plot]:
         """Every plot in it."""
-        return [plot for block in self.blocks if isinstance(block, Plots) for plot in block.plots]
+        return [plot for element in self.elements if isinstance(element, Plots) for plot in element.plots]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Content of a report, which the template is filled with."""
+
+    name: str
+    conclusions: Sequence[str]
+    warnings: Sequence[str]
+    sections: Sequence[Section]
+    left_out: Sequence[str] = ()
+    """Sentences on sections and runs that are not in it."""
+
+    @property
+    def plots(self) -> list[Plot]:
+        """Every plot, in the order of the page."""
+        return [plot for section in self.sections for plot in section.plots]

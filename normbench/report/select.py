@@ -1,4 +1,4 @@
-"""Which runs of an experiment's folder may stand in one table: those with a result, on equal terms, each seed once."""
+"""Selection of the runs that may stand in one table: those with a result, on equal terms, each seed once."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,9 @@ OF_NORM = ("groups", "norm_source", "norm_revision")
 OF_ONE_RUN = {"norm", "seed", *OF_NORM, *MOVES_NO_NUMBER, "training.lr", "training.weight_decay"}
 """Settings in which the runs of one comparison may differ."""
 UNFINISHED = {
-    "interrupted": "it is under way, or was interrupted: the command that started it goes on with it",
+    "interrupted": "it is under way, or was interrupted: the command that started it resumes it",
     "new": "it has not finished an epoch: it has just begun, or failed",
 }
-
-
 OTHER_VERSION = "it is a copy, or of another version of its norm, of which there are fewer runs"
 
 
@@ -32,18 +30,18 @@ class Finished:
 
     @property
     def path(self) -> Path:
-        """Its folder."""
+        """Folder of the run."""
         return self.entry.path
 
     @property
     def terms(self) -> dict[str, Any]:
-        """The settings that runs must share to be compared."""
+        """Settings that runs must share to be compared."""
         return {key: value for key, value in self.settings.items() if key not in OF_ONE_RUN}
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A run that is in the folder and not in the report."""
+    """Run in the folder that is not in the report."""
 
     run: str
     reason: str
@@ -53,28 +51,28 @@ Grouping = Callable[[Finished], Hashable]
 
 
 def select(entries: Sequence[Entry]) -> tuple[list[Finished], list[LeftOut]]:
-    """The runs to report on, and the others with the reason.
+    """Select the runs to report on, and list the others with the reason.
 
     Of several sets of runs on equal terms it is the one that most training went into, sets with test accuracies
     before searches. A norm of which there are two versions (groups, code or revision) stands with the version
     that has more seeds.
     """
-    found = [(entry, _finished(entry)) for entry in entries]
-    finished = [run for _, run in found if run]
-    left_out = [LeftOut(entry.path.name, _unfinished(entry)) for entry, run in found if not run]
+    runs = [(entry, _finished(entry)) for entry in entries]
+    finished = [run for _, run in runs if run]
+    left_out = [LeftOut(entry.path.name, _unfinished(entry)) for entry, run in runs if not run]
     equal = _largest(finished, lambda run: repr(run.terms))
     left_out += [LeftOut(run.path.name, _other_terms(run, equal[0])) for run in _without(finished, equal)]
-    chosen = [run for runs in _groups(equal, _setting).values() for run in _each_seed_once(_largest(runs, _version))]
+    chosen = [run for group in _groups(equal, _setting).values() for run in _distinct_seeds(_largest(group, _version))]
     return chosen, left_out + [LeftOut(run.path.name, OTHER_VERSION) for run in _without(equal, chosen)]
 
 
 def _without(runs: Sequence[Finished], others: Sequence[Finished]) -> list[Finished]:
-    """The runs that are not among the others; by name, since comparing every run with every other takes minutes."""
+    """Runs that are not among the others; by name, since comparing every run with every other takes minutes."""
     names = {run.path.name for run in others}
     return [run for run in runs if run.path.name not in names]
 
 
-def _each_seed_once(runs: Sequence[Finished]) -> list[Finished]:
+def _distinct_seeds(runs: Sequence[Finished]) -> list[Finished]:
     return [same[0] for same in _groups(runs, lambda run: run.result.seed).values()]
 
 
@@ -90,11 +88,11 @@ def _unfinished(entry: Entry) -> str:
 
 
 def _other_terms(run: Finished, kept: Finished) -> str:
-    """The settings in which a run differs from those in the report."""
+    """Sentence on the settings in which a run differs from those in the report."""
     ours, theirs = run.terms, kept.terms
     keys = [key for key in dict.fromkeys([*ours, *theirs]) if ours.get(key) != theirs.get(key)]
-    said = ", ".join(f"{key} = {ours.get(key)} instead of {theirs.get(key)}" for key in keys)
-    return f"it is not on equal terms: {said}"
+    listed = ", ".join(f"{key} = {ours.get(key)} instead of {theirs.get(key)}" for key in keys)
+    return f"it is not on equal terms: {listed}"
 
 
 def _setting(run: Finished) -> Hashable:
@@ -113,7 +111,7 @@ def _groups(runs: Sequence[Finished], key: Grouping) -> dict[Hashable, list[Fini
 
 
 def _largest(runs: Sequence[Finished], key: Grouping) -> list[Finished]:
-    """The group that most training went into; of equal ones the first, so that the choice depends on nothing else."""
+    """Group that most training went into; the first among equal ones, so that the choice is deterministic."""
     return max(_groups(runs, key).values(), key=_weight, default=[])
 
 

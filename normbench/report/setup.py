@@ -1,25 +1,58 @@
-"""The sections of the page that tell what stands behind the figures: norms, settings, environment, commands."""
+"""Setup of an experiment: its norms, settings, environment and runs, and the commands that reproduce it."""
 
-from normbench.analysis import format as words
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from normbench.analysis import Series, Table
+from normbench.analysis.format import percent
+from normbench.config.settings import MOVES_NO_NUMBER
 from normbench.norms import norm_info
 from normbench.norms.axes import axes_words
 from normbench.report.axes import axes_svg
-from normbench.report.elements import Block, Code, Fold, Grid, Norm, Section, Text
-from normbench.report.experiment import Experiment, Series
-from normbench.report.facts import Facts, environment, reproduction, settings
+from normbench.report.elements import Code, Element, Fold, Norm, Section, TableElement, Text
+from normbench.report.experiment import Experiment
+from normbench.report.select import Finished
+from normbench.runs import flat, read_environment
 
+VARIED = {"norm", "seed", *MOVES_NO_NUMBER}
+"""Settings that a comparison varies, and those that move no number."""
+SEARCHED = {"training.lr", "training.weight_decay"}
+COMMANDS = {"normbench", "normbench.exe", "__main__.py"}
 RUN_COLUMNS = ("run", "norm", "seed", "state", "train accuracy", "test accuracy", "seconds")
 
 
+@dataclass(frozen=True)
+class Facts:
+    """Settings or environment, as one level of dotted keys; values as in JSON, text without quotes."""
+
+    shared: list[tuple[str, str]]
+    """Equal for all runs."""
+    differing: list[tuple[str, str, str]]
+    """Key, value, and the runs with this value."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Commands to type, and the versions that they were typed into."""
+
+    commands: list[str]
+    versions: list[str]
+
+
 def norms(experiment: Experiment) -> Section:
-    """What each norm computes, and a picture of what it averages over."""
-    first = {one.row.norm: one for one in reversed(experiment.series)}
-    shown = [one for one in experiment.series if first[one.row.norm] is one]
-    return Section("norms", "The norms", [_norm(one) for one in shown])
+    """Formula of each norm, with a picture of the axes that it averages over."""
+    first = {series.row.norm: series for series in reversed(experiment.comparison.series)}
+    shown = [series for series in experiment.comparison.series if first[series.row.norm] is series]
+    return Section("norms", "The norms", [_norm(series, experiment.runs_of(series)[0]) for series in shown])
 
 
-def _norm(series: Series) -> Norm:
-    info, groups = norm_info(series.row.norm), series.runs[0].settings["groups"]
+def _norm(series: Series, run: Finished) -> Norm:
+    info, groups = norm_info(series.row.norm), run.settings["groups"]
     standardized = " Convolutions before it have standardized weights (+ws)." * series.row.norm.endswith("+ws")
     return Norm(
         name=series.row.norm,
@@ -41,49 +74,138 @@ def _axes(axes: str, groups: int) -> str:
 
 
 def configuration(experiment: Experiment) -> Section:
-    """Settings and environment, equal and differing, and every run."""
-    blocks = [
-        *_facts("settings", "Settings", settings(experiment)),
-        *_facts("environment", "Environment", environment(experiment)),
-        Fold(f"Every run ({len(experiment.results)})", [_run_table(experiment)]),
+    """Settings and environment, shared and differing, and every run."""
+    elements = [
+        *_facts("settings", "Settings", _settings(experiment)),
+        *_facts("environment", "Environment", _environment(experiment)),
+        Fold(f"Every run ({len(experiment.runs)})", [_runs(experiment)]),
     ]
     if experiment.left_out:
-        lines = [(one.run, one.reason) for one in experiment.left_out]
-        table = Grid("left-out", "Runs in this folder that are not in the report", ("run", "why"), lines, figures=False)
-        blocks.append(Fold(f"Runs that are left out ({len(lines)})", [table]))
-    return Section("configuration", "Configuration and environment", blocks)
+        title, rows = "Runs in this folder that are not in the report", [(r.run, r.reason) for r in experiment.left_out]
+        elements.append(
+            Fold(f"Runs that are left out ({len(rows)})", [_text_table("left-out", title, ("run", "reason"), rows)])
+        )
+    return Section("configuration", "Configuration and environment", elements)
 
 
-def _facts(ident: str, title: str, facts: Facts) -> list[Block]:
+def _facts(ident: str, title: str, facts: Facts) -> list[Element]:
     name = title.lower()
-    shared = Grid(f"{ident}-shared", f"{title} that all runs share", ("name", "value"), facts.shared, figures=False)
+    shared = _text_table(f"{ident}-shared", f"{title} that all runs share", ("name", "value"), facts.shared)
     folded = Fold(f"{title} that all runs share ({len(facts.shared)})", [shared])
     if not facts.differing:
-        but = ", but for what the tables above show" if ident == "settings" else ""
+        but = ", except for those in the tables above" if ident == "settings" else ""
         return [Text(f"All runs have the same {name}{but}."), folded]
     columns = ("name", "value", "runs")
-    return [Grid(f"{ident}-differing", f"{title} that differ", columns, facts.differing, figures=False), folded]
+    return [_text_table(f"{ident}-differing", f"{title} that differ", columns, facts.differing), folded]
 
 
-def _run_table(experiment: Experiment) -> Grid:
-    lines = [
+def _text_table(ident: str, title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> TableElement:
+    return TableElement(ident, Table(title=title, columns=columns, rows=tuple(rows), sentences=True))
+
+
+def _runs(experiment: Experiment) -> TableElement:
+    rows = tuple(
         (
             run.path.name,
-            one.label,
+            series.label,
             str(run.result.seed),
             run.result.status,
-            words.percent(run.result.train_accuracy),
-            words.percent(run.result.test_accuracy),
+            percent(run.result.train_accuracy),
+            percent(run.result.test_accuracy),
             f"{run.result.seconds:.1f}",
         )
-        for one in experiment.series
-        for run in one.runs
-    ]
-    return Grid("runs", "The runs behind this report", RUN_COLUMNS, lines)
+        for series in experiment.comparison.series
+        for run in experiment.runs_of(series)
+    )
+    return TableElement("runs", Table(title="The runs behind this report", columns=RUN_COLUMNS, rows=rows))
 
 
 def reproduce(experiment: Experiment) -> Section:
-    """The commands as they were typed, and the versions that they were typed into."""
-    found = reproduction(experiment)
-    told = f"Made with {'; '.join(found.versions)}. constraints.txt beside the source has the rest."
-    return Section("reproduce", "How to reproduce", [Code("\n".join(found.commands)), Text(told, "note")])
+    """Commands as they were typed, and the versions that they were typed into."""
+    reproduction = _reproduction(experiment)
+    versions = f"Made with {'; '.join(reproduction.versions)}. constraints.txt beside the source has the rest."
+    return Section("reproduce", "How to reproduce", [Code("\n".join(reproduction.commands)), Text(versions, "note")])
+
+
+def _settings(experiment: Experiment) -> Facts:
+    """Every setting but norm and seed, and the settings of a search, which its table shows."""
+    left_out = VARIED | (SEARCHED if experiment.comparison.searching else set())
+    return _collect(experiment, lambda run: {k: v for k, v in run.settings.items() if k not in left_out})
+
+
+def _environment(experiment: Experiment) -> Facts:
+    """Versions, device and commit; not the command lines, which have a section of their own."""
+    return _collect(experiment, lambda run: {k: v for k, v in flat(read_environment(run.path)).items() if k != "argv"})
+
+
+def _collect(experiment: Experiment, values_of: Callable[[Finished], dict[str, Any]]) -> Facts:
+    tables = [
+        (series, run, {key: _text(value) for key, value in values_of(run).items()})
+        for series in experiment.comparison.series
+        for run in experiment.runs_of(series)
+    ]
+    keys = dict.fromkeys(key for _, _, table in tables for key in table)
+    shared, differing = [], []
+    for key in keys:
+        holders: dict[str, list[tuple[Series, Finished]]] = {}
+        for series, run, table in tables:
+            holders.setdefault(table.get(key, "not recorded"), []).append((series, run))
+        if len(holders) == 1:
+            shared.append((key, next(iter(holders))))
+        else:
+            differing += [(key, value, _names(runs)) for value, runs in holders.items()]
+    return Facts(shared, differing)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _names(runs: Sequence[tuple[Series, Finished]]) -> str:
+    """Labels of runs, with seeds only where some runs of a series are missing."""
+    seeds: dict[str, list[int]] = {}
+    sizes = {series.label: len(series.results) for series, _ in runs}
+    for series, run in runs:
+        seeds.setdefault(series.label, []).append(run.result.seed)
+    return "; ".join(
+        label if len(some) == sizes[label] else f"{label} (seed {', '.join(map(str, some))})"
+        for label, some in seeds.items()
+    )
+
+
+def _reproduction(experiment: Experiment) -> Reproduction:
+    """Commands that trained the runs, each once, in the order of the runs."""
+    environments = [read_environment(run.path) for run in experiment.runs]
+    commits = _distinct(environments, "git_commit")
+    lines = [f"git checkout {commit}" for commit in commits] + ["pip install -c constraints.txt -e ."] * bool(commits)
+    typed = dict.fromkeys(command for env in environments if (command := command_line(env.get("argv"))))
+    outs = dict.fromkeys(out for env in environments for out in _out(env.get("argv")))
+    last = shlex.join(["normbench", "report", experiment.name, *outs])
+    versions = {
+        "normbench": _distinct(environments, "normbench"),
+        "Python": _distinct(environments, "python"),
+        "torch": list(dict.fromkeys(result.torch for result in experiment.comparison.results)),
+        "on": list(dict.fromkeys(result.device for result in experiment.comparison.results)),
+    }
+    return Reproduction(
+        [*lines, *typed, last], [f"{name} {' or '.join(some)}" for name, some in versions.items() if some]
+    )
+
+
+def _distinct(environments: Sequence[dict[str, Any]], key: str) -> list[str]:
+    return list(dict.fromkeys(str(env[key]) for env in environments if env.get(key)))
+
+
+def command_line(argv: object) -> str:
+    """Format a command line so that it can be typed again; empty if none was recorded."""
+    if not isinstance(argv, list) or not argv:
+        return ""
+    program, *arguments = map(str, argv)
+    return shlex.join(["normbench" if Path(program).name in COMMANDS else program, *arguments])
+
+
+def _out(argv: object) -> list[str]:
+    """Output folder of a command line, as one flag; empty if it was not given there."""
+    words = list(map(str, argv)) if isinstance(argv, list) else []
+    after = [f"--out={value}" for flag, value in pairwise(words) if flag == "--out"]
+    return [*after, *(word for word in words if word.startswith("--out="))][-1:]

@@ -1,43 +1,31 @@
-"""The page of a study: its answer, tables and charts, the environment, and how to do it again."""
+"""Page of a study: its conclusions, tables and charts, the environment, and the command that reproduces it."""
 
 from normbench.analysis import StudyResult, Table
 from normbench.report.charts import chart_plot
-from normbench.report.elements import Block, Code, Fold, Grid, Plots, Section, Text
-from normbench.report.facts import command_line
-from normbench.report.page import Page
+from normbench.report.elements import Code, Fold, Page, Plots, Section, TableElement, Text
+from normbench.report.setup import command_line
 from normbench.runs import flat
 
 
-def finding_page(name: str, finding: StudyResult) -> Page:
-    """Lay out a finding under the name of its experiment."""
-    charts = Section("charts", "What it looks like", [Plots([chart_plot(chart) for chart in finding.charts])])
-    tables = Section("tables", "What was measured", [*_tables(finding), Text(finding.conditions, "note")])
-    answer = [finding.title, *finding.answer]
-    return Page(name, answer, finding.warnings, [*([charts] if finding.charts else []), tables, *_origin(finding)], [])
+def study_page(name: str, result: StudyResult) -> Page:
+    """Lay out the result of a study under the name of its experiment."""
+    charts = Section("charts", "Charts", [Plots([chart_plot(chart) for chart in result.charts])])
+    elements = [TableElement(f"table-{index}", table) for index, table in enumerate(result.tables, 1)]
+    tables = Section("tables", "Measurements", [*elements, Text(result.conditions, "note")])
+    sections = [*([charts] if result.charts else []), tables, *_origin(result)]
+    return Page(name, [result.title, *result.answer], result.warnings, sections)
 
 
-def _tables(finding: StudyResult) -> list[Block]:
-    return [block for place, table in enumerate(finding.tables) for block in _table(place, table)]
-
-
-def _table(place: int, table: Table) -> list[Block]:
-    grid = Grid(
-        f"table-{place + 1}",
-        table.title,
-        table.columns,
-        table.rows,
-        strong=frozenset(table.strong),
-        figures=not table.sentences,
-    )
-    return [grid, *([Text(table.note, "note")] if table.note else [])]
-
-
-def _origin(finding: StudyResult) -> list[Section]:
-    """Where and by which command it was made."""
-    facts = [(key, str(value)) for key, value in flat(finding.environment).items() if key != "argv"]
-    grid = Grid("environment-table", "Versions and device", ("name", "value"), facts, figures=False)
-    command = command_line(finding.environment.get("argv")) or f"normbench {finding.study}"
+def _origin(result: StudyResult) -> list[Section]:
+    """Environment and command line of the study."""
+    rows = tuple((key, str(value)) for key, value in flat(result.environment).items() if key != "argv")
+    table = Table(title="Versions and device", columns=("name", "value"), rows=rows, sentences=True)
+    command = command_line(result.environment.get("argv")) or f"normbench {result.study}"
     return [
-        Section("environment", "Environment", [Fold(f"Versions and device ({len(facts)})", [grid])]),
+        Section(
+            "environment",
+            "Environment",
+            [Fold(f"Versions and device ({len(rows)})", [TableElement("environment-table", table)])],
+        ),
         Section("reproduce", "How to reproduce", [Code(command)]),
     ]

@@ -1,9 +1,9 @@
 """Whether the runs of a comparison were made on equal terms, and the sentence that says what they were made on."""
 
 import pytest
+from helpers.results import make_result
 
-from normbench.analysis import conditions, mixed, uneven_seeds
-from normbench.runs import RunResult
+from normbench.analysis import caption, mismatches, seed_mismatches
 
 EQUAL = {
     "dataset": "cifar10", "network": "c10", "epochs": 20, "batch_size": 64, "train_images": 50_000,
@@ -11,16 +11,13 @@ EQUAL = {
 }  # fmt: skip
 
 
-def run(norm, seed=0, status="done", **other):
-    return RunResult(
-        status=status, norm=norm, seed=seed, parameters=1, lr=0.1, weight_decay=0.0, seconds=1.0,
-        fingerprint="f", **EQUAL | other,
-    )  # fmt: skip
+def run(norm, seed=0, status="done", **fields):
+    return make_result(norm, seed, status=status, **EQUAL | fields)
 
 
-def test_runs_on_equal_terms_are_not_mixed():
-    assert mixed([run("bn"), run("bn", 1), run("gn")]) == []
-    assert mixed([]) == []
+def test_runs_on_equal_terms_are_not_mismatches():
+    assert mismatches([run("bn"), run("bn", 1), run("gn")]) == []
+    assert mismatches([]) == []
 
 
 @pytest.mark.parametrize(
@@ -36,45 +33,45 @@ def test_runs_on_equal_terms_are_not_mixed():
     ],
 )
 def test_what_differs_is_named(name, other, words):
-    assert mixed([run("bn"), run("gn", **{name: other})]) == [f"not on equal terms: runs differ in {words}"]
+    assert mismatches([run("bn"), run("gn", **{name: other})]) == [f"not on equal terms: runs differ in {words}"]
 
 
 def test_unfinished_runs_do_not_count():
-    assert mixed([run("bn"), run("gn", status="diverged", epochs=3), run("ln", status="failed", epochs=0)]) == []
+    assert mismatches([run("bn"), run("gn", status="diverged", epochs=3), run("ln", status="failed", epochs=0)]) == []
 
 
 def test_the_sentence_names_data_length_seeds_and_machine():
-    words = conditions([run("bn"), run("bn", 1)], 20)
+    words = caption([run("bn"), run("bn", 1)], 20)
     assert words.startswith("CIFAR-10 (50,000 train and 10,000 test images); network c10; 20 epochs; batch 64; 2 seeds")
     assert "a CPU, 2 threads; torch 2.15.0." in words
-    assert "torch 2.15.0 or 2.14.0" in conditions([run("bn"), run("gn", torch="2.14.0")], 20)
+    assert "torch 2.15.0 or 2.14.0" in caption([run("bn"), run("gn", torch="2.14.0")], 20)
 
 
 def test_the_sentence_says_how_far_other_test_images_would_move_an_accuracy():
-    words = conditions([run("bn", test_accuracy=0.84)], 20)
+    words = caption([run("bn", test_accuracy=0.84)], 20)
     # 1.96 * sqrt(0.84 * 0.16 / 10000) = 0.72 points.
     assert "by ± 0.7 pp at 84 % of 10,000 (95 %, binomial)" in words
-    digits = conditions([run("bn", dataset="digits", test_accuracy=0.96, test_images=360)], 20)
+    digits = caption([run("bn", dataset="digits", test_accuracy=0.96, test_images=360)], 20)
     assert "by ± 2.0 pp at 96 % of 360" in digits
-    assert "Other test images" not in conditions([run("bn", validation_accuracy=0.84)], 20, searching=True)
+    assert "Other test images" not in caption([run("bn", validation_accuracy=0.84)], 20, searching=True)
 
 
 def test_intervals_are_said_to_be_over_initialisation_and_order():
     three = [run("bn", seed, test_accuracy=0.8) for seed in range(3)]
-    assert "over initialisation and order alone" in conditions(three, 20)
-    assert "Two seeds are shown as their two values" in conditions(three[:2], 20)
-    assert "±" not in conditions(three[:1], 20).split("Other test images")[0]
+    assert "over initialisation and order alone" in caption(three, 20)
+    assert "Two seeds are shown as their two values" in caption(three[:2], 20)
+    assert "±" not in caption(three[:1], 20).split("Other test images")[0]
 
 
 def test_unequal_seeds_are_said_and_runs_that_failed_have_none():
     equal = [run("bn"), run("bn", 1), run("gn"), run("gn", 1, status="diverged")]
-    assert uneven_seeds(equal) == []
-    (sentence,) = uneven_seeds([*equal, run("gn", 2), run("gn", 5), run("bn", 2, status="failed")])
+    assert seed_mismatches(equal) == []
+    (sentence,) = seed_mismatches([*equal, run("gn", 2), run("gn", 5), run("bn", 2, status="failed")])
     assert sentence.startswith("unequal seeds: bn 0-1; gn 0-2, 5.")
 
 
 def test_another_split_is_said_and_no_equal_term():
-    assert mixed([run("bn"), run("gn", split_seed=1)]) == [
+    assert mismatches([run("bn"), run("gn", split_seed=1)]) == [
         "not on equal terms: runs differ in split seed: 0 (bn); 1 (gn)"
     ]
-    assert "10,000 test images, dealt anew with split seed 1)" in conditions([run("bn", split_seed=1)], 20)
+    assert "10,000 test images, re-split with seed 1)" in caption([run("bn", split_seed=1)], 20)

@@ -4,46 +4,38 @@ import io
 import json
 
 import pytest
+from helpers.results import make_result
 from rich.console import Console
 
-from normbench.analysis.comparison import Grid, conclude
+from normbench.analysis import Comparison
 from normbench.cli.main import app
-from normbench.console.comparison import comparison_document, comparison_table
+from normbench.console.comparison import comparison_document, comparison_text
 from normbench.errors import UsageError
-from normbench.runs import RunResult
-
-SEARCH = Grid(lrs=(0.1, 0.2))
-
-
-def run(norm, seed, accuracy, status="done", **other):
-    return RunResult(
-        status=status, norm=norm, seed=seed, dataset="digits", network="c10", parameters=1, epochs=1, batch_size=1,
-        weight_decay=0.0, test_accuracy=accuracy, train_images=1, test_images=1, seconds=1.0, device="cpu",
-        fingerprint="f", **{"lr": 0.1, "torch": "2"} | other,
-    )  # fmt: skip
 
 
 def runs(seeds):
     bn = [0.700, 0.710, 0.690][:seeds]
-    return [run("bn", i, x) for i, x in enumerate(bn)] + [run("gn", i, x + 0.01 + 0.001 * i) for i, x in enumerate(bn)]
+    return [make_result("bn", i, x) for i, x in enumerate(bn)] + [
+        make_result("gn", i, x + 0.01 + 0.001 * i) for i, x in enumerate(bn)
+    ]
 
 
 def printed(comparison):
     console = Console(file=io.StringIO(), width=200)
-    console.print(comparison_table(comparison, 1))
+    console.print(comparison_text(comparison))
     return console.file.getvalue()
 
 
 def test_two_seeds_or_more_show_paired_differences():
-    text = printed(conclude(runs(3), Grid()))
+    text = printed(Comparison.of(runs(3)))
     assert "Paired differences to bn (3 seeds)" in text
     # Differences of 1.0, 1.1 and 1.2 points: mean 1.1, sd 0.1, half width 4.303 * 0.1 / sqrt(3).
     assert "+1.10 [+0.85, +1.35] pp" in text
-    assert "Paired differences to gn" in printed(conclude(runs(3), Grid(), "gn"))
+    assert "Paired differences to gn" in printed(Comparison.of(runs(3), "gn"))
 
 
 def test_one_seed_shows_none_but_the_document_has_the_difference():
-    comparison = conclude(runs(1), Grid())
+    comparison = Comparison.of(runs(1))
     assert "Paired differences" not in printed(comparison)
     [difference] = comparison_document(comparison, [], [])["differences"]
     assert difference["test_accuracy"]["mean"] == pytest.approx(0.01)
@@ -51,7 +43,7 @@ def test_one_seed_shows_none_but_the_document_has_the_difference():
 
 
 def test_the_document_is_json_in_fractions():
-    document = json.loads(json.dumps(comparison_document(conclude(runs(3), Grid()), ["table.md"], ["a warning"])))
+    document = json.loads(json.dumps(comparison_document(Comparison.of(runs(3)), ["table.md"], ["a warning"])))
     [difference] = document["differences"]
     assert (difference["norm"], difference["control"], difference["seeds"]) == ("gn", "bn", [0, 1, 2])
     assert difference["test_accuracy"]["mean"] == pytest.approx(0.011)
@@ -65,15 +57,19 @@ def test_the_document_is_json_in_fractions():
 
 
 def test_a_search_sets_no_norm_against_another():
-    results = [run("bn", 0, None, lr=0.1), run("bn", 0, None, lr=0.2), run("gn", 0, None, lr=0.1)]
-    comparison = conclude(results, SEARCH)
+    results = [
+        make_result("bn", 0, None, lr=0.1),
+        make_result("bn", 0, None, lr=0.2),
+        make_result("gn", 0, None, lr=0.1),
+    ]
+    comparison = Comparison.of(results)
     assert comparison.differences == ()
     assert "The test images were not read." in printed(comparison)
 
 
 def test_unequal_terms_are_warned_of():
-    assert conclude(runs(2), Grid()).warnings == ()
-    [warning] = conclude([run("bn", 0, 0.7), run("gn", 0, 0.7, torch="3")], Grid()).warnings
+    assert Comparison.of(runs(2)).warnings == ()
+    [warning] = Comparison.of([make_result("bn", 0, 0.7), make_result("gn", 0, 0.7, torch="3")]).warnings
     assert "torch: 2 (bn); 3 (gn)" in warning
 
 

@@ -4,30 +4,26 @@ import csv
 import re
 
 import pytest
+from helpers.results import make_result
 
-from normbench.analysis.comparison import Grid, conclude
+from normbench.analysis import Comparison, Table
+from normbench.analysis.tables import runs_table
 from normbench.errors import RunFailedError
 from normbench.report import write_comparison
-from normbench.report.export import PaperTable, latex, markdown, results_csv
+from normbench.report.export import to_csv, to_latex, to_markdown
 from normbench.runs import RunResult
 
-
-def run(norm, seed, accuracy, status="done", **other):
-    return RunResult(
-        status=status, norm=norm, seed=seed, dataset="digits", network="c10", parameters=1234, epochs=1, batch_size=1,
-        weight_decay=0.0, test_accuracy=accuracy, train_images=1, test_images=1, seconds=1.0, device="cpu",
-        fingerprint="f", **{"lr": 0.1, "torch": "2"} | other,
-    )  # fmt: skip
-
-
 RUNS = [
-    run("bn", 0, 0.5), run("bn", 1, 0.6), run("my_norms.py:half", 0, 0.4), run("my_norms.py:half", 1, 0.6),
-    run("ln", 0, None, status="diverged", problem='diverged in epoch 1, "not finite"\nand so on'),
-]  # fmt: skip
+    make_result("bn", 0, 0.5),
+    make_result("bn", 1, 0.6),
+    make_result("my_norms.py:half", 0, 0.4),
+    make_result("my_norms.py:half", 1, 0.6),
+    make_result("ln", 0, status="diverged", problem='diverged in epoch 1, "not finite"\nand so on'),
+]
 
 
 def test_files_of_a_comparison(tmp_path):
-    written = write_comparison(tmp_path, conclude(RUNS, Grid()), 1)
+    written = write_comparison(tmp_path, Comparison.of(RUNS))
     assert [path.name for path in written] == ["results.csv", "table.md", "table.tex"]
     assert sorted(tmp_path.iterdir()) == sorted(written), "nothing half written is left behind"
     text = (tmp_path / "table.md").read_text(encoding="utf-8")
@@ -40,20 +36,18 @@ def test_files_of_a_comparison(tmp_path):
 
 
 def test_a_search_leaves_the_runs_only(tmp_path):
-    results = [run("bn", 0, None, lr=0.1), run("bn", 0, None, lr=0.2)]
-    assert [path.name for path in write_comparison(tmp_path, conclude(results, Grid(lrs=(0.1, 0.2))), 1)] == [
-        "results.csv"
-    ]
+    results = [make_result("bn", 0, None, lr=0.1), make_result("bn", 0, None, lr=0.2)]
+    assert [path.name for path in write_comparison(tmp_path, Comparison.of(results))] == ["results.csv"]
 
 
 def test_one_seed_has_no_table_of_differences(tmp_path):
-    write_comparison(tmp_path, conclude(RUNS[:1] + RUNS[2:3], Grid()), 1)
+    write_comparison(tmp_path, Comparison.of(RUNS[:1] + RUNS[2:3]))
     assert "Paired" not in (tmp_path / "table.md").read_text(encoding="utf-8")
 
 
 def test_csv_gives_every_field_of_every_run_back(tmp_path):
     path = tmp_path / "results.csv"
-    path.write_text(results_csv(RUNS), encoding="utf-8", newline="")
+    path.write_text(to_csv(runs_table(RUNS)), encoding="utf-8", newline="")
     with path.open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
     given = [{name: value or None for name, value in line.items()} for line in lines]
@@ -64,7 +58,7 @@ SPECIAL = r"a_b & 5 % of #1 {x} $y ~z^2 \w <t> | c [d] *e* `f`"
 
 
 def test_latex_escapes_what_latex_reads():
-    text = latex([PaperTable(SPECIAL, ["norm", "± σ"], [[SPECIAL, "-0.5"], ["[x]", "-"]])])
+    text = to_latex(Table(title=SPECIAL, columns=("norm", "± σ"), rows=((SPECIAL, "-0.5"), ("[x]", "-"))))
     row = next(line for line in text.splitlines() if line.endswith(r"$-$0.5 \\"))
     assert row.strip().startswith(
         r"a\_b \& 5 \% of \#1 \{x\} \$y \textasciitilde{}z\textasciicircum{}2 \textbackslash{}w \textless{}t"
@@ -78,7 +72,7 @@ def test_latex_escapes_what_latex_reads():
 
 
 def test_markdown_escapes_what_markdown_reads():
-    text = markdown([PaperTable("caption", ["norm", "x"], [[SPECIAL, "1"], ["two\nlines", "2"]])])
+    text = to_markdown(Table(title="caption", columns=("norm", "x"), rows=((SPECIAL, "1"), ("two\nlines", "2"))))
     header, rule, first, second, *_ = text.splitlines()
     assert (header, rule) == ("| norm | x |", "| --- | ---: |")
     assert len(re.findall(r"(?<!\\)\|", first)) == 3
@@ -89,11 +83,11 @@ def test_markdown_escapes_what_markdown_reads():
 
 def test_a_folder_that_cannot_be_written_is_named_in_words(tmp_path):
     with pytest.raises(RunFailedError, match=r"cannot write .*missing"):
-        write_comparison(tmp_path / "missing", conclude(RUNS, Grid()), 1)
+        write_comparison(tmp_path / "missing", Comparison.of(RUNS))
 
 
 def test_what_was_there_stays_whole_when_writing_fails(tmp_path, monkeypatch):
-    write_comparison(tmp_path, conclude(RUNS, Grid()), 1)
+    write_comparison(tmp_path, Comparison.of(RUNS))
     before = (tmp_path / "results.csv").read_bytes()
 
     def full(descriptor):
@@ -101,6 +95,6 @@ def test_what_was_there_stays_whole_when_writing_fails(tmp_path, monkeypatch):
 
     monkeypatch.setattr("normbench.files.os.fsync", full)
     with pytest.raises(RunFailedError, match="No space left"):
-        write_comparison(tmp_path, conclude(RUNS[:1], Grid()), 1)
+        write_comparison(tmp_path, Comparison.of(RUNS[:1]))
     assert (tmp_path / "results.csv").read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 3

@@ -2,35 +2,23 @@
 
 import numpy as np
 import pytest
+from helpers.results import make_result, make_results
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from normbench.analysis import holm, judge_pairs, paired_differences, probability_of_superiority
-from normbench.analysis.format import difference_notes, joint_points, verdict
+from normbench.analysis import compare_pairs, holm, paired_differences, probability_of_superiority
 from normbench.analysis.power import seeds_needed
+from normbench.analysis.tables import differences_note, joint_points
 from normbench.errors import UsageError
-from normbench.runs import RunResult
 
 # Student, The Probable Error of a Mean, Biometrika 6 (1908): hours of sleep gained with either drug by ten patients.
 DRUG_1 = (0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0)
 DRUG_2 = (1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4)
 
 
-def run(norm, seed, accuracy, status="done"):
-    return RunResult(
-        status=status, norm=norm, seed=seed, dataset="digits", network="c10", parameters=1, epochs=1, batch_size=1,
-        lr=0.1, weight_decay=0.0, test_accuracy=accuracy, train_images=1, test_images=1, seconds=1.0, device="cpu",
-        torch="2", fingerprint="f",
-    )  # fmt: skip
-
-
-def runs(**accuracies):
-    return [run(norm, seed, value) for norm, values in accuracies.items() for seed, value in enumerate(values)]
-
-
 def test_students_sleep_data():
-    [found] = paired_differences(runs(drug1=DRUG_1, drug2=DRUG_2))
+    [found] = paired_differences(make_results(drug1=DRUG_1, drug2=DRUG_2))
     assert (found.norm, found.control, found.seeds) == ("drug2", "drug1", tuple(range(10)))
     # R: t = 4.0621, df = 9, p = 0.002833, interval 0.7001142 to 2.4598858.
     assert found.difference.mean == pytest.approx(1.58)
@@ -71,7 +59,7 @@ def test_holm_keeps_false_findings_at_the_level():
 def test_p_is_scipys_and_adjusted_over_the_norms():
     rng = np.random.default_rng(1)
     bn, gn, ln = rng.normal(0.75, 0.01, (3, 6)).tolist()
-    found = paired_differences(runs(bn=bn, gn=gn, ln=ln))
+    found = paired_differences(make_results(bn=bn, gn=gn, ln=ln))
     raw = [stats.ttest_rel(a, b).pvalue for a, b in ((gn, bn), (ln, bn), (ln, gn))]
     assert [one.p for one in found] == pytest.approx(raw[:2])
     assert [one.p_holm for one in found] == pytest.approx(holm(raw)[:2]), "over all pairs of norms"
@@ -81,7 +69,7 @@ def test_p_is_scipys_and_adjusted_over_the_norms():
 def test_pairing_cancels_the_luck_of_the_seed():
     rng = np.random.default_rng(2)
     seeds = rng.normal(0.7, 0.05, 8)
-    [found] = paired_differences(runs(bn=seeds.tolist(), gn=(seeds + 0.004 + rng.normal(0, 0.001, 8)).tolist()))
+    [found] = paired_differences(make_results(bn=seeds.tolist(), gn=(seeds + 0.004 + rng.normal(0, 0.001, 8)).tolist()))
     assert found.separated
     assert stats.ttest_ind(seeds, seeds + 0.004).pvalue > 0.5
 
@@ -128,26 +116,41 @@ def test_ties_widen_the_interval_to_whatever_they_would_have_become():
 
 
 def test_only_seeds_that_both_finished_are_paired():
-    results = [run("bn", 0, 0.5), run("bn", 1, None, "failed"), run("bn", 2, 0.6), run("bn", 3, 0.7)]
-    results += [run("gn", 3, 0.75), run("gn", 1, 0.9), run("gn", 0, 0.52), run("gn", 2, None, "failed")]
+    results = [
+        make_result("bn", 0, 0.5),
+        make_result("bn", 1, None, status="failed"),
+        make_result("bn", 2, 0.6),
+        make_result("bn", 3, 0.7),
+    ]
+    results += [
+        make_result("gn", 3, 0.75),
+        make_result("gn", 1, 0.9),
+        make_result("gn", 0, 0.52),
+        make_result("gn", 2, None, status="failed"),
+    ]
     [found] = paired_differences(results)
     assert found.seeds == (0, 3)
     assert found.difference.mean == pytest.approx((0.02 + 0.05) / 2)
 
 
 def test_a_run_that_diverged_leaves_no_mean_and_loses_its_seed():
-    results = [*runs(bn=[0.5, 0.6, 0.7]), run("gn", 0, 0.55), run("gn", 1, None, "diverged"), run("gn", 2, 0.75)]
+    results = [
+        *make_results(bn=[0.5, 0.6, 0.7]),
+        make_result("gn", 0, 0.55),
+        make_result("gn", 1, None, status="diverged"),
+        make_result("gn", 2, 0.75),
+    ]
     [found] = paired_differences(results)
     assert (found.difference, found.p, found.separated, found.diverged) == (None, None, False, 1)
     assert found.better.probability == pytest.approx(2 / 3)
-    assert (verdict(found), joint_points(found)) == ("diverged", "1 of 3 diverged")
+    assert (found.verdict, joint_points(found)) == ("diverged", "1 of 3 diverged")
     [seen_from_gn] = paired_differences(results, "gn")
     assert seen_from_gn.better.probability == pytest.approx(1 / 3)
 
 
 def test_holm_is_keyed_by_the_pair():
     a, b, c = {0: 0.70, 1: 0.71, 2: 0.73}, {0: 0.72, 1: 0.74, 2: 0.75}, {0: 0.60, 1: 0.66, 2: 0.61}
-    found = judge_pairs([("a", "b"), ("a", "c")], {"a": a, "b": b, "c": c})
+    found = compare_pairs([("a", "b"), ("a", "c")], {"a": a, "b": b, "c": c})
     raw = [stats.ttest_rel(list(a.values()), list(other.values())).pvalue for other in (b, c)]
     assert [one.p_holm for one in found] == pytest.approx(holm(raw))
 
@@ -155,7 +158,7 @@ def test_holm_is_keyed_by_the_pair():
 def test_the_joint_intervals_are_bonferronis():
     rng = np.random.default_rng(5)
     accuracies = dict(zip(("bn", "gn", "ln", "in"), rng.normal(0.7, 0.01, (4, 5)).tolist(), strict=True))
-    for one in paired_differences(runs(**accuracies)):
+    for one in paired_differences(make_results(**accuracies)):
         differences = np.subtract(accuracies[one.norm], accuracies["bn"])
         low, high = stats.t.interval(1 - 0.05 / 6, 4, differences.mean(), stats.sem(differences))
         assert (one.low, one.high) == pytest.approx((low, high))
@@ -167,7 +170,7 @@ def test_the_joint_intervals_hold_together_95_times_in_100():
     for _ in range(repeats):
         luck = rng.normal(0.7, 0.02, 5)
         accuracies = dict(zip("abcd", luck + rng.normal(0, 0.01, (4, 5)), strict=True))
-        found = [one for norm in "abcd" for one in paired_differences(runs(**accuracies), norm)]
+        found = [one for norm in "abcd" for one in paired_differences(make_results(**accuracies), norm)]
         missed += any(not one.low <= 0 <= one.high for one in found)
         single += any(not one.difference.low <= 0 <= one.difference.high for one in found)
     assert missed <= stats.binom.ppf(0.999, repeats, 0.05)
@@ -177,13 +180,13 @@ def test_the_joint_intervals_hold_together_95_times_in_100():
 def test_alike_takes_an_equivalence_test_at_the_margin():
     bn = np.array([0.700, 0.712, 0.705, 0.709, 0.698])
     noise = np.array([0.0006, -0.0004, 0.0003, -0.0005, 0.0001])
-    [found] = paired_differences(runs(bn=bn.tolist(), gn=(bn + noise).tolist()))
+    [found] = paired_differences(make_results(bn=bn.tolist(), gn=(bn + noise).tolist()))
     low = stats.ttest_1samp(noise, -0.005, alternative="greater").pvalue
     high = stats.ttest_1samp(noise, 0.005, alternative="less").pvalue
     assert found.p_alike == pytest.approx(max(low, high))
-    assert (found.alike, found.separated, verdict(found)) == (True, False, "alike")
-    [strict] = paired_differences(runs(bn=bn.tolist(), gn=(bn + noise).tolist()), margin=0.0002)
-    assert (strict.alike, verdict(strict)) == (False, "undecided")
+    assert (found.alike, found.separated, found.verdict) == (True, False, "alike")
+    [strict] = paired_differences(make_results(bn=bn.tolist(), gn=(bn + noise).tolist()), margin=0.0002)
+    assert (strict.alike, strict.verdict) == (False, "undecided")
 
 
 def test_norms_at_the_margin_are_called_alike_no_more_often_than_the_level_says():
@@ -191,16 +194,16 @@ def test_norms_at_the_margin_are_called_alike_no_more_often_than_the_level_says(
     alike = 0
     for differences in rng.normal(0.005, 0.002, (repeats, 5)).tolist():
         zero, other = dict.fromkeys(range(5), 0.0), dict(enumerate(differences))
-        alike += judge_pairs([("b", "a")], {"a": zero, "b": other})[0].alike
+        alike += compare_pairs([("b", "a")], {"a": zero, "b": other})[0].alike
     assert alike <= stats.binom.ppf(0.999, repeats, 0.05)
 
 
 def test_a_constant_difference_is_said_to_have_no_spread():
     accuracies = [0.70, 0.71, 0.72, 0.73, 0.74]
-    [found] = paired_differences(runs(bn=accuracies, gn=[value + 0.02 for value in accuracies]))
+    [found] = paired_differences(make_results(bn=accuracies, gn=[value + 0.02 for value in accuracies]))
     assert (found.has_no_spread, found.p, found.alike) == (True, None, False)
-    assert verdict(found) == "no spread"
-    assert "The same on every seed, so there is no spread to test by: gn." in difference_notes([found])
+    assert found.verdict == "no spread"
+    assert "The same on every seed, so there is no spread to test by: gn." in differences_note([found])
 
 
 def test_a_plan_for_more_seeds_is_as_uncertain_as_the_notes_say():
@@ -208,24 +211,24 @@ def test_a_plan_for_more_seeds_is_as_uncertain_as_the_notes_say():
     effect = min(one for one in np.linspace(0.5, 1.5, 101) if seeds_needed(one) <= 13)
     few = (2 * stats.t.sf(effect * 3**0.5, 2) - 0.05) / 0.95  # of those that are not separated
     assert few == pytest.approx(0.24, abs=0.01)
-    found = paired_differences(runs(bn=[0.7, 0.71, 0.73], gn=[0.72, 0.70, 0.74]))
-    assert "three seeds ask for ten more or fewer in about a quarter of cases" in difference_notes(found)
+    found = paired_differences(make_results(bn=[0.7, 0.71, 0.73], gn=[0.72, 0.70, 0.74]))
+    assert "three seeds ask for ten more or fewer in about a quarter of cases" in differences_note(found)
 
 
 def test_one_seed_gives_the_difference_only():
-    [found] = paired_differences(runs(bn=[0.7], gn=[0.75]))
+    [found] = paired_differences(make_results(bn=[0.7], gn=[0.75]))
     assert found.difference.mean == pytest.approx(0.05)
     assert (found.difference.low, found.p, found.p_holm, found.low, found.more_seeds) == (None,) * 5
     assert found.better.low == pytest.approx(0.025)
 
 
 def test_no_common_seed_gives_nothing():
-    [found] = paired_differences([run("bn", 0, 0.7), run("gn", 1, 0.8)])
+    [found] = paired_differences([make_result("bn", 0, 0.7), make_result("gn", 1, 0.8)])
     assert (found.difference, found.better, found.seeds) == (None, None, ())
 
 
 def test_equal_differences_are_not_taken_for_evidence():
-    [found] = paired_differences(runs(bn=[0.7, 0.8], gn=[0.7031, 0.8031]))
+    [found] = paired_differences(make_results(bn=[0.7, 0.8], gn=[0.7031, 0.8031]))
     assert found.difference.mean == pytest.approx(0.0031)
     assert (found.p, found.separated, found.more_seeds, found.has_no_spread) == (None, False, None, True)
 
@@ -234,12 +237,12 @@ def test_a_norm_that_is_not_separated_needs_at_least_one_more_seed():
     rng = np.random.default_rng(4)
     for _ in range(50):
         bn, gn, ln = (rng.normal(0, 0.01, (3, 5)) + np.array([[0.7], [0.708], [0.715]])).tolist()
-        for found in paired_differences(runs(bn=bn, gn=gn, ln=ln)):
+        for found in paired_differences(make_results(bn=bn, gn=gn, ln=ln)):
             assert (found.more_seeds is None) if found.separated else found.more_seeds >= 1
 
 
 def test_the_control_is_the_first_norm_or_the_one_named():
-    results = runs(bn=[0.7, 0.71], gn=[0.72, 0.73], ln=[0.6, 0.65])
+    results = make_results(bn=[0.7, 0.71], gn=[0.72, 0.73], ln=[0.6, 0.65])
     assert [(one.norm, one.control) for one in paired_differences(results)] == [("gn", "bn"), ("ln", "bn")]
     assert [(one.norm, one.control) for one in paired_differences(results, "ln")] == [("bn", "ln"), ("gn", "ln")]
     with pytest.raises(UsageError, match="unknown control norm 'lnn'"):

@@ -51,7 +51,7 @@ def test_more_seeds_are_those_beyond_the_ones_there_are():
 @pytest.mark.parametrize(
     "difference",
     [
-        Estimate(0.01, 1),
+        Estimate(mean=0.01, n=1),
         estimate([0.01, 0.01, 0.01]),
         estimate([0.7031 - 0.7, 0.8031 - 0.8]),  # equal, but for the 17th digit
         estimate([0.01, -0.01]),

@@ -4,10 +4,10 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from helpers.results import make_result, make_results
 from scipy import stats
 
-from normbench.analysis import judge_pairs, leading, paired_differences
-from tests.analysis.test_paired import run, runs
+from normbench.analysis import compare_pairs, paired_differences, rank_norms
 
 ACCURACIES = {
     "bn": (0.700, 0.712, 0.705, 0.709),
@@ -17,7 +17,7 @@ ACCURACIES = {
 
 
 def test_the_leader_has_the_best_mean_and_differences_are_to_it():
-    found = leading(runs(**ACCURACIES))
+    found = rank_norms(make_results(**ACCURACIES))
     assert found.norm == "ln"
     assert [(one.norm, one.control) for one in found.others] == [("bn", "ln"), ("gn", "ln")]
     assert found.others[0].difference.mean == pytest.approx(np.mean(ACCURACIES["bn"]) - np.mean(ACCURACIES["ln"]))
@@ -32,7 +32,7 @@ def test_p_is_adjusted_over_all_pairs_as_scipy_and_holm_by_hand_say():
     by_hand = {first: 3 * pairs[first]}
     by_hand[second] = max(by_hand[first], 2 * pairs[second])
     by_hand[third] = max(by_hand[second], pairs[third])
-    found = leading(runs(**ACCURACIES))
+    found = rank_norms(make_results(**ACCURACIES))
     assert found.tests == 3
     assert {frozenset((one.norm, one.control)): one.p_holm for one in found.others} == pytest.approx(
         {pair: p for pair, p in by_hand.items() if "ln" in pair}
@@ -47,11 +47,11 @@ def test_picking_the_leader_afterwards_separates_equal_norms_no_more_often_than_
     naive = 0
     for _ in range(trials):
         accuracies = dict(zip("abcd", random.normal(0.7, 0.01, (4, 5)), strict=True))
-        found = leading(runs(**accuracies))
+        found = rank_norms(make_results(**accuracies))
         false += any(one.separated for one in found.others)
         naive += any(
             one.separated
-            for one in judge_pairs(
+            for one in compare_pairs(
                 [(norm, found.norm) for norm in accuracies if norm != found.norm],
                 {norm: dict(enumerate(values)) for norm, values in accuracies.items()},
             )
@@ -61,16 +61,16 @@ def test_picking_the_leader_afterwards_separates_equal_norms_no_more_often_than_
 
 
 def test_one_seed_or_one_norm_or_nothing_finished_make_no_test():
-    found = leading(runs(bn=[0.7], gn=[0.8]))
+    found = rank_norms(make_results(bn=[0.7], gn=[0.8]))
     assert (found.norm, found.tests, found.others[0].separated) == ("gn", 0, False)
-    assert leading(runs(bn=[0.7, 0.8])).others == ()
-    assert leading([run("bn", 0, None, "diverged")]) is None
-    found = leading([*runs(bn=[0.7, 0.8]), run("gn", 0, None, "diverged")])
+    assert rank_norms(make_results(bn=[0.7, 0.8])).others == ()
+    assert rank_norms([make_result("bn", 0, None, status="diverged")]) is None
+    found = rank_norms([*make_results(bn=[0.7, 0.8]), make_result("gn", 0, None, status="diverged")])
     assert found.others == (), "a norm that finished nothing is set against no one"
 
 
 def test_the_ranking_is_on_the_seeds_that_all_norms_share():
-    found = leading(runs(bn=[0.82, 0.80], gn=[0.8401, 0.8199, 0.60]))
+    found = rank_norms(make_results(bn=[0.82, 0.80], gn=[0.8401, 0.8199, 0.60]))
     assert (found.norm, found.seeds) == ("gn", (0, 1))
     assert found.accuracy.mean == pytest.approx(0.83)
     [bn] = found.others
@@ -79,17 +79,21 @@ def test_the_ranking_is_on_the_seeds_that_all_norms_share():
 
 
 def test_without_a_seed_that_all_share_no_norm_leads():
-    assert leading([run("bn", 0, 0.7), run("gn", 1, 0.8)]) is None
+    assert rank_norms([make_result("bn", 0, 0.7), make_result("gn", 1, 0.8)]) is None
 
 
 def test_a_norm_of_which_a_run_diverged_ranks_below_every_norm_without_one():
-    lucky = [run("ln", 0, 0.9), run("ln", 1, None, "diverged"), run("ln", 2, None, "diverged")]
-    found = leading([*lucky, *runs(bn=[0.70, 0.71, 0.72], gn=[0.60, 0.62, 0.61])])
+    lucky = [
+        make_result("ln", 0, 0.9),
+        make_result("ln", 1, None, status="diverged"),
+        make_result("ln", 2, None, status="diverged"),
+    ]
+    found = rank_norms([*lucky, *make_results(bn=[0.70, 0.71, 0.72], gn=[0.60, 0.62, 0.61])])
     assert (found.norm, found.seeds, found.diverged) == ("bn", (0, 1, 2), ("ln",))
     assert [one.norm for one in found.others] == ["gn"]
 
 
 def test_the_leader_is_set_against_others_in_the_judgements_of_the_table():
-    results = runs(**ACCURACIES)
-    found = leading(results)
+    results = make_results(**ACCURACIES)
+    found = rank_norms(results)
     assert list(found.others) == paired_differences(results, found.norm)

@@ -1,17 +1,24 @@
-"""How much a norm minds the learning rate: what the curves of a search say, and how they are shown."""
+"""Sensitivity of norms to the learning rate: the curves of a search, and how they are shown."""
 
 import io
 from pathlib import Path
 
 import pytest
 from helpers.cli import compare, normbench
+from helpers.results import make_result
 from rich.console import Console
 
-from normbench.analysis import Chart, Line, searched, sensitivity_answer, sensitivity_charts, summarize
+from normbench.analysis import (
+    Chart,
+    Line,
+    aggregate_runs,
+    sensitivity_charts,
+    sensitivity_conclusions,
+    sensitivity_curves,
+)
 from normbench.console.charts import chart_picture
 from normbench.report.charts import chart_plot
 from normbench.runs import RunResult
-from tests.analysis.test_analysis import result
 
 RATES = (0.01, 0.03, 0.1, 0.3)
 
@@ -19,9 +26,9 @@ RATES = (0.01, 0.03, 0.1, 0.3)
 def runs(norm: str, *accuracies: float | None, weight_decay: float = 5e-4) -> list[RunResult]:
     """A run for each of the rates; None is one that diverged."""
     return [
-        result(norm, lr=lr, status="diverged", weight_decay=weight_decay)
+        make_result(norm, lr=lr, status="diverged", weight_decay=weight_decay)
         if accuracy is None
-        else result(norm, lr=lr, validation_accuracy=accuracy, weight_decay=weight_decay)
+        else make_result(norm, lr=lr, validation_accuracy=accuracy, weight_decay=weight_decay)
         for lr, accuracy in zip(RATES, accuracies, strict=True)
     ]
 
@@ -39,19 +46,19 @@ def shown(chart: Chart) -> str:
 
 
 def test_a_range_is_of_neighbours_within_two_points_of_the_best() -> None:
-    (curves,) = searched(summarize(SEARCH))
+    (curves,) = sensitivity_curves(aggregate_runs(SEARCH))
     bn, gn, none, instance = curves
     assert [one.norm for one in curves] == ["bn", "gn", "none", "in"]
-    assert (bn.values, bn.best, bn.tolerated) == (RATES, 2, (1, 3))
+    assert (bn.values, bn.best, bn.tolerated) == (RATES, 0.1, RATES[1:])
     assert bn.factor == pytest.approx(10.0)
-    assert gn.tolerated == (1, 1)  # 0.3 is within two points again, but 0.1 between them is not
-    assert (none.diverged, none.tolerated) == ((0, 1, 1, 1), (0, 0))
+    assert gn.tolerated == (0.03,)  # 0.3 is within two points again, but 0.1 between them is not
+    assert (none.diverged, none.tolerated) == ((0, 1, 1, 1), RATES[:1])
     assert bn.learned and not instance.learned
 
 
 def test_the_answer_names_ranges_edges_and_what_diverged() -> None:
-    (curves,) = searched(summarize(SEARCH))
-    assert sensitivity_answer(curves) == [
+    (curves,) = sensitivity_curves(aggregate_runs(SEARCH))
+    assert sensitivity_conclusions(curves) == [
         "Within 2 points of its best, by learning rate: bn 0.03 to 0.3 (a factor of 10), up to the high end of the "
         "grid; gn 0.03 alone; none 0.01 alone, up to the low end of the grid.",
         "The widest range of this grid's learning rates is tolerated by bn.",
@@ -61,34 +68,38 @@ def test_the_answer_names_ranges_edges_and_what_diverged() -> None:
 
 
 def test_of_two_settings_each_curve_takes_the_best_over_the_other() -> None:
-    rows = summarize([*runs("gn", 0.3, 0.4, 0.5, None), *runs("gn", 0.4, 0.3, 0.3, 0.2, weight_decay=1e-4)])
-    (by_rate,), (by_decay,) = searched(rows)
+    rows = aggregate_runs([*runs("gn", 0.3, 0.4, 0.5, None), *runs("gn", 0.4, 0.3, 0.3, 0.2, weight_decay=1e-4)])
+    (by_rate,), (by_decay,) = sensitivity_curves(rows)
     assert [one.mean for one in by_rate.accuracies] == [0.4, 0.4, 0.5, 0.2]
     assert (by_rate.runs, by_rate.diverged) == ((2, 2, 2, 2), (0, 0, 0, 1))
     assert [(value, one.mean) for value, one in zip(by_decay.values, by_decay.accuracies, strict=True)] == [
         (1e-4, 0.4), (5e-4, 0.5),
     ]  # fmt: skip
-    assert sensitivity_answer([by_rate])[-1] == "Diverged, by learning rate: gn at 0.3 (1 of 2 runs)."
-    assert [chart.name for chart in sensitivity_charts(searched(rows))] == [
+    assert sensitivity_conclusions([by_rate])[-1] == "Diverged, by learning rate: gn at 0.3 (1 of 2 runs)."
+    assert [chart.name for chart in sensitivity_charts(sensitivity_curves(rows))] == [
         "sensitivity-lr",
         "sensitivity-weight-decay",
     ]
-    assert searched(summarize(runs("gn", 0.3, 0.3, 0.3, 0.3)[:1])) == []
+    assert sensitivity_curves(aggregate_runs(runs("gn", 0.3, 0.3, 0.3, 0.3)[:1])) == []
 
 
 def test_a_norm_that_never_finishes_is_said_and_drawn() -> None:
-    found = searched(summarize([*runs("bn", 0.40, 0.44, 0.45, 0.44), *runs("none", None, None, None, None)]))
-    assert "none finished its runs at no value." in sensitivity_answer(found[0])
+    found = sensitivity_curves(
+        aggregate_runs([*runs("bn", 0.40, 0.44, 0.45, 0.44), *runs("none", None, None, None, None)])
+    )
+    assert "none finished its runs at no value." in sensitivity_conclusions(found[0])
     (chart,) = sensitivity_charts(found)
     assert chart.lines[1].lost == RATES
     assert "not finished: none at 0.01, 0.03, 0.1, 0.3" in shown(chart)
 
 
 def test_a_weight_decay_of_zero_has_a_place_on_the_axis() -> None:
-    rows = summarize([result("gn", weight_decay=decay, validation_accuracy=0.3 + decay) for decay in (0.0, 1e-4, 1e-2)])
-    (chart,) = sensitivity_charts(searched(rows))
+    rows = aggregate_runs(
+        [make_result("gn", weight_decay=decay, validation_accuracy=0.3 + decay) for decay in (0.0, 1e-4, 1e-2)]
+    )
+    (chart,) = sensitivity_charts(sensitivity_curves(rows))
     assert (chart.log_x, chart.ticks, chart.lines[0].x) == (False, ("0", "0.0001", "0.01"), (0.0, 1.0, 2.0))
-    assert "(a factor" not in sensitivity_answer(searched(rows)[0])[0]
+    assert "(a factor" not in sensitivity_conclusions(sensitivity_curves(rows)[0])[0]
 
 
 def test_lost_points_stand_at_the_foot_of_every_chart() -> None:

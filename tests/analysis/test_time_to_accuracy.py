@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from normbench.analysis import TARGETS, Hit, first_hit, targets
+from normbench.analysis import LEVELS, Reached, first_reached, times_to_accuracy
 from normbench.errors import RunFailedError
 from normbench.runs import RunResult, read_rows
 from normbench.training import EpochRow
@@ -36,9 +36,9 @@ def run(folder, norm, seed, *accuracies, status="done"):
 
 def test_the_first_epoch_at_the_target_counts_also_if_accuracy_falls_again():
     epochs = rows(0.5, 0.7, 0.69, 0.76)
-    assert first_hit(epochs, 0.70) == Hit(2, 4.0)
-    assert first_hit(epochs, 0.75) == Hit(4, 8.0)
-    assert first_hit(epochs, 0.80) is None
+    assert first_reached(epochs, 0.70) == Reached(2, 4.0)
+    assert first_reached(epochs, 0.75) == Reached(4, 8.0)
+    assert first_reached(epochs, 0.80) is None
 
 
 def test_every_norm_with_every_target(tmp_path):
@@ -47,21 +47,21 @@ def test_every_norm_with_every_target(tmp_path):
         run(tmp_path, "bn", 1, 0.60, 0.77, 0.79),
         run(tmp_path, "gn", 0, 0.10, 0.20, 0.30),
     ]
-    found = targets(results)
-    assert [(one.norm, one.accuracy) for one in found] == [(norm, at) for norm in ("bn", "gn") for at in TARGETS]
+    found = times_to_accuracy(results)
+    assert [(one.norm, one.accuracy) for one in found] == [(norm, at) for norm in ("bn", "gn") for at in LEVELS]
     at70, at75, at80 = found[:3]
-    assert at70.hits == (Hit(1, 2.0), Hit(2, 4.0))
+    assert at70.times == (Reached(1, 2.0), Reached(2, 4.0))
     assert (at70.epochs.mean, at70.seconds.mean) == (1.5, 3.0)
     assert (at75.epochs.mean, at75.epochs.sd) == (2.0, 0.0)
-    assert at80.hits == (Hit(3, 6.0), None)
+    assert at80.times == (Reached(3, 6.0), None)
     assert (at80.reached, at80.epochs, at80.seconds) == (1, None, None), "no mean of the hits alone"
     assert [(one.measured, one.reached) for one in found[3:]] == [(True, 0)] * 3
 
 
 def test_without_a_validation_split_nothing_is_measured_and_no_file_is_read(tmp_path):
     result = run(tmp_path, "bn", 0, None, None).model_copy(update={"folder": str(tmp_path / "gone")})
-    for one in targets([result]):
-        assert (one.measured, one.hits, one.epochs, one.seconds) == (False, (), None, None)
+    for one in times_to_accuracy([result]):
+        assert (one.measured, one.times, one.epochs, one.seconds) == (False, (), None, None)
 
 
 def test_a_diverged_run_misses_and_a_failed_one_was_not_measured(tmp_path):
@@ -70,7 +70,7 @@ def test_a_diverged_run_misses_and_a_failed_one_was_not_measured(tmp_path):
         run(tmp_path, "bn", 1, 0.9, status="diverged"),
         run(tmp_path, "bn", 2, status="failed"),
     ]
-    assert targets(results, [0.7])[0].hits == (Hit(1, 2.0), None)
+    assert times_to_accuracy(results, [0.7])[0].times == (Reached(1, 2.0), None)
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ def test_a_damaged_line_is_an_error_that_names_it(tmp_path, bad, words):
 def test_missing_epochs_are_errors(tmp_path):
     short = run(tmp_path, "bn", 0, 0.5, 0.6).model_copy(update={"epochs": 3})
     with pytest.raises(RunFailedError, match="2 epochs, but the run had 3"):
-        targets([short])
+        times_to_accuracy([short])
     lost = short.model_copy(update={"folder": str(tmp_path / "gone")})
     with pytest.raises(RunFailedError, match="cannot be read"):
-        targets([lost])
+        times_to_accuracy([lost])
     with pytest.raises(RunFailedError, match="no run folder"):
-        targets([short.model_copy(update={"folder": None})])
+        times_to_accuracy([short.model_copy(update={"folder": None})])
 
 
 def test_rows_are_read_back_as_they_were_written(tmp_path):

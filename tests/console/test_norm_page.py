@@ -8,7 +8,7 @@ import pytest
 from helpers.cli import Answer, compare, normbench, refused
 from helpers.small import run_config
 
-from normbench.analysis import record
+from normbench.analysis import norm_history
 from normbench.console.norm_page import MARKED, OTHER, cube
 from normbench.norms import NORMS
 from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes, axes_of
@@ -102,7 +102,7 @@ def entry(folder: str, norm: str = "gn", seed: int = 0, accuracy: float | None =
 
 
 def test_runs_are_averaged_over_seeds_and_nothing_else():
-    found = record(
+    found = norm_history(
         [
             entry("a", accuracy=0.4), entry("a", seed=1, accuracy=0.6), entry("a", device="other"),
             entry("a", lr=0.2), entry("a", momentum=0.8), entry("a", norm="bn"), entry("a", accuracy=None),

@@ -215,7 +215,7 @@ def test_one_seed_leaves_out_the_differences_with_the_reason(copy):
         shutil.rmtree(run)
     page = report(copy)
     assert "has the highest test accuracy" in page.said
-    assert "Whether that is more than chance cannot be told" in page.said
+    assert "unknown whether that is more than chance" in page.said
     assert "Left out. It takes two seeds" in page.said
     assert not (copy / "plots" / "differences.svg").exists()
 
@@ -318,7 +318,7 @@ def test_without_its_data_set_a_report_says_what_is_missing(copy):
     for kept in copy.glob("*/confusion.json"):
         kept.unlink()
     page = report(copy, "--data-dir", copy / "nowhere")
-    assert "could not be evaluated again: the data set is not at hand:" in page.said
+    assert "could not be evaluated again: the data set is not available:" in page.said
     assert "leads with" in page.said
 
 

@@ -98,9 +98,9 @@ def test_a_norm_without_batch_statistics_has_none_to_look_into(digits: DataSet) 
 
 
 def point(norm: str, size: int, accuracy: float | None, **statistics: float) -> Point:
-    found = {source: Estimate(value, 1) for source, value in statistics.items()}
+    found = {source: Estimate(mean=value, n=1) for source, value in statistics.items()}
     problems = () if accuracy else ("seed 0 diverged",)
-    value = None if accuracy is None else Estimate(accuracy, 1)
+    value = None if accuracy is None else Estimate(mean=accuracy, n=1)
     return Point(norm, size, 0.1, 4096 // size, value, value, None, found, problems)
 
 

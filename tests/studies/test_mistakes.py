@@ -10,7 +10,7 @@ from helpers.cli import normbench, refused
 from torch import nn
 
 from normbench import data as datasets
-from normbench.analysis import judge_pairs
+from normbench.analysis import compare_pairs
 from normbench.config import DataConfig, MachineConfig, Recipe, load_recipe
 from normbench.data import DataSet
 from normbench.engine.threads import Stopped
@@ -148,7 +148,7 @@ def test_every_mistake_is_made_and_told_in_figures() -> None:
 )
 def test_a_verdict_needs_more_than_a_difference(right: list[float], wrong: list[float], expected: str) -> None:
     accuracies = {"a": dict(enumerate(wrong)), "a: right": dict(enumerate(right))}
-    assert verdict(judge_pairs([("a", "a: right")], accuracies)[0]) == expected
+    assert verdict(compare_pairs([("a", "a: right")], accuracies)[0]) == expected
 
 
 def test_concurrent_seeds_give_the_numbers_of_seeds_one_by_one() -> None:
@@ -162,7 +162,7 @@ def test_concurrent_seeds_give_the_numbers_of_seeds_one_by_one() -> None:
 
 def test_what_is_not_separated_says_how_many_seeds_it_would_take() -> None:
     noisy = {"state": {0: 0.6, 1: 0.8, 2: 0.5}, "right": {0: 0.9, 1: 0.9, 2: 0.7}}
-    (found,) = judge_pairs([("state", "right")], noisy)
+    (found,) = compare_pairs([("state", "right")], noisy)
     (said,) = sentences([MISTAKES["state"]], {"state": found})
     assert f"Not separated from no effect with these seeds: state {-20:+.2f} ± " in said
     assert f"({found.more_seeds} more seeds may separate it, if this is its size)" in said

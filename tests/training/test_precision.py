@@ -7,7 +7,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from normbench.analysis.caption import mixed
+from normbench.analysis import mismatches
 from normbench.config import NetworkConfig, RunConfig, TrainingConfig
 from normbench.device import autocast, float32_arithmetic, resolve_precision
 from normbench.networks import build
@@ -213,6 +213,6 @@ def result(norm, precision, device="GPU"):
 
 
 def test_runs_of_different_precision_are_not_on_equal_terms():
-    assert "precision: tf32 (bn); bf16 (gn)" in mixed([result("bn", "tf32"), result("gn", "bf16")])[0]
-    assert "not noted" in mixed([result("bn", "tf32"), result("gn", None)])[0]
-    assert mixed([result("bn", "fp32", "CPU, 1 thread"), result("gn", None, "CPU, 1 thread")]) == []
+    assert "precision: tf32 (bn); bf16 (gn)" in mismatches([result("bn", "tf32"), result("gn", "bf16")])[0]
+    assert "not noted" in mismatches([result("bn", "tf32"), result("gn", None)])[0]
+    assert mismatches([result("bn", "fp32", "CPU, 1 thread"), result("gn", None, "CPU, 1 thread")]) == []

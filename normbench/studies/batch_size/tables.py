@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from normbench.analysis import Chart, Estimate, Line, StudyResult, Table, conditions, mixed
+from normbench.analysis import Chart, Estimate, Line, StudyResult, Table, caption, mismatches
 from normbench.analysis import format as words
 from normbench.config import Recipe
 from normbench.runs import RunResult
@@ -37,7 +37,7 @@ def batch_size_finding(
         study=STUDY,
         title="What does a small batch cost, and whom?",
         answer=tuple(answer(points, results, scored)),
-        conditions=conditions(results, recipe.training.epochs, searching=searching),
+        conditions=caption(results, recipe.training.epochs, searching=searching),
         tables=(
             _accuracy_table(points, scored),
             _train_table(points),
@@ -137,7 +137,7 @@ def _warnings(points: Sequence[Point], results: Sequence[RunResult]) -> list[str
         f"batches of {size} leave out {images % size:,} of {images:,} images in every epoch, other ones each time"
         for size in uneven
     ]
-    return mixed(of_one_size) + said
+    return mismatches(of_one_size) + said
 
 
 def _values(one: Point) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from normbench.analysis import PairedDifference, StudyResult, Table, judge_pairs
+from normbench.analysis import PairedDifference, StudyResult, Table, compare_pairs
 from normbench.analysis.format import percent, points
 from normbench.config import MachineConfig, Recipe
 from normbench.data import DataSet
@@ -90,7 +90,7 @@ def _differences(mistakes: Sequence[Mistake], outcomes: Outcomes, first: int) ->
     for one in mistakes:
         accuracies[one.name] = {first + place: outcome.wrong for place, outcome in enumerate(outcomes[one.name])}
         accuracies[_right(one)] = {first + place: outcome.right for place, outcome in enumerate(outcomes[one.name])}
-    judged = judge_pairs([(one.name, _right(one)) for one in mistakes], accuracies)
+    judged = compare_pairs([(one.name, _right(one)) for one in mistakes], accuracies)
     return {found.norm: found for found in judged}
 
 

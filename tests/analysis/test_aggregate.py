@@ -4,30 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from helpers.results import make_result
 from scipy import stats
 
-from normbench.analysis import best_settings, estimate, searched, summarize
-from normbench.analysis.format import ROW_COLUMNS, percent, row_cells
-from normbench.runs import RunResult
-
-
-def result(norm: str = "bn", seed: int = 0, lr: float = 0.1, **outcome) -> RunResult:
-    fixed = {
-        "dataset": "digits",
-        "network": "c10",
-        "parameters": 40_000,
-        "epochs": 20,
-        "batch_size": 128,
-        "weight_decay": 5e-4,
-        "train_images": 96,
-        "test_images": 360,
-        "seconds": 1.0,
-        "device": "cpu",
-        "torch": "2",
-        "fingerprint": "0",
-        "status": "done",
-    }
-    return RunResult.model_validate(fixed | {"norm": norm, "seed": seed, "lr": lr} | outcome)
+from normbench.analysis import aggregate_runs, best_settings, estimate, sensitivity_curves
+from normbench.analysis.format import percent
+from normbench.analysis.tables import ROW_COLUMNS, row_cells
 
 
 def test_a_worked_example():
@@ -64,19 +46,19 @@ def test_no_seed_has_no_estimate():
 
 
 def test_seeds_are_gathered_by_norm_and_setting_in_order_of_appearance():
-    runs = [result(norm, seed, lr) for norm in ("gn", "bn") for lr in (0.2, 0.1) for seed in (0, 1)]
-    rows = summarize(runs)
+    runs = [make_result(norm, seed, lr=lr) for norm in ("gn", "bn") for lr in (0.2, 0.1) for seed in (0, 1)]
+    rows = aggregate_runs(runs)
     assert [(row.norm, row.lr) for row in rows] == [("gn", 0.2), ("gn", 0.1), ("bn", 0.2), ("bn", 0.1)]
     assert [row.seconds.n for row in rows] == [2, 2, 2, 2]
 
 
 def test_a_mean_of_which_a_run_diverged_is_no_number():
     runs = [
-        result(seed=0, test_accuracy=0.6),
-        result(seed=1, status="diverged", problem="the loss is not finite"),
-        result(seed=2, test_accuracy=0.8),
+        make_result(seed=0, test_accuracy=0.6),
+        make_result(seed=1, status="diverged", problem="the loss is not finite"),
+        make_result(seed=2, test_accuracy=0.8),
     ]
-    (row,) = summarize(runs)
+    (row,) = aggregate_runs(runs)
     assert (row.test_accuracy, row.runs, row.finished, row.diverged) == (None, 3, 2, 1)
     assert row_cells(row)[ROW_COLUMNS.index("test accuracy")] == "1 of 3 diverged"
     assert row_cells(row)[ROW_COLUMNS.index("seeds")] == "2 of 3"
@@ -84,32 +66,37 @@ def test_a_mean_of_which_a_run_diverged_is_no_number():
 
 
 def test_test_accuracy_that_was_not_read_is_none():
-    (row,) = summarize([result(validation_accuracy=0.5)])
+    (row,) = aggregate_runs([make_result(validation_accuracy=0.5)])
     assert row.test_accuracy is None
     assert row.validation_accuracy.mean == 0.5
 
 
 def test_the_best_setting_of_each_norm_is_the_one_best_on_validation():
     runs = [
-        result("bn", lr=0.1, validation_accuracy=0.6, train_accuracy=0.9),
-        result("bn", lr=0.2, validation_accuracy=0.7, train_accuracy=0.8),
-        result("bn", lr=0.4, validation_accuracy=0.5, train_accuracy=0.7),
-        result("gn", lr=0.1, validation_accuracy=0.4),
-        result("gn", lr=0.2, status="diverged", problem="the loss is not finite"),
+        make_result("bn", lr=0.1, validation_accuracy=0.6, train_accuracy=0.9),
+        make_result("bn", lr=0.2, validation_accuracy=0.7, train_accuracy=0.8),
+        make_result("bn", lr=0.4, validation_accuracy=0.5, train_accuracy=0.7),
+        make_result("gn", lr=0.1, validation_accuracy=0.4),
+        make_result("gn", lr=0.2, status="diverged", problem="the loss is not finite"),
     ]
-    best = best_settings(summarize(runs))
+    best = best_settings(aggregate_runs(runs))
     assert {norm: row.lr for norm, row in best.items()} == {"bn": 0.2, "gn": 0.1}
 
 
 def test_a_rate_at_which_a_run_diverged_is_never_the_best():
-    steady = [result(lr=0.3, seed=seed, validation_accuracy=score) for seed, score in enumerate((0.48, 0.49, 0.47))]
-    lucky = [result(lr=1.0, validation_accuracy=0.5), *(result(lr=1.0, seed=s, status="diverged") for s in (1, 2))]
-    rows = summarize([*lucky, *steady])
+    steady = [
+        make_result(lr=0.3, seed=seed, validation_accuracy=score) for seed, score in enumerate((0.48, 0.49, 0.47))
+    ]
+    lucky = [
+        make_result(lr=1.0, validation_accuracy=0.5),
+        *(make_result(lr=1.0, seed=s, status="diverged") for s in (1, 2)),
+    ]
+    rows = aggregate_runs([*lucky, *steady])
     assert best_settings(rows)["bn"].lr == 0.3
-    ((curve,),) = searched(rows)
-    assert curve.values[curve.best] == 0.3
-    assert curve.tolerated == (0, 0)
-    assert best_settings(summarize(lucky)) == {}
+    ((curve,),) = sensitivity_curves(rows)
+    assert curve.best == 0.3
+    assert curve.tolerated == (0.3,)
+    assert best_settings(aggregate_runs(lucky)) == {}
 
 
 def test_two_values_are_shown_as_they_are_and_three_as_mean_and_interval():
@@ -119,10 +106,10 @@ def test_two_values_are_shown_as_they_are_and_three_as_mean_and_interval():
 
 
 def test_the_best_setting_is_chosen_by_the_mean_over_seeds():
-    lucky = [result(lr=0.1, seed=seed, validation_accuracy=score) for seed, score in enumerate((0.9, 0.3))]
-    steady = [result(lr=0.2, seed=seed, validation_accuracy=score) for seed, score in enumerate((0.7, 0.7))]
-    assert best_settings(summarize(lucky + steady))["bn"].lr == 0.2
+    lucky = [make_result(lr=0.1, seed=seed, validation_accuracy=score) for seed, score in enumerate((0.9, 0.3))]
+    steady = [make_result(lr=0.2, seed=seed, validation_accuracy=score) for seed, score in enumerate((0.7, 0.7))]
+    assert best_settings(aggregate_runs(lucky + steady))["bn"].lr == 0.2
 
 
 def test_a_norm_without_any_validation_accuracy_has_no_best_setting():
-    assert best_settings(summarize([result(status="failed", problem="no memory")])) == {}
+    assert best_settings(aggregate_runs([make_result(status="failed", problem="no memory")])) == {}
