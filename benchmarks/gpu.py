@@ -31,7 +31,7 @@ from normbench.data import Batches, DataSet, Split
 from normbench.device import describe, resolve_device, resolve_precision, synchronize
 from normbench.errors import NormbenchError
 from normbench.evaluation import evaluate
-from normbench.networks import build
+from normbench.networks import build, build_for
 from normbench.norms import Norm
 from normbench.randomness import deterministic
 from normbench.studies.cost.measure import noise
@@ -186,7 +186,7 @@ def _trainings(configs: Sequence[RunConfig], data: DataSet) -> list[Training]:
     batches: dict[int, Batches] = {}
     trainings = []
     for config in configs:
-        network = build(config.network, Norm.parse(config.norm), len(data.classes), config.seed)
+        network = build_for(config, len(data.classes))
         trainings.append(Training(config, network, data, batches.get(config.seed)))
         batches[config.seed] = trainings[-1].batches
     return trainings

@@ -11,7 +11,6 @@ from benchmarks.records import Setup
 from normbench import networks
 from normbench.config import MachineConfig, RunConfig
 from normbench.data import DataSet
-from normbench.norms import Norm
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,7 @@ class Job:
 
     def network(self, data: DataSet) -> nn.Module:
         """The network with the weights that the config's seed draws, on the CPU."""
-        norm = Norm.parse(self.config.norm, self.config.groups)
-        return networks.build(self.config.network, norm, len(data.classes), self.config.seed)
+        return networks.build_for(self.config, len(data.classes))
 
     def sgd(self) -> dict[str, Any]:
         """Arguments of `torch.optim.SGD`, as normbench sets them."""

@@ -8,15 +8,16 @@ from normbench.cli.options import Options
 def command(options: Options) -> None:
     """Show the network layer by layer, and its parameters against the budget; of several norms: a row each."""
     from normbench.console import summary as layers
-    from normbench.model_summary import anatomy
+    from normbench.model_summary import model_summary
 
     output = options.output()
     recipe = options.load_recipe(options.overrides())
     if several := options.norms():
         layers.show_norms(
-            output, [anatomy(recipe.run(norm, recipe.seed, max_params=options.max_params)) for norm in several]
+            output, [model_summary(recipe.run(norm, recipe.seed, max_params=options.max_params)) for norm in several]
         )
     else:
         layers.show_network(
-            output, anatomy(recipe.run(options["norm"] or recipe.norms[0], recipe.seed, max_params=options.max_params))
+            output,
+            model_summary(recipe.run(options["norm"] or recipe.norms[0], recipe.seed, max_params=options.max_params)),
         )

@@ -18,10 +18,10 @@ _REACH = {
 }
 
 
-def show_network(output: Output, anatomy: ModelSummary) -> None:
+def show_network(output: Output, summary: ModelSummary) -> None:
     """One network: torchinfo's table, then ours with MACs, receptive field and jump, then the budget."""
     table = plain_table("layer", "kind", "output", "parameters", "MACs", "receptive field", "jump", left=2)
-    for row in anatomy.rows:
+    for row in summary.rows:
         table.add_row(
             row.name,
             row.kind,
@@ -32,50 +32,50 @@ def show_network(output: Output, anatomy: ModelSummary) -> None:
             str(row.jump),
             style="cyan" if row.is_norm else None,
         )
-    parts: list[RenderableType] = [Text(anatomy.torchinfo), table, *map(Text, _sentences(anatomy)), _verdict(anatomy)]
-    output.result(parts, {"command": "summary", **document(anatomy)}, quiet=str(anatomy.parameters))
+    parts: list[RenderableType] = [Text(summary.torchinfo), table, *map(Text, _sentences(summary)), _verdict(summary)]
+    output.result(parts, {"command": "summary", **document(summary)}, quiet=str(summary.parameters))
 
 
-def _sentences(anatomy: ModelSummary) -> list[str]:
-    total = f"{anatomy.network} with {anatomy.norm}: {anatomy.parameters:,} parameters, {anatomy.macs:,} MACs an image."
-    share = anatomy.norm_parameters / anatomy.parameters
-    norm = f"Norm layers: {anatomy.norm_parameters:,} parameters ({share:.1%}), {anatomy.norm_buffers:,} buffer values."
+def _sentences(summary: ModelSummary) -> list[str]:
+    total = f"{summary.network} with {summary.norm}: {summary.parameters:,} parameters, {summary.macs:,} MACs an image."
+    share = summary.norm_parameters / summary.parameters
+    norm = f"Norm layers: {summary.norm_parameters:,} parameters ({share:.1%}), {summary.norm_buffers:,} buffer values."
     sentences = [total, norm]
-    if reach := _REACH.get(anatomy.global_dependency):
+    if reach := _REACH.get(summary.global_dependency):
         sentences.append(f"Receptive fields are those of convolutions and pools. {reach}")
     return sentences
 
 
-def _verdict(anatomy: ModelSummary) -> Text:
-    budget = f"the budget of fewer than {anatomy.budget:,} parameters"
-    if anatomy.over_budget:
-        return Text(f"Over {budget}, by {anatomy.over_budget:,}: `train` refuses it.", style="bold red")
-    left = anatomy.budget - 1 - anatomy.parameters
+def _verdict(summary: ModelSummary) -> Text:
+    budget = f"the budget of fewer than {summary.budget:,} parameters"
+    if summary.over_budget:
+        return Text(f"Over {budget}, by {summary.over_budget:,}: `train` refuses it.", style="bold red")
+    left = summary.budget - 1 - summary.parameters
     return Text(f"Within {budget}; {left:,} are left.", style="green")
 
 
-def show_norms(output: Output, anatomies: Sequence[ModelSummary]) -> None:
+def show_norms(output: Output, summaries: Sequence[ModelSummary]) -> None:
     """One row a norm: what each does to the network's size."""
     table = plain_table("norm", "parameters", "of the norm", "buffers", "MACs", "budget")
-    for anatomy in anatomies:
-        over = anatomy.over_budget
+    for summary in summaries:
+        over = summary.over_budget
         table.add_row(
-            anatomy.norm,
-            f"{anatomy.parameters:,}",
-            f"{anatomy.norm_parameters:,}",
-            f"{anatomy.norm_buffers:,}",
-            f"{anatomy.macs:,}",
+            summary.norm,
+            f"{summary.parameters:,}",
+            f"{summary.norm_parameters:,}",
+            f"{summary.norm_buffers:,}",
+            f"{summary.macs:,}",
             Text(f"over by {over:,}", "red") if over else Text("within", "green"),
         )
-    first = anatomies[0]
+    first = summaries[0]
     title = Text(f"Network {first.network}; the budget is fewer than {first.budget:,} parameters.", "dim")
-    documents = [document(anatomy) for anatomy in anatomies]
-    values = "\n".join(f"{anatomy.norm} {anatomy.parameters}" for anatomy in anatomies)
+    documents = [document(summary) for summary in summaries]
+    values = "\n".join(f"{summary.norm} {summary.parameters}" for summary in summaries)
     output.result([table, title], {"command": "summary", "networks": documents}, quiet=values)
 
 
-def document(anatomy: ModelSummary) -> dict[str, object]:
-    """An anatomy as `--json` shows it: without torchinfo's table, which is text."""
-    content = dataclasses.asdict(anatomy)
+def document(summary: ModelSummary) -> dict[str, object]:
+    """A summary as `--json` shows it: without torchinfo's table, which is text."""
+    content = dataclasses.asdict(summary)
     del content["torchinfo"]
-    return content | {"over_budget": anatomy.over_budget}
+    return content | {"over_budget": summary.over_budget}

@@ -7,8 +7,7 @@ import torch
 
 from normbench.config import MachineConfig, RunConfig
 from normbench.data import DataSet
-from normbench.networks import build
-from normbench.norms import Norm
+from normbench.networks import build_for
 from normbench.runs import RunFolder
 from normbench.training import Training
 
@@ -78,7 +77,7 @@ def run_groups(
 
 def fitting(config: RunConfig, data: DataSet, device: torch.device) -> int:
     """How many runs like this one fit into the free memory of a CUDA device, by what one step of it takes."""
-    network = build(config.network, Norm.parse(config.norm, config.groups), len(data.classes), config.seed)
+    network = build_for(config, len(data.classes))
     free, _ = torch.cuda.mem_get_info(device)
     before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)

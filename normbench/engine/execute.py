@@ -151,7 +151,7 @@ def _trainings(
         norm = Norm.parse(config.norm, config.groups)
         if config.norm_source and norm.code and norm.code.digest != config.norm_source:
             raise UsageError(f"the code of norm '{config.norm}' was changed while its run waited", "Start it again.")
-        network = networks.build(config.network, norm, len(data.classes), config.seed)
+        network = networks.build_for(config, len(data.classes), norm)
         key = config.seed, config.data.model_dump_json()
         training = Training(config, network, data, batches.get(key), capturable)
         batches[key] = training.batches

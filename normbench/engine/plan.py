@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 import torch
 
 from normbench import data as datasets
-from normbench import model_summary as anatomy
 from normbench.config import MachineConfig, RunConfig
 from normbench.data import OnDownload
 from normbench.device import resolve_device
 from normbench.engine.concurrency import Concurrency, plan_concurrency
 from normbench.engine.trial import try_out
 from normbench.errors import OverBudgetError
-from normbench.networks import IMAGE_SHAPE, build, count_parameters, draws_random_numbers
-from normbench.norms import Norm, is_custom, norm_info, source_digest
+from normbench.model_summary import budget_error, model_summary
+from normbench.networks import IMAGE_SHAPE, build_for, count_parameters, draws_random_numbers
+from normbench.norms import is_custom, norm_info, source_digest
 from normbench.runs import RunFolder, check
 from normbench.training import host_access, uncaptured
 
@@ -93,13 +93,13 @@ def _identity(norm: str) -> dict[str, object]:
 
 
 def _draws(config: RunConfig) -> bool:
-    return draws_random_numbers(build(config.network, Norm.parse(config.norm, config.groups)))
+    return draws_random_numbers(build_for(config))
 
 
 def _uncaptured(configs: Sequence[RunConfig]) -> dict[str, str]:
     """Custom norms whose training steps cannot be captured in a CUDA graph, with the reason; all built-in ones can."""
     custom = {config.norm: config for config in configs if ":" in config.norm}
-    networks = {name: build(c.network, Norm.parse(name, c.groups)) for name, c in custom.items()}
+    networks = {name: build_for(config) for name, config in custom.items()}
     reasons = {name: host_access(network, IMAGE_SHAPE) for name, network in networks.items()}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
@@ -110,8 +110,8 @@ def within_budget(config: RunConfig) -> int:
     Raises:
         OverBudgetError: They are not fewer than the budget; says by how much, why, and how to allow it.
     """
-    network = build(config.network, Norm.parse(config.norm, config.groups))
+    network = build_for(config)
     parameters = count_parameters(network)
     if parameters >= config.max_params:
-        raise anatomy.budget_error(anatomy.anatomy(config))
+        raise budget_error(model_summary(config))
     return parameters

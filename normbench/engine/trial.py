@@ -16,7 +16,7 @@ from normbench import randomness
 from normbench.config import RunConfig
 from normbench.data import DataSet, Split, channel_statistics
 from normbench.errors import NormbenchError, UsageError
-from normbench.networks import IMAGE_SHAPE, build
+from normbench.networks import IMAGE_SHAPE, build_for
 from normbench.norms import Norm, uncovered_files
 from normbench.runs import model_bytes
 from normbench.training import Training
@@ -99,7 +99,7 @@ class _Trial:
         )
 
     def _start(self) -> Training:
-        network = build(self.config.network, self.norm, len(self.data.classes), self.config.seed)
+        network = build_for(self.config, len(self.data.classes), self.norm)
         return Training(self.config, network, self.data)
 
     @staticmethod

@@ -1,6 +1,6 @@
-"""What a network is made of: parameters, MACs, output shapes, receptive fields, and the budget."""
+"""Summary of a network: parameters, MACs, output shapes, receptive fields, and the budget."""
 
 from normbench.model_summary.layers import LayerRow, receptive_field
-from normbench.model_summary.network import ModelSummary, anatomy, budget_error
+from normbench.model_summary.network import ModelSummary, budget_error, model_summary
 
-__all__ = ["LayerRow", "ModelSummary", "anatomy", "budget_error", "receptive_field"]
+__all__ = ["LayerRow", "ModelSummary", "budget_error", "model_summary", "receptive_field"]

@@ -10,7 +10,7 @@ from torch import nn
 from normbench.config import RunConfig
 from normbench.errors import OverBudgetError
 from normbench.model_summary.layers import LayerRow, layer_rows
-from normbench.networks import IMAGE_SHAPE, build, count_parameters
+from normbench.networks import IMAGE_SHAPE, build_for, count_parameters
 from normbench.norms import Norm
 
 Reach = Literal["never", "training", "always", "unknown"]
@@ -38,10 +38,10 @@ class ModelSummary:
         return max(0, self.parameters - (self.budget - 1))
 
 
-def anatomy(config: RunConfig) -> ModelSummary:
-    """Build a run's network and look at it; never trains, never refuses, moves no random state."""
+def model_summary(config: RunConfig) -> ModelSummary:
+    """Summarize the network of a run; trains nothing, refuses no size and moves no random state."""
     norm = Norm.parse(config.norm, config.groups)
-    network = build(config.network, norm)
+    network = build_for(config, norm=norm)
     rows = layer_rows(network)
     norms = [row for row in rows if row.is_norm]
     return ModelSummary(
@@ -58,19 +58,19 @@ def anatomy(config: RunConfig) -> ModelSummary:
     )
 
 
-def budget_error(found: ModelSummary) -> OverBudgetError:
+def budget_error(summary: ModelSummary) -> OverBudgetError:
     """The refusal of a network over its budget: the count, by how much, why, and how to allow it."""
     why = ""
-    if found.norm.startswith("ln-chw"):
+    if summary.norm.startswith("ln-chw"):
         why = (
-            f" The norm layers alone have {found.norm_parameters:,}: torch's LayerNorm([C, H, W]) learns a gamma and "
+            f" The norm layers alone have {summary.norm_parameters:,}: torch's LayerNorm([C, H, W]) learns a gamma and "
             "a beta for every channel and position. --norm ln (GroupNorm with one group) takes the same mean and "
             "variance with one pair per channel."
         )
     return OverBudgetError(
-        f"{found.network} with {found.norm} has {found.parameters:,} parameters, {found.over_budget:,} over the budget "
-        f"of fewer than {found.budget:,}",
-        f"Allow it with --max-params {found.parameters + 1}; `normbench summary` shows where they are.{why}",
+        f"{summary.network} with {summary.norm} has {summary.parameters:,} parameters, {summary.over_budget:,} over "
+        f"the budget of fewer than {summary.budget:,}",
+        f"Allow it with --max-params {summary.parameters + 1}; `normbench summary` shows where they are.{why}",
     )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from normbench import randomness
-from normbench.config import NetworkConfig
+from normbench.config import NetworkConfig, RunConfig
 from normbench.config.settings import Init
 from normbench.errors import NormbenchError, UsageError, unknown
 from normbench.networks.blocks import Block
@@ -58,6 +58,20 @@ def build(config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0) -
         initialise(network, config.init)
         _try_out(network, norm)
     return network
+
+
+def build_for(config: RunConfig, classes: int = 10, norm: Norm | None = None) -> nn.Module:
+    """Build the network of a run, with its norm, initialised from its seed.
+
+    Args:
+        config: Settings of the run.
+        classes: Outputs of the classifier.
+        norm: The norm of the run where it is loaded already, as from the code that a run folder keeps.
+
+    Raises:
+        UsageError: As for `build`, or the norm cannot be loaded.
+    """
+    return build(config.network, norm or Norm.parse(config.norm, config.groups), classes, config.seed)
 
 
 def _try_out(network: nn.Module, norm: Norm) -> None:

@@ -72,7 +72,7 @@ def load_model(folder: Path, config: RunConfig, permission: Permission) -> Saved
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["images"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-        network = networks.build(config.network, norm, len(facts["classes"]))
+        network = networks.build_for(config, len(facts["classes"]), norm)
         network.load_state_dict(weights)
         classes, mean, std = (tuple(facts[name]) for name in ("classes", "mean", "std"))
     except (SafetensorError, TypeError, KeyError, ValueError, RuntimeError, OSError) as error:

@@ -320,9 +320,11 @@ def test_a_command_that_fails_is_no_measurement() -> None:
 def test_the_steps_of_a_gpu_are_timed_as_rows_and_a_row_that_fails_says_why(tmp_path, capsys, monkeypatch):
     rows = (gpu.Row("two", ("bn", "gn")), gpu.Row("cycle", ("bn",), schedule="onecycle"), gpu.Row("no", ("in2",)))
     small = NetworkConfig(widths=WIDTHS)
-    build = gpu.build
     monkeypatch.setattr(gpu, "ROWS", rows)
-    monkeypatch.setattr(gpu, "build", lambda _, *rest: build(small, *rest))
+    build_for = gpu.build_for
+    monkeypatch.setattr(
+        gpu, "build_for", lambda config, classes: build_for(config.model_copy(update={"network": small}), classes)
+    )
     arguments = ["--device", "cpu", "--images", "128", "--windows", "2", "--out", str(tmp_path)]
     assert gpu.main([*arguments, "--only", "two,cycle,no"]) == 1
     (path,) = tmp_path.glob("*-gpu.json")

@@ -14,8 +14,8 @@ from helpers.small import timeless
 from normbench.config import DataConfig, MachineConfig, NetworkConfig, RunConfig, TrainingConfig
 from normbench.data import DataSet, load
 from normbench.evaluation import evaluate
-from normbench.networks import NETWORKS, build
-from normbench.norms import NORMS, Norm
+from normbench.networks import NETWORKS, build_for
+from normbench.norms import NORMS
 from normbench.training import Training
 
 RECORDED = Path(__file__).with_name("digests.json")
@@ -40,7 +40,7 @@ def digest(network: str, norm: str, data: DataSet) -> str:
         data=DataConfig(name="digits"),
         training=TrainingConfig(epochs=2, batch_size=16, lr=0.02, step_size=1),
     )
-    training = Training(config, build(config.network, Norm.parse(norm), 10, config.seed), data)
+    training = Training(config, build_for(config), data)
     rows = [timeless(training.epoch(epoch)) for epoch in (1, 2)]
     score = vars(evaluate(training.network, data.train, data, "fp32"))
     content = hashlib.sha256(json.dumps([rows, score], sort_keys=True).encode())

@@ -6,8 +6,7 @@ from torch import Tensor
 
 from normbench.config import DataConfig, NetworkConfig, RunConfig, TrainingConfig
 from normbench.data import DataSet
-from normbench.networks import build
-from normbench.norms import Norm
+from normbench.networks import build_for
 from normbench.training import EpochRow, Training
 
 WIDTHS = (4, 4, 4, 8, 8, 8, 4, 8, 8, 8)
@@ -28,7 +27,7 @@ def run_config(norm: str = "bn", seed: int = 0, dropout: float = 0.0, **training
 
 def start(config: RunConfig, data: DataSet) -> Training:
     """The training of a run, before its first epoch."""
-    return Training(config, build(config.network, Norm.parse(config.norm), 10, config.seed), data)
+    return Training(config, build_for(config), data)
 
 
 def timeless(row: EpochRow) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from normbench.config import NetworkConfig, RunConfig
 from normbench.engine import within_budget
 from normbench.errors import UsageError
-from normbench.model_summary import anatomy
+from normbench.model_summary import model_summary
 from normbench.model_summary.layers import layer_rows
 from normbench.networks import build, count_parameters
 from normbench.norms import NORMS, Norm
@@ -36,7 +36,7 @@ def macs_by_hand(name: str, block: str) -> int:
 
 @pytest.mark.parametrize("block", ["plain", "depthwise", "separable"])
 def test_macs_of_every_convolution_are_those_of_the_formula(block):
-    found = anatomy(config(block=block))
+    found = model_summary(config(block=block))
     by_block = dict.fromkeys(SIDES, 0)
     for row in found.rows:
         if row.macs:
@@ -46,13 +46,13 @@ def test_macs_of_every_convolution_are_those_of_the_formula(block):
 
 
 def test_a_linear_layer_counts_a_mac_for_each_of_its_weights():
-    rows = anatomy(config(name="dwnet", widths=None)).rows
+    rows = model_summary(config(name="dwnet", widths=None)).rows
     assert (rows[-1].name, rows[-1].macs) == ("linear", 16 * 10)
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_rows_add_up_to_the_network(norm):
-    found = anatomy(config(norm))
+    found = model_summary(config(norm))
     network = build(config(norm).network, Norm.parse(norm))
     assert sum(row.parameters for row in found.rows) == found.parameters == count_parameters(network)
     assert sum(row.buffers for row in found.rows) == sum(buffer.numel() for buffer in network.buffers())
@@ -63,7 +63,7 @@ def test_the_rows_add_up_to_the_network(norm):
 
 
 def test_the_rows_stand_in_order_of_execution_with_their_output_shapes():
-    shapes = {row.name: row.output for row in anatomy(config()).rows}
+    shapes = {row.name: row.output for row in model_summary(config()).rows}
     blocks = [name.removesuffix(".conv") for name in shapes if not name.endswith((".norm", ".act"))]
     assert blocks == ["C1", "C2", "c3", "P1", "C3", "C4", "C5", "c6", "P2", "C7", "C8", "C9", "GAP", "C10"]
     for name, side in SIDES.items():
@@ -73,7 +73,7 @@ def test_the_rows_stand_in_order_of_execution_with_their_output_shapes():
 
 @pytest.mark.parametrize(("parameters", "over"), [(49_999, 0), (50_000, 1), (50_010, 11)])
 def test_the_budget_is_fewer_than_50000_so_50000_is_over_by_one(parameters, over):
-    assert dataclasses.replace(anatomy(config()), parameters=parameters).over_budget == over
+    assert dataclasses.replace(model_summary(config()), parameters=parameters).over_budget == over
 
 
 def test_a_network_is_refused_at_its_own_size_and_let_through_one_above():
@@ -94,7 +94,7 @@ def test_the_refusal_of_ln_chw_explains_itself_and_names_a_count_that_works():
 
 def test_looking_moves_no_random_state():
     before = torch.get_rng_state()
-    anatomy(config(dropout=0.2))
+    model_summary(config(dropout=0.2))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -111,4 +111,4 @@ def test_looking_moves_no_buffer_no_weight_and_no_mode():
     [("bn", "training"), ("gn", "always"), ("ln-c", "never"), ("none", "never"), ("torch.nn:BatchNorm2d", "unknown")],
 )
 def test_the_reach_of_a_norms_statistics_is_told(norm, reach):
-    assert anatomy(config(norm)).global_dependency == reach
+    assert model_summary(config(norm)).global_dependency == reach

@@ -16,7 +16,7 @@ from normbench.device import autocast, float32_arithmetic
 from normbench.engine.concurrency import fitting
 from normbench.engine.execute import ExecutionOptions, execute
 from normbench.evaluation import evaluate
-from normbench.networks import build
+from normbench.networks import build, build_for
 from normbench.networks.blocks import Block
 from normbench.networks.stacks import StackConfig
 from normbench.norms import NORMS, Norm
@@ -55,7 +55,7 @@ def photos():
 
 
 def training(config, data, batches=None):
-    return Training(config, build(config.network, Norm.parse(config.norm), 10, config.seed), data, batches)
+    return Training(config, build_for(config), data, batches)
 
 
 def rows_and_weights(trainings, graphs, epochs=2):

@@ -9,7 +9,7 @@ from helpers.recorded_graph import RecordedGraphs, Recording
 from helpers.small import run_config, timeless, weights
 from torch import nn
 
-from normbench.networks import build
+from normbench.networks import build, build_for
 from normbench.networks.blocks import Block
 from normbench.norms import NORMS, Norm
 from normbench.training import DivergedError, RunGroup, Training
@@ -17,7 +17,7 @@ from normbench.training.cuda_graph import CudaGraphs
 
 
 def capturable(config, digits, batches=None):
-    network = build(config.network, Norm.parse(config.norm), 10, config.seed)
+    network = build_for(config)
     return Training(config, network, digits, batches, capturable=True)
 
 

@@ -11,8 +11,7 @@ from torch import Tensor
 from normbench.config import RunConfig
 from normbench.data import DataSet, Split
 from normbench.device import autocast
-from normbench.networks import build
-from normbench.norms import Norm
+from normbench.networks import build_for
 from normbench.studies.cost.clock import Spread, repeatable, seconds, spread
 from normbench.studies.cost.layers import NormLayers
 from normbench.studies.cost.memory import allocated_bytes, peak_bytes, saved_bytes
@@ -71,7 +70,7 @@ class Bench:
     """One network in training with one norm, and its norm layers apart."""
 
     def __init__(self, config: RunConfig, data: DataSet) -> None:
-        network = build(config.network, Norm.parse(config.norm, config.groups), CLASSES, config.seed)
+        network = build_for(config, CLASSES)
         self.config = config
         self.training = Training(config, network, data)
         self.images, self.labels = next(iter(self.training.batches.epoch(1)))

@@ -12,8 +12,7 @@ from normbench.config import Recipe, RunConfig
 from normbench.data import DataSet, Split
 from normbench.data.splits import balanced_order
 from normbench.evaluation import class_scores, evaluate
-from normbench.networks import build
-from normbench.norms import Norm
+from normbench.networks import build_for
 from normbench.training import DivergedError, RunGroup, Training, graphs_for
 
 TEST_IMAGES = 2000
@@ -57,8 +56,8 @@ class Bench:
 
     def network(self, norm: str = "bn") -> nn.Module:
         """An untrained network; the seed's weights are the same for every norm."""
-        config, interrupted = self.config(norm), self.interrupted
-        network = build(config.network, Norm.parse(norm, config.groups), len(self.data.classes), self.seed)
+        interrupted = self.interrupted
+        network = build_for(self.config(norm), len(self.data.classes))
         network.register_forward_pre_hook(lambda _network, _images: interrupted())
         return network
 
