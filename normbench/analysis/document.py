@@ -1,4 +1,4 @@
-"""What a study found: sentences, tables and charts as plain data, kept as finding.json in the experiment's folder."""
+"""Tables, charts and the result of a study as plain data; the latter is kept as finding.json in its folder."""
 
 import json
 from collections.abc import Sequence
@@ -15,24 +15,24 @@ from normbench.runs import FINDING, SCHEMA_VERSION, NewerFormatError, read_model
 
 
 class Line(Frozen):
-    """One line or one group of bars of a chart; an unmeasured point is None."""
+    """Line, or group of bars, of a chart; an unmeasured point is None."""
 
     label: str
     x: tuple[float, ...]
     y: tuple[float | None, ...]
     low: tuple[float | None, ...] | None = None
-    """Ends of a band or of error bars, point by point; None draws none."""
+    """Lower ends of a band or of error bars, point by point; None for none."""
     high: tuple[float | None, ...] | None = None
     group: str = ""
-    """Lines of one group share a colour, and are told apart by mark and dash; empty: a colour of its own."""
+    """Lines of one group share a colour, and differ in marker and dash; empty: a separate colour."""
     lost: tuple[float, ...] = ()
-    """The x at which a run diverged or failed: marked at the foot of a chart of lines."""
+    """Values of x at which a run diverged or failed, marked at the foot of a chart of lines."""
 
     @classmethod
     def of_estimates(
-        cls, label: str, x: Sequence[float], values: Sequence[Estimate | None], lost: Sequence[float] = ()
+        cls, label: str, x: Sequence[float], values: Sequence[Estimate | None], diverged: Sequence[float] = ()
     ) -> "Line":
-        """A line through means, with the band of their 95 % intervals where there are any."""
+        """Line through means, with the band of their 95 % intervals where there are any."""
         # Two seeds have an interval as well, of one degree of freedom: a band of it would hide the lines.
         ends: dict[str, tuple[float | None, ...] | None] = {
             end: tuple(None if value is None or value.is_pair else getattr(value, end) for value in values)
@@ -42,89 +42,92 @@ class Line(Frozen):
             label=label,
             x=tuple(x),
             y=tuple(value and value.mean for value in values),
-            lost=tuple(lost),
-            **{end: found if found and any(one is not None for one in found) else None for end, found in ends.items()},
+            lost=tuple(diverged),
+            **{end: band if band and any(y is not None for y in band) else None for end, band in ends.items()},
         )
 
 
 class Chart(Frozen):
-    """A plot as data: the terminal, the report and the files draw the same one."""
+    """Plot as data: the terminal, the report and the files draw the same one."""
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
-    """Of its files, without ending; unique within a finding."""
+    """Name of its files, without ending; unique within a study."""
     title: str
-    """What there is to see, as a sentence."""
+    """Content of the plot in a few words."""
     x_label: str
     y_label: str
     lines: tuple[Line, ...]
     kind: Literal["lines", "bars"] = "lines"
-    """`bars`: horizontal ones, one for each `ticks`; the x of a line are the places 0, 1, 2, ... of the ticks."""
+    """`bars`: horizontal ones, one per tick; the x of a line are the indices 0, 1, 2, ... of the ticks."""
     ticks: tuple[str, ...] = ()
-    """Names of the places 0, 1, 2, ... along x; empty where x is a number."""
+    """Labels of x = 0, 1, 2, ...; empty where x is a number."""
     log_x: bool = False
     log_y: bool = False
     percent: bool = False
-    """Whether y is a fraction to be shown in percent."""
+    """True to show y, a fraction, in percent."""
     reference: float | None = None
-    """A level that the lines are to be seen against, as chance or a bound."""
+    """Level to compare the lines with, such as chance or a bound."""
 
-    def place(self, x: float) -> str:
-        """What stands at a place along x: its tick, or the number."""
+    def tick_label(self, x: float) -> str:
+        """Label of a value of x: its tick, or the number."""
         return self.ticks[round(x)] if self.ticks else f"{x:g}"
 
 
 class Table(Frozen):
-    """A table of words: the first column names the line, the others are figures, or sentences with `sentences`."""
+    """Table of text, not escaped for any format: the first column names the row, the others are figures or sentences.
+
+    `report.export` and `report.html` render it as CSV, Markdown, LaTeX and HTML, `console.tables` in the terminal.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     strong: tuple[int, ...] = ()
-    """Rows that are set apart."""
+    """Indices of highlighted rows."""
     note: str = ""
     sentences: bool = False
-    """Cells are wrapped and set to the left, as sentences and lines of code need."""
+    """True for cells of text, which are wrapped and aligned left; figures are aligned right."""
 
 
 class StudyResult(Frozen):
-    """The result of one study."""
+    """Result of one study."""
 
     study: str
-    """The command, such as `batch-size`."""
+    """Command, such as `batch-size`."""
     title: str
-    """The question that it answers."""
+    """Question that it answers."""
     answer: tuple[str, ...]
-    """What was found, in sentences, the most important first; each follows from the tables."""
+    """Conclusions in sentences, the most important first; each follows from the tables."""
     conditions: str
-    """Data set, images, epochs, seeds, device and versions: what the figures hold for."""
+    """Data set, images, epochs, seeds, device and versions that the figures hold for."""
     tables: tuple[Table, ...]
     charts: tuple[Chart, ...]
     warnings: tuple[str, ...] = ()
     environment: dict[str, Any] = Field(default_factory=dict)
-    """As `runs.environment` gives it, command line included."""
+    """Versions and device from `runs.environment`, with the command line."""
     values: dict[str, Any] = Field(default_factory=dict)
-    """The figures as numbers, for programs (`--json`); fractions and seconds."""
+    """Figures as numbers, for programs (`--json`); fractions and seconds."""
 
 
-def write_study_result(folder: Path, finding: StudyResult) -> Path:
-    """Write finding.json over that of an earlier try; the folder is made where it is missing.
+def write_study_result(folder: Path, result: StudyResult) -> Path:
+    """Write finding.json over that of an earlier study; the folder is made if it is missing.
 
     Raises:
         RunFailedError: The folder cannot be written.
     """
     with in_words(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    document = {"schema_version": SCHEMA_VERSION} | json.loads(finding.model_dump_json())
+    document = {"schema_version": SCHEMA_VERSION} | json.loads(result.model_dump_json())
     replace_text(folder / FINDING, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return folder / FINDING
 
 
 def read_study_result(folder: Path) -> StudyResult | None:
-    """The finding of an experiment's folder, None where it has none.
+    """Read the result of a study from its folder; None if there is none.
 
     Raises:
-        NewerFormatError: A newer normbench has written it.
-        RunFailedError: There is one that cannot be read.
+        NewerFormatError: It was written by a newer normbench.
+        RunFailedError: It cannot be read.
     """
     path = folder / FINDING
     if kind_of(path) is None:

@@ -53,7 +53,7 @@ def chart_picture(chart: Chart) -> RenderableType:
 def _legend(chart: Chart) -> RenderableType:
     """Above the plot, where it hides no line."""
     named = [Text(f"{mark} {line.label}", colour) for (mark, colour), line in zip(_looks(), chart.lines, strict=False)]
-    lost = [f"{line.label} at {', '.join(chart.place(x) for x in line.lost)}" for line in chart.lines if line.lost]
+    lost = [f"{line.label} at {', '.join(chart.tick_label(x) for x in line.lost)}" for line in chart.lines if line.lost]
     return Text("   ").join([*named, *([Text(f"{LOST} not finished: {'; '.join(lost)}")] if lost else [])])
 
 

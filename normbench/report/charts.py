@@ -1,4 +1,4 @@
-"""A chart of a finding as a plot of the report: the same data that the terminal shows."""
+"""Charts of a study as plots of the report, from the same data that the terminal shows."""
 
 import math
 
@@ -15,7 +15,7 @@ MOST_MARKS = 8
 
 
 def chart_plot(chart: Chart) -> Plot:
-    """Draw a chart; its description tells the first and the last measured point of every line."""
+    """Draw a chart; its description gives the first and the last measured point of every line."""
     with drawing():
         if chart.kind == "bars":
             figure, axes = blank(1.2 + 0.2 * len(chart.ticks) * (len(chart.lines) + 1))
@@ -26,7 +26,7 @@ def chart_plot(chart: Chart) -> Plot:
         if len(chart.lines) > 1:
             legend(axes)
         return finish(
-            figure, f"chart-{chart.name}", chart.title, f"{'; '.join(_course(chart, line) for line in chart.lines)}."
+            figure, f"chart-{chart.name}", chart.title, f"{'; '.join(_described(chart, line) for line in chart.lines)}."
         )
 
 
@@ -39,11 +39,11 @@ def _lines(axes: Axes, chart: Chart) -> None:
         if line.low and line.high:
             low, high = _numbers(line.low), _numbers(line.high)
             axes.fill_between(line.x, low, high, color=drawn["color"], alpha=0.16, linewidth=0)
-    _mark_lost(axes, chart)
+    _mark_diverged(axes, chart)
     if chart.log_x:
         axes.set_xscale("log")
         _mark_powers(axes.xaxis)
-    _name_places(axes, chart)
+    _set_ticks(axes, chart)
     if chart.log_y:
         axes.set_yscale("log")
         _mark_powers(axes.yaxis)
@@ -54,30 +54,30 @@ def _lines(axes: Axes, chart: Chart) -> None:
 
 
 def _mark_powers(axis: Axis) -> None:
-    """Ticks at some powers of ten, as plain numbers: matplotlib's own are formulas, which are not drawn as such."""
+    """Set ticks at some powers of ten, as plain numbers: the defaults are formulas, which are not drawn here."""
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(numticks=6) if high > 100 * low else LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
 
 
-def _mark_lost(axes: Axes, chart: Chart) -> None:
-    """At the foot of the plot, below every point, a step for each line, so that no mark hides another."""
+def _mark_diverged(axes: Axes, chart: Chart) -> None:
+    """Mark diverged runs at the foot of the plot, one step per line, so that no mark hides another."""
     drawn = looks([line.group for line in chart.lines])
-    losing = [(look["color"], line) for look, line in zip(drawn, chart.lines, strict=True) if line.lost]
-    if losing:
+    diverged = [(look["color"], line) for look, line in zip(drawn, chart.lines, strict=True) if line.lost]
+    if diverged:
         low, high = axes.get_ylim()
-        axes.set_ylim(low - (high - low) * 0.07 * len(losing), high)
-    for place, (colour, line) in enumerate(losing):
+        axes.set_ylim(low - (high - low) * 0.07 * len(diverged), high)
+    for step, (colour, line) in enumerate(diverged):
         axes.plot(
-            line.lost, [0.03 + 0.06 * place] * len(line.lost), transform=axes.get_xaxis_transform(),
+            line.lost, [0.03 + 0.06 * step] * len(line.lost), transform=axes.get_xaxis_transform(),
             label=f"{short(line.label, 20)} not finished", color=colour, marker="x", linestyle="none",
             markeredgewidth=2,
         )  # fmt: skip
 
 
-def _name_places(axes: Axes, chart: Chart) -> None:
-    """Ticks where something was measured, where these are few enough to be read."""
+def _set_ticks(axes: Axes, chart: Chart) -> None:
+    """Set ticks at the measured points, if these are few enough to be legible."""
     xs = sorted({x for line in chart.lines for x in line.x})
     if chart.ticks:
         axes.set_xticks(range(len(chart.ticks)), [short(tick, 20) for tick in chart.ticks])
@@ -87,12 +87,12 @@ def _name_places(axes: Axes, chart: Chart) -> None:
 
 
 def _bars(axes: Axes, chart: Chart) -> None:
-    """Horizontal bars, those of one place together, the first place on top."""
+    """Draw horizontal bars, grouped by tick, the first tick on top."""
     height = 0.8 / len(chart.lines)
     for index, line in enumerate(chart.lines):
-        places = np.array(line.x) + (index - (len(chart.lines) - 1) / 2) * height
+        positions = np.array(line.x) + (index - (len(chart.lines) - 1) / 2) * height
         values = _numbers(line.y)
-        axes.barh(places, values, height, label=short(line.label), color=look(index)["color"], xerr=_errors(line))
+        axes.barh(positions, values, height, label=short(line.label), color=look(index)["color"], xerr=_errors(line))
     if chart.reference is not None:
         axes.axvline(chart.reference, color=FAINT, linestyle=(0, (2, 2)), linewidth=1.4)
     axes.set_yticks(range(len(chart.ticks)), [short(tick, 28) for tick in chart.ticks])
@@ -115,13 +115,13 @@ def _errors(line: Line) -> np.ndarray | None:
 
 
 def _numbers(values: tuple[float | None, ...]) -> np.ndarray:
-    """With a gap where nothing was measured."""
+    """Convert to an array, with NaN where nothing was measured."""
     return np.array([math.nan if value is None else value for value in values])
 
 
-def _course(chart: Chart, line: Line) -> str:
-    lost = f", not finished at {', '.join(map(chart.place, line.lost))}" if line.lost else ""
-    return _measured(chart, line) + lost
+def _described(chart: Chart, line: Line) -> str:
+    diverged = f", not finished at {', '.join(map(chart.tick_label, line.lost))}" if line.lost else ""
+    return _measured(chart, line) + diverged
 
 
 def _measured(chart: Chart, line: Line) -> str:
@@ -129,5 +129,5 @@ def _measured(chart: Chart, line: Line) -> str:
     if not measured:
         return f"{line.label}: not measured"
     shown = measured if chart.kind == "bars" else list(dict.fromkeys([measured[0], measured[-1]]))
-    told = (f"{percents(y) if chart.percent else f'{y:.3g}'} at {chart.place(x)}" for x, y in shown)
-    return f"{line.label}: {', '.join(told)}"
+    values = (f"{percents(y) if chart.percent else f'{y:.3g}'} at {chart.tick_label(x)}" for x, y in shown)
+    return f"{line.label}: {', '.join(values)}"

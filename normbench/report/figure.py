@@ -1,4 +1,4 @@
-"""What every plot shares: its look, and its way into the page, into an SVG file and into a PNG file.
+"""Figures: the style that all plots share, and their export to the page, to an SVG file and to a PNG file.
 
 Colours are those of a light page; in the page each becomes a CSS variable, which has another value on a dark one.
 """
@@ -20,7 +20,7 @@ from normbench.text import visible
 
 INK, FAINT, PAPER, HEAT = "#1b1f24", "#596068", "#fdfdfe", "#0057a9"
 SERIES = ("#0072b2", "#c24a00", "#00795b", "#a33c7c", "#8a6600", "#4b5563", "#6d4fc2", "#b3261e")
-"""After Okabe and Ito, darkened to a contrast of 4.5 on white; markers and dashes tell apart what colours may not."""
+"""Colours after Okabe and Ito, darkened to a contrast of 4.5 on white; markers and dashes differ as well."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 VARIABLES = {INK: "ink", FAINT: "faint", PAPER: "paper", HEAT: "heat"} | {
@@ -43,13 +43,13 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot in its three shapes."""
+    """Plot in its three formats."""
 
     name: str
-    """Of its files, without ending."""
+    """Name of its files, without ending."""
     title: str
     description: str
-    """What there is to see, for those who cannot."""
+    """Content in words, for screen readers."""
     inline: Markup
     svg: str
     png: bytes
@@ -57,7 +57,7 @@ class Plot:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw with this look, whatever the user's matplotlibrc says, and leave matplotlib as it was."""
+    """Draw in this style, whatever the user's matplotlibrc says, and restore matplotlib afterwards."""
     with mpl.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # of a name; the browser has it
         mpl.rcdefaults()
@@ -66,52 +66,52 @@ def drawing() -> Iterator[None]:
 
 
 def blank(height: float) -> tuple[Figure, Axes]:
-    """A figure with one set of axes, so many inches high; inside `drawing()`."""
+    """Create a figure with one set of axes and this height in inches; inside `drawing()`."""
     figure = Figure(figsize=(WIDTH, height))
     return figure, figure.add_subplot()
 
 
 def look(index: int) -> dict[str, Any]:
-    """Colour, marker and dash of a series: no two of the first 24 share all three."""
-    place = index % len(SERIES)
+    """Colour, marker and dash of a series; no two of the first 24 share all three."""
+    colour, turn = index % len(SERIES), index // len(SERIES)
     return {
-        "color": SERIES[place],
-        "marker": MARKERS[(place + index // len(SERIES)) % len(MARKERS)],
-        "linestyle": DASHES[(place + index // len(SERIES)) % len(DASHES)],
+        "color": SERIES[colour],
+        "marker": MARKERS[(colour + turn) % len(MARKERS)],
+        "linestyle": DASHES[(colour + turn) % len(DASHES)],
     }
 
 
 def looks(groups: Sequence[str]) -> list[dict[str, Any]]:
-    """A look for each series: those of one group share its colour, those without a group have one of their own."""
+    """Looks of several series: those of one group share its colour, each one without a group has a separate colour."""
     names = [group or str(index) for index, group in enumerate(groups)]
     order = list(dict.fromkeys(names))
-    found = []
+    drawn = []
     for index, name in enumerate(names):
-        drawn, member = look(order.index(name)), names[:index].count(name)
-        marker = MARKERS[(MARKERS.index(drawn["marker"]) + member * 3) % len(MARKERS)]
-        found.append(drawn | {"marker": marker, "linestyle": DASHES[member % len(DASHES)]} if groups[index] else drawn)
-    return found
+        style, member = look(order.index(name)), names[:index].count(name)
+        marker = MARKERS[(MARKERS.index(style["marker"]) + member * 3) % len(MARKERS)]
+        drawn.append(style | {"marker": marker, "linestyle": DASHES[member % len(DASHES)]} if groups[index] else style)
+    return drawn
 
 
-def percents(value: float, _place: int | None = None) -> str:
-    """A tick of an axis of fractions."""
+def percents(value: float, _position: int | None = None) -> str:
+    """Format a tick of an axis of fractions."""
     return f"{100 * value:.4g} %"
 
 
 def legend(axes: Axes) -> None:
-    """Above the plot, where it hides nothing, with as many entries in a line as find room."""
+    """Add a legend above the plot, where it hides nothing, with as many entries per line as fit."""
     _, labels = axes.get_legend_handles_labels()
     columns = max(1, min(len(labels), 52 // (max(map(len, labels)) + 8)))
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=2.6)
 
 
 def short(label: str, most: int = 32) -> str:
-    """A label that leaves room for the plot: the end of a long path says most."""
+    """Shorten a label to leave room for the plot; of a long path the end is kept."""
     return label if len(label) <= most else f"…{label[1 - most :]}"
 
 
 def finish(figure: Figure, name: str, title: str, description: str) -> Plot:
-    """Draw a figure into its three shapes; the same figure gives the same bytes. Inside `drawing()`."""
+    """Export a figure in its three formats; the same figure gives the same bytes. Inside `drawing()`."""
     svg, png = io.StringIO(), io.BytesIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(svg, format="svg", metadata=nothing)
@@ -121,15 +121,15 @@ def finish(figure: Figure, name: str, title: str, description: str) -> Plot:
 
 
 def _labelled(svg: str, name: str, title: str, description: str) -> str:
-    """The drawing with a title and a description that a screen reader reads, and with ids of its own."""
+    """Add a title and a description for screen readers, and make the ids unique."""
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     label = f'class="plot" role="img" aria-labelledby="{name}-title {name}-desc"'
-    said = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
-    return re.sub(r"<svg ([^>]*)>", lambda found: f"<svg {label} {found[1]}>{said}", svg, count=1)
+    texts = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
+    return re.sub(r"<svg ([^>]*)>", lambda match: f"<svg {label} {match[1]}>{texts}", svg, count=1)
 
 
 def _inline(svg: str) -> Markup:
-    """The drawing as a piece of HTML, in the colours of the page."""
+    """Convert the drawing to a piece of HTML, in the colours of the page."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
     for colour, variable in VARIABLES.items():
