@@ -1,7 +1,6 @@
 """The finding of `batch-size`: tables, charts and the sentences that follow from the figures."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from normbench.analysis import Chart, Estimate, Line, StudyResult, Table, caption, mismatches
@@ -145,5 +144,5 @@ def _values(one: Point) -> dict[str, Any]:
         f"accuracy_{source}": value for source, value in one.statistics.items()
     }
     plain = {name: getattr(one, name) for name in ("norm", "batch_size", "lr", "tuned", "steps", "runs", "diverged")}
-    numbers = {name: value and asdict(value) for name, value in figures.items()}
+    numbers = {name: value and value.model_dump(by_alias=False) for name, value in figures.items()}
     return plain | numbers | {"problems": list(one.problems)}
