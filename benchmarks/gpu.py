@@ -214,7 +214,7 @@ def _window(group: RunGroup, members: Sequence[Training], steps: int) -> float:
 
 def _rewind(members: Sequence[Training]) -> None:
     for member in members:
-        member.batches.place.zero_()
+        member.batches.index.zero_()
         if member.rates:
             member.rates.begin(0)
 

@@ -1,4 +1,4 @@
-"""Image sets as uint8 tensors on the device, and batches of them, augmented."""
+"""Image sets as uint8 tensors on the device, and augmented batches of them."""
 
 from normbench.data.batches import Batches
 from normbench.data.cifar10 import Status, locate

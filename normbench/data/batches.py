@@ -15,11 +15,11 @@ from normbench.data.splits import DataSet, normalize
 from normbench.errors import UsageError
 
 CHUNK = {"cuda": 8192, "cpu": 256}
-"""Images that are augmented at once, by device: what fills a GPU, and what a CPU keeps in its cache."""
+"""Images augmented at once, by device: enough to fill a GPU, few enough for the cache of a CPU."""
 
 
 class Batches:
-    """The training batches of one run; all of one size, so a last smaller one is left out of its epoch.
+    """Training batches of one run, all of one size: a last smaller batch of an epoch is dropped.
 
     Raises:
         UsageError: The training images do not fill one batch.
@@ -37,22 +37,22 @@ class Batches:
         self.padding = config.crop_padding
         source, shape = data.train.images, (len(self), batch_size)
         channels, height, width = source.shape[1:]
-        # An epoch keeps its place in memory: a captured step reads the same addresses again and again.
+        # The buffers of an epoch are reused: a captured step reads the same addresses in every epoch.
         self.images = torch.zeros((*shape, height, width, channels), dtype=torch.uint8, device=source.device)
         self.labels = torch.zeros(shape, dtype=torch.int64, device=source.device)
-        self.place = torch.zeros(1, dtype=torch.int64, device=source.device)
+        self.index = torch.zeros(1, dtype=torch.int64, device=source.device)
 
     def __len__(self) -> int:
         """Steps in an epoch."""
         return len(self.data.train) // self.batch_size
 
     def start(self, epoch: int) -> None:
-        """Draw order and augmentation of an epoch, counted from 1, make its batches, and begin with the first."""
+        """Draw order and augmentation of an epoch (from 1), fill its batches, and go to the first."""
         count, split = len(self) * self.batch_size, self.data.train
         order = torch.randperm(len(split), generator=randomness.generator(self.seed, "order", epoch))[:count]
-        chance = randomness.generator(self.seed, "augment", epoch)
-        corners = torch.randint(2 * self.padding + 1, (count, 2), generator=chance)
-        mirrored = torch.rand(count, generator=chance) < 0.5
+        rng = randomness.generator(self.seed, "augment", epoch)
+        corners = torch.randint(2 * self.padding + 1, (count, 2), generator=rng)
+        mirrored = torch.rand(count, generator=rng) < 0.5
         device = split.images.device
         order, corners, mirrored = order.to(device), corners.to(device), mirrored.to(device)
         epoch_images = self.images.flatten(0, 1)
@@ -64,15 +64,15 @@ class Batches:
                 images = torch.where(mirrored[part].view(-1, 1, 1, 1), images.flip(3), images)
             epoch_images[part] = images.permute(0, 2, 3, 1)
         torch.index_select(split.labels, 0, order, out=self.labels.view(-1))
-        self.place.zero_()
+        self.index.zero_()
 
     def next(self) -> tuple[Tensor, Tensor]:
-        """The epoch's next batch: images (B, 3, 32, 32) float32 and labels (B,) int64.
+        """Return the next batch of the epoch: images (B, 3, 32, 32) float32 and labels (B,) int64.
 
-        Which one is next stands on the device, so that a captured step draws another batch every time.
+        The index is a tensor on the device, so that every replay of a captured step reads another batch.
         """
-        images, labels = (tensor.index_select(0, self.place)[0] for tensor in (self.images, self.labels))
-        self.place += 1
+        images, labels = (tensor.index_select(0, self.index)[0] for tensor in (self.images, self.labels))
+        self.index += 1
         return normalize(images.permute(0, 3, 1, 2), self.data.mean, self.data.std), labels
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -83,9 +83,9 @@ class Batches:
 
 
 def crop(images: Tensor, corners: Tensor, padding: int) -> Tensor:
-    """Crop black-padded images (N, C, H, W) to their own size at corners (N, 2), rows and columns from 0."""
+    """Crop zero-padded images (N, C, H, W) to their size at corners (N, 2), as row and column from 0."""
     if not padding:
         return images
     height, width = images.shape[2:]
-    windows = F.pad(images, [padding] * 4).unfold(2, height, 1).unfold(3, width, 1)  # a view that copies nothing
+    windows = F.pad(images, [padding] * 4).unfold(2, height, 1).unfold(3, width, 1)  # a view, not a copy
     return windows[torch.arange(len(images), device=images.device), :, corners[:, 0], corners[:, 1]]

@@ -1,7 +1,7 @@
-"""CIFAR-10 on this machine: where it is looked for, whether it is whole, and reading it (Krizhevsky, 2009).
+"""CIFAR-10 (Krizhevsky, 2009) on this machine: search, integrity check and reading.
 
-The official files are pickles. A pickle can run code, so none is opened before its MD5 is right, and the bytes
-that are opened are the very bytes that were checked.
+The official files are pickles. A pickle can run code, so none is loaded before its MD5 is verified, and the loaded
+bytes are the very bytes that were verified.
 """
 
 import contextlib
@@ -32,9 +32,9 @@ TRAIN_MD5 = {
 }
 TEST_MD5 = {"test_batch": "40351d587109b95175f43aff81a1287e"}
 MD5 = TRAIN_MD5 | TEST_MD5
-"""Of the files that are read."""
+"""MD5 of the files that are read."""
 META_MD5 = {"batches.meta": "5ff9c542aee3614f3951f8cda6e48888"}
-"""Of the file that torchvision reads besides."""
+"""MD5 of the file that torchvision reads in addition."""
 ARCHIVE, ARCHIVE_MD5, ARCHIVE_BYTES = "cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", 170_498_071
 WAYS_OUT = (
     "`normbench data --fetch` downloads it (163 MiB); --data-dir FOLDER names a folder that has it; "
@@ -44,22 +44,22 @@ WAYS_OUT = (
 
 @dataclass(frozen=True)
 class Status:
-    """What was found of CIFAR-10."""
+    """Result of the search for CIFAR-10."""
 
     folder: Path | None
-    """The folder of the batch files; None if there is none."""
+    """Folder of the batch files; None if there is none."""
     files: dict[str, str]
-    """`ok` or what is wrong, by file."""
+    """State of each file: `ok` or its fault."""
     searched: tuple[Path, ...]
 
     @property
     def complete(self) -> bool:
-        """Whether every file is there and has its MD5."""
+        """True if every file exists with the right MD5."""
         return all(state == "ok" for state in self.files.values())
 
 
 def cache() -> Path | None:
-    """The folder that downloads go to where no other is named; None for a user without a home."""
+    """Return the default download folder; None for a user without a home."""
     try:
         path = platformdirs.user_cache_path("normbench")
     except RuntimeError:
@@ -68,20 +68,20 @@ def cache() -> Path | None:
 
 
 def roots(machine: MachineConfig) -> tuple[Path, ...]:
-    """Folders that may hold CIFAR-10, first to last: the one that was given, or the usual ones that there are."""
+    """List the folders to search for CIFAR-10, in order: the explicit one, or the usual ones that exist."""
     if machine.data_dir is not None:
         return (machine.data_dir,)
-    return tuple(root for root in (_here(), _home(), cache()) if root is not None)
+    return tuple(root for root in (_working_folder_data(), _home_data(), cache()) if root is not None)
 
 
-def _here() -> Path | None:
+def _working_folder_data() -> Path | None:
     try:
         return Path("data").absolute()
     except OSError:  # the working folder is gone
         return None
 
 
-def _home() -> Path | None:
+def _home_data() -> Path | None:
     try:
         return Path.home() / "data"
     except RuntimeError:
@@ -89,39 +89,39 @@ def _home() -> Path | None:
 
 
 def batch_folder(root: Path) -> Path:
-    """The folder of the batch files of a root: where they are read, and where they are put.
+    """Return the folder of the batch files of a root, for reading and writing.
 
-    A root may be that folder itself, by its name or by what it holds, also through a link.
+    A root may be that folder itself, by its name or its content, also through a link.
     """
     try:
         itself = FOLDER in (root.name, root.resolve().name) or any((root / name).is_file() for name in MD5)
-    except (OSError, RuntimeError):  # what cannot be looked at is found out where it is read; RuntimeError: a loop
+    except (OSError, RuntimeError):  # reported when it is read; RuntimeError: a loop of links
         itself = False
     return root if itself else root / FOLDER
 
 
 def present(machine: MachineConfig) -> list[Path]:
-    """The folders of batch files that exist, whole or not; a usual place that cannot be looked at is passed over.
+    """List the existing folders of batch files, complete or not; unreadable usual folders are skipped.
 
     Raises:
-        DataError: The folder that was given cannot be read.
+        DataError: The explicit folder cannot be read.
     """
-    found = []
+    folders = []
     for root in roots(machine):
         try:
             if (folder := batch_folder(root)).is_dir() and os.access(folder, os.R_OK | os.X_OK):
-                found.append(folder)
+                folders.append(folder)
             elif machine.data_dir is not None and folder.is_dir():
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        except (OSError, RuntimeError) as error:  # the latter for links that go round
+        except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
             if machine.data_dir is not None:
                 reason = getattr(error, "strerror", None) or error
                 raise DataError(f"the data folder {root} cannot be read: {reason}", WAYS_OUT) from error
-    return found
+    return folders
 
 
 def find_archive(machine: MachineConfig) -> Path | None:
-    """The official archive where it lies in or beside a root, with the right MD5; of others nothing is said."""
+    """Find the official archive, by its MD5, in or beside a root; other files of its name are ignored."""
     for root in roots(machine):
         for folder in dict.fromkeys((root, batch_folder(root).parent)):
             with contextlib.suppress(OSError):
@@ -131,7 +131,7 @@ def find_archive(machine: MachineConfig) -> Path | None:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is the official archive.
+    """Test if a file is the official archive.
 
     Raises:
         OSError: It cannot be read.
@@ -143,14 +143,14 @@ def is_archive(path: Path) -> bool:
 
 
 def locate(machine: MachineConfig) -> Status:
-    """Look for CIFAR-10: the first folder where it is whole, else the first where something is wrong."""
-    every = [Status(folder, check(folder), roots(machine)) for folder in present(machine)]
-    nothing = Status(None, dict.fromkeys(MD5, "missing"), roots(machine))
-    return next((status for status in every if status.complete), every[0] if every else nothing)
+    """Search for CIFAR-10: the first complete folder, else the first incomplete one."""
+    statuses = [Status(folder, check(folder), roots(machine)) for folder in present(machine)]
+    missing = Status(None, dict.fromkeys(MD5, "missing"), roots(machine))
+    return next((status for status in statuses if status.complete), statuses[0] if statuses else missing)
 
 
 def check(folder: Path) -> dict[str, str]:
-    """The state of every batch file of a folder: `ok`, or what is wrong with it."""
+    """Return the state of every batch file of a folder: `ok` or its fault."""
     states = {}
     for name in MD5:
         try:
@@ -162,10 +162,10 @@ def check(folder: Path) -> dict[str, str]:
 
 
 def read(machine: MachineConfig) -> Source:
-    """The 50,000 training and 10,000 test images, from the first folder where all files are right.
+    """Read the 50,000 training and 10,000 test images from the first complete folder.
 
     Raises:
-        DataError: There is none; names the file and what is wrong with it.
+        DataError: No folder is complete; names the file and its fault.
     """
     problem: DataError | None = None
     for folder in present(machine):
@@ -187,7 +187,7 @@ def _split(folder: Path, names: dict[str, str]) -> Split:
 
 
 def _checked_bytes(path: Path) -> bytes:
-    """The bytes of a batch file whose MD5 is right."""
+    """Read a batch file and verify its MD5."""
     try:
         content = read_regular(path)
     except FileNotFoundError as error:

@@ -1,7 +1,7 @@
-"""Fetching CIFAR-10: under a lock, resumable, checked before it is unpacked; only the official files are replaced.
+"""Download of CIFAR-10: locked, resumable, verified before unpacking; only official files are replaced.
 
-torchvision knows the address; the transfer is ours, since its own can neither go on where it broke off, nor give up on
-a host that has gone silent or never ends, nor tell a progress bar how far it is.
+torchvision provides the address. The transfer is our own, since that of torchvision neither resumes, nor times out on a
+host that stalls or never ends, nor reports progress.
 """
 
 import contextlib
@@ -36,25 +36,25 @@ from normbench.files import REGULAR, kind_of
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a download is."""
+    """Progress of a download."""
 
     done: int = 0
-    """Bytes that have arrived."""
+    """Bytes received."""
     total: int | None = None
     rate: float | None = None
-    """Bytes a second since it began."""
+    """Bytes per second since the start."""
     note: str = ""
-    """Something to be said beside, such as whom it waits for."""
+    """Additional message, such as the process it waits for."""
 
 
 OnDownload = Callable[[Progress], None]
 
 SILENCE = 20.0
-"""Seconds without a byte after which a host counts as gone."""
+"""Seconds without a byte after which a transfer is given up."""
 ANSWER = 60.0
-"""Seconds that a host has for the head of its answer."""
+"""Seconds allowed for the headers of the response."""
 SLOWEST = 4096
-"""Bytes a second: a host that sends less for a whole `WINDOW` is given up."""
+"""Bytes per second: a transfer that is slower for a whole `WINDOW` is given up."""
 WINDOW = 60.0
 CHUNK = 1 << 18
 GZIP = b"\x1f\x8b"
@@ -63,14 +63,14 @@ LOCK, HOLDER, PART = ".cifar10.lock", ".cifar10.holder", ".cifar10.part"
 UNPACK = ".unpack-"
 README = "readme.html"
 OFFICIAL = (*MD5, *META_MD5, README)
-"""The files of the archive; nothing else in a data folder is written, replaced or removed."""
+"""Files of the archive; nothing else in a data folder is written, replaced or removed."""
 
 
 def check_torchvision() -> None:
-    """Import torchvision, whose failure beside a foreign torch build is hard to read.
+    """Import torchvision, with a readable error where it does not match the installed torch.
 
     Raises:
-        DataError: It cannot be imported; says which pair of versions is installed, and the way out.
+        DataError: It cannot be imported; names the installed versions and the command that repairs them.
     """
     try:
         import torchvision  # noqa: F401
@@ -85,17 +85,17 @@ def check_torchvision() -> None:
 
 
 def fetch(machine: MachineConfig, on_download: OnDownload | None = None, patience: float | None = None) -> Path:
-    """Put CIFAR-10 into `--data-dir`, or the cache, unless it is there and whole; returns its folder.
+    """Install CIFAR-10 in `--data-dir` or the cache, unless it is complete there; return its folder.
 
-    The official archive is unpacked where it already lies in a place that is looked at, and else downloaded.
+    The official archive is unpacked where it is already in a searched folder, else downloaded.
 
     Args:
-        machine: Where to, whether the network may be touched, and the address of a mirror.
-        on_download: Told how far it is, and whom it waits for.
-        patience: Seconds the whole may take; None waits as long as bytes come.
+        machine: Target folder, offline setting and address of a mirror.
+        on_download: Callback that receives the progress.
+        patience: Seconds for the whole download; None waits as long as bytes arrive.
 
     Raises:
-        DataError: Offline, unreachable, too slow, or not the official archive; a broken transfer is kept.
+        DataError: Offline, unreachable, too slow, or not the official archive; a partial download is kept.
     """
     found = cifar10.locate(machine)
     if found.complete and found.folder is not None:
@@ -109,21 +109,21 @@ def fetch(machine: MachineConfig, on_download: OnDownload | None = None, patienc
     root = _target(machine, archive)
     try:
         folder = batch_folder(root)
-        with _held(root, tell, patience):
+        with _locked(root, tell, patience):
             _remove_leftovers(root, folder)
-            if not _whole(folder):  # another process may have fetched it while this one waited
+            if not _is_complete(folder):  # another process may have installed it in the meantime
                 if archive is None:
-                    archive = _download(machine, root, _Watch(tell, patience))
+                    archive = _download(machine, root, _Monitor(tell, patience))
                 _unpack(archive, folder)
             with contextlib.suppress(OSError):
                 (root / PART).unlink(missing_ok=True)
-    except (OSError, RuntimeError, tarfile.TarError, EOFError) as error:  # RuntimeError: links that go round
+    except (OSError, RuntimeError, tarfile.TarError, EOFError) as error:  # RuntimeError: a loop of links
         raise DataError(f"CIFAR-10 cannot be put into {root}: {error}", WAYS_OUT) from error
     return folder
 
 
 def _target(machine: MachineConfig, archive: Path | None) -> Path:
-    """The root that CIFAR-10 is put into: the one that was given, else the first usual one that can be written."""
+    """Return the root to install CIFAR-10 in: the explicit one, else the first usual one that is writable."""
     if machine.data_dir is not None:
         return machine.data_dir
     usual = [root for root in (cifar10.cache(), *cifar10.roots(machine)) if root is not None]
@@ -137,8 +137,8 @@ def _target(machine: MachineConfig, archive: Path | None) -> Path:
 
 
 @contextmanager
-def _held(root: Path, tell: OnDownload, patience: float | None) -> Iterator[None]:
-    """Hold a root, and say whom it waits for meanwhile."""
+def _locked(root: Path, tell: OnDownload, patience: float | None) -> Iterator[None]:
+    """Lock a root, and report the process that is waited for."""
     root.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.callback(_lock(root, tell, patience).release)
@@ -147,35 +147,35 @@ def _held(root: Path, tell: OnDownload, patience: float | None) -> Iterator[None
 
 
 def _lock(root: Path, tell: OnDownload, patience: float | None) -> BaseFileLock:
-    began = time.monotonic()
-    said = ""
+    started = time.monotonic()
+    reported = ""
     while True:
         try:
-            return locking.acquire(root / LOCK, timeout=1.0, warn=lambda words: tell(Progress(note=words)))
+            return locking.acquire(root / LOCK, timeout=1.0, warn=lambda warning: tell(Progress(note=warning)))
         except Timeout as error:
-            words = f"waiting for {locking.holder_of(root, HOLDER)}, which fetches CIFAR-10 into {root}"
-            if words != said:
-                tell(Progress(note=words))
-                said = words
-            if patience is not None and time.monotonic() - began > patience:
-                raise DataError(f"{words}: not any longer", WAYS_OUT) from error
+            message = f"waiting for {locking.holder_of(root, HOLDER)}, which fetches CIFAR-10 into {root}"
+            if message != reported:
+                tell(Progress(note=message))
+                reported = message
+            if patience is not None and time.monotonic() - started > patience:
+                raise DataError(f"{message}: timed out", WAYS_OUT) from error
 
 
 def _remove_leftovers(root: Path, folder: Path) -> None:
-    """Remove what killed fetches were unpacking: folders with batch files, or nothing, in them."""
-    for place in {root, folder}:
-        for path in place.glob(f"{UNPACK}*"):
+    """Remove the unpacking folders that killed downloads left, if they hold nothing but batch files."""
+    for parent in {root, folder}:
+        for path in parent.glob(f"{UNPACK}*"):
             if kind_of(path) == A_FOLDER and {entry.name for entry in path.iterdir()} <= {FOLDER}:
                 shutil.rmtree(path)
 
 
-class _Watch:
-    """Passes progress on, and gives up on a transfer that is too slow.
+class _Monitor:
+    """Monitor that reports the progress of a transfer and ends one that is too slow.
 
     Args:
-        tell: Told how far it is.
-        patience: Seconds that the whole transfer may take; None for as long as it is faster than `SLOWEST`.
-        window: Seconds over which the slowest rate is taken.
+        tell: Callback that receives the progress.
+        patience: Seconds for the whole transfer; None for no limit while it is faster than `SLOWEST`.
+        window: Seconds over which the lowest rate is measured.
     """
 
     def __init__(self, tell: OnDownload, patience: float | None, window: float = WINDOW) -> None:
@@ -208,8 +208,8 @@ class _Watch:
         self.looked = now, done
 
 
-def _download(machine: MachineConfig, root: Path, watch: _Watch) -> Path:
-    """Bring the official archive into a file of ours; returns its path."""
+def _download(machine: MachineConfig, root: Path, watch: _Monitor) -> Path:
+    """Download the official archive into the partial file; return its path."""
     check_torchvision()
     from torchvision.datasets import CIFAR10
 
@@ -223,8 +223,8 @@ def _download(machine: MachineConfig, root: Path, watch: _Watch) -> Path:
     return root / PART
 
 
-def _transfer(address: str, part: Path, watch: _Watch) -> None:
-    """Bring the archive here, going on with what an earlier try has left; never more than the archive has bytes."""
+def _transfer(address: str, part: Path, watch: _Monitor) -> None:
+    """Download the archive, resuming a partial file; never more bytes than the archive has."""
     size = cifar10.ARCHIVE_BYTES
     if kind_of(part) not in {None, REGULAR}:
         raise FileExistsError(f"{part} is {kind_of(part)}: move it away")
@@ -237,7 +237,7 @@ def _transfer(address: str, part: Path, watch: _Watch) -> None:
     try:
         _receive(address, part, have, watch)
     except urllib.error.HTTPError as error:
-        if error.code != 416:  # its file ends where ours does: the MD5 says whether it is the archive
+        if error.code != 416:  # nothing is left to send: the MD5 decides if it is the archive
             raise
     if not is_archive(part):
         with part.open("rb") as file:
@@ -248,40 +248,40 @@ def _transfer(address: str, part: Path, watch: _Watch) -> None:
         )
 
 
-def _receive(address: str, part: Path, have: int, watch: _Watch) -> None:
+def _receive(address: str, part: Path, have: int, watch: _Monitor) -> None:
     size = cifar10.ARCHIVE_BYTES
     request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
-    with _arriving(request) as pieces:
-        head = next(pieces)
-        continues = have > 0 and head["status"] == 206
-        done = have if continues else 0
-        offered = None if head["length"] is None else done + head["length"]
+    with _responding(request) as chunks:
+        headers = next(chunks)
+        resumes = have > 0 and headers["status"] == 206
+        done = have if resumes else 0
+        offered = None if headers["length"] is None else done + headers["length"]
         if offered is not None and offered > size:
             raise DataError(f"what {address} offers is not CIFAR-10: {offered:,} bytes instead of {size:,}", WAYS_OUT)
         watch(done, size)
-        with part.open("ab" if continues else "wb") as file:
-            for piece in pieces:
-                if done + len(piece) > size:
+        with part.open("ab" if resumes else "wb") as file:
+            for chunk in chunks:
+                if done + len(chunk) > size:
                     file.close()
                     part.unlink()
                     raise DataError(f"what {address} sends is not CIFAR-10: it has more than {size:,} bytes", WAYS_OUT)
-                done += file.write(piece)
+                done += file.write(chunk)
                 watch(done, size)
     if done < (size if offered is None else offered) and _begins_as_archive(part):
         raise ConnectionError(f"the connection broke off at {done:,} of {size:,} bytes; they are kept")
 
 
 def _begins_as_archive(part: Path) -> bool:
-    """Whether a part can be gone on with; a page that a network puts in the place of every file is none."""
+    """Test if a partial file is the start of the archive, rather than the login page of a network."""
     with part.open("rb") as file:
         return file.read(len(GZIP)) == GZIP
 
 
 @contextmanager
-def _arriving(request: urllib.request.Request) -> Iterator[Iterator[Any]]:
-    """The head of an answer and then its pieces, from a thread of their own.
+def _responding(request: urllib.request.Request) -> Iterator[Iterator[Any]]:
+    """Yield the headers of a response and then its chunks, received in a thread.
 
-    A host that drips its head byte by byte resets the time-out of a socket again and again, but not that of the queue.
+    A host that sends its headers byte by byte resets the time-out of the socket each time, but not that of the queue.
     """
     arrived: queue.Queue[Any] = queue.Queue(maxsize=4)
     stopped = threading.Event()
@@ -297,14 +297,14 @@ def _arriving(request: urllib.request.Request) -> Iterator[Iterator[Any]]:
             with urllib.request.urlopen(request, timeout=SILENCE) as response:
                 length = response.headers.get("Content-Length")
                 put({"status": getattr(response, "status", None), "length": int(length) if length else None})
-                read = getattr(response, "read1", response.read)  # what has come, however little
-                while not stopped.is_set() and (piece := read(CHUNK)):
-                    put(piece)
+                read = getattr(response, "read1", response.read)  # whatever has arrived
+                while not stopped.is_set() and (chunk := read(CHUNK)):
+                    put(chunk)
             put(None)
-        except Exception as error:  # noqa: BLE001  # raised again by who waits for the pieces
+        except Exception as error:  # noqa: BLE001  # raised again in the consumer of the chunks
             put(error)
 
-    def pieces() -> Iterator[Any]:
+    def chunks() -> Iterator[Any]:
         wait = ANSWER
         while True:
             try:
@@ -320,20 +320,20 @@ def _arriving(request: urllib.request.Request) -> Iterator[Iterator[Any]]:
 
     threading.Thread(target=receive, daemon=True, name="download").start()
     try:
-        yield pieces()
+        yield chunks()
     finally:
         stopped.set()
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack the official files beside their target, check them, and put each in place in one step.
+    """Unpack the official files beside their target, verify them, and move each in place atomically.
 
-    A folder that is not there yet appears whole. What else is in one that is there stays as it is.
+    A new folder appears complete; other files in an existing folder are left alone.
     """
-    folder = folder.resolve()  # of a link, the folder it leads to, so that nothing is moved between file systems
-    there = folder.is_dir()
+    folder = folder.resolve()  # the target of a link, so that files are moved within one file system
+    exists = folder.is_dir()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder if there else folder.parent, prefix=UNPACK) as temporary:
+    with tempfile.TemporaryDirectory(dir=folder if exists else folder.parent, prefix=UNPACK) as temporary:
         new = Path(temporary) / FOLDER
         new.mkdir()
         _extract(archive, new)
@@ -341,7 +341,7 @@ def _unpack(archive: Path, folder: Path) -> None:
         if wrong := {name: state for name, state in states.items() if state != "ok"}:
             name = next(iter(wrong))
             raise DataError(f"{archive} is damaged: {name} {wrong[name]}", WAYS_OUT)
-        if not there:
+        if not exists:
             new.replace(folder)
             return
         right = {name for name, state in check(folder).items() if state == "ok"}
@@ -359,5 +359,5 @@ def _extract(archive: Path, folder: Path) -> None:
                     shutil.copyfileobj(file, target)
 
 
-def _whole(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     return all(state == "ok" for state in check(folder).values())

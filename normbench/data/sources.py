@@ -1,4 +1,4 @@
-"""From data settings to a data set on the device; `auto` is settled here."""
+"""Loading of a data set onto the device, with `auto` resolved to a data set."""
 
 from dataclasses import dataclass
 
@@ -11,21 +11,21 @@ from normbench.data.splits import DataSet, Source, assemble
 from normbench.errors import DataError
 
 AUTO_PATIENCE = 120.0
-"""Seconds that `auto` lets a download take before it settles for the digits."""
+"""Seconds that `auto` allows a download before it falls back to the digits."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The data settings that `auto` has become, and why, where that needs saying."""
+    """Data settings with `auto` resolved, and the reason for a fallback."""
 
     config: DataConfig
     reason: str = ""
 
 
 def settle(config: DataConfig, machine: MachineConfig, on_download: OnDownload | None = None) -> Choice:
-    """Settle `auto`: CIFAR-10 where it is found or can be downloaded soon, else all of the digits, with the reason.
+    """Resolve `auto`: CIFAR-10 where it is found or quickly downloaded, else all of the digits, with the reason.
 
-    A folder that was given is taken at its word: what is wrong with it is said when it is read.
+    With an explicit data folder it is always CIFAR-10: faults of the folder are reported when it is read.
     """
     if config.name != "auto":
         return Choice(config)
@@ -43,11 +43,11 @@ def settle(config: DataConfig, machine: MachineConfig, on_download: OnDownload |
 def load(
     config: DataConfig, machine: MachineConfig, device: torch.device, on_download: OnDownload | None = None
 ) -> DataSet:
-    """Read a data set and move it to the device; CIFAR-10 is downloaded if it is nowhere to be found.
+    """Read a data set and move it to the device; CIFAR-10 is downloaded where it is not found.
 
     Raises:
-        DataError: It is missing, damaged or cannot be fetched.
-        UsageError: More images are asked for than there are.
+        DataError: It is missing, damaged or cannot be downloaded.
+        UsageError: More images are requested than the data set has.
     """
     if config.name == "digits":
         return assemble(digits.read(), config, device)
@@ -55,7 +55,7 @@ def load(
 
 
 def _cifar10(machine: MachineConfig, on_download: OnDownload | None) -> Source:
-    """Read CIFAR-10, fetched first where it is not whole: a folder that was given is only read, or has the archive."""
+    """Read CIFAR-10, downloaded first where incomplete; in an explicit folder it is at most unpacked."""
     try:
         return cifar10.read(machine)
     except DataError as damage:

@@ -1,4 +1,4 @@
-"""What a data set is, once loaded: splits of uint8 images on the device, and how they are normalized."""
+"""Data sets in memory: splits of uint8 images on the device, and their normalization."""
 
 from dataclasses import dataclass, replace
 
@@ -22,29 +22,29 @@ class Split:
         return len(self.labels)
 
     def take(self, index: Tensor) -> "Split":
-        """The images at these places, as a split of their own."""
+        """Return the images at an index (M,) as a new split."""
         return Split(self.images[index], self.labels[index])
 
     def to(self, device: torch.device) -> "Split":
-        """The same on another device."""
+        """Return the split on another device."""
         return Split(self.images.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
 class Source:
-    """An image set as its publishers give it, on the CPU: what was meant for training, and for the test."""
+    """Image set as published, on the CPU: training and test images."""
 
     name: str
     classes: tuple[str, ...]
     train: Split
     test: Split
     flips: bool
-    """Whether a mirrored image keeps its class."""
+    """True if a mirrored image keeps its class."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """An image set: what is trained on, what settings are chosen on, and what is read once at the end."""
+    """Image set on the device: training, validation and test images; the test images are read once, at the end."""
 
     name: str
     classes: tuple[str, ...]
@@ -52,25 +52,25 @@ class DataSet:
     validation: Split | None
     test: Split
     mean: Tensor
-    """Per channel, (3, 1, 1), in units of pixel values 0-255; of the train split alone."""
+    """Mean of each channel, (3, 1, 1), in pixel values 0-255; of the train split alone."""
     std: Tensor
     flips: bool
 
 
 def normalize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """uint8 (N, 3, H, W) to float32 of mean 0 and standard deviation 1 per channel, in channels_last."""
+    """Standardize uint8 images (N, 3, H, W) per channel, to float32 in channels_last."""
     return images.to(torch.float32, memory_format=torch.channels_last).sub_(mean).div_(std)
 
 
 def assemble(source: Source, config: DataConfig, device: torch.device) -> DataSet:
-    """Split off the validation images, take the subset, measure mean and deviation, move to the device.
+    """Split off the validation images, take the subset, compute mean and deviation, and move to the device.
 
-    The splits depend on the data settings alone, never on a run's seed: every run of an experiment shares them.
+    The splits depend on the data settings alone, not on the seed of a run: all runs of an experiment share them.
 
     Raises:
-        UsageError: More images are asked for than there are.
+        UsageError: More images are requested than the source has, or the validation split is empty.
     """
-    source = dealt_anew(source, config.split_seed)
+    source = resplit(source, config.split_seed)
     order = balanced_order(source.train.labels)
     held_out = round(config.val_split * len(order))
     left = len(order) - held_out
@@ -97,11 +97,11 @@ def assemble(source: Source, config: DataConfig, device: torch.device) -> DataSe
     )
 
 
-def dealt_anew(source: Source, seed: int) -> Source:
-    """Training and test images drawn again from all of them, as many as before, classes in equal shares; 0 leaves all.
+def resplit(source: Source, seed: int) -> Source:
+    """Redraw training and test images from all of them, stratified, in the same numbers; 0 keeps the split.
 
-    One published split cannot tell how far the choice of the images moves a result, which is often further than the
-    initialisation does (Bouthillier et al. 2021, arXiv:2103.03098).
+    A single published split does not show the variance due to the choice of images, which often exceeds that of the
+    initialisation (Bouthillier et al. 2021, arXiv:2103.03098).
     """
     if not seed:
         return source
@@ -114,23 +114,23 @@ def dealt_anew(source: Source, seed: int) -> Source:
 
 
 def balanced_order(labels: Tensor, seed: int = 0) -> Tensor:
-    """A random order in which the classes take turns: every stretch of it has them in equal shares."""
+    """Draw a random order in which the classes alternate, so that every contiguous part is stratified."""
     order = torch.randperm(len(labels), generator=randomness.generator(seed, "subset"))
     turn = torch.empty_like(order)
     for label in labels.unique():
-        (places,) = torch.nonzero(labels[order] == label, as_tuple=True)
-        turn[places] = torch.arange(len(places))
+        (indices,) = torch.nonzero(labels[order] == label, as_tuple=True)
+        turn[indices] = torch.arange(len(indices))
     return order[torch.argsort(turn, stable=True)]
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel of uint8 (N, C, H, W), as float32 (C, 1, 1) each.
+    """Compute mean and standard deviation per channel of uint8 (N, C, H, W), as float32 (C, 1, 1) each.
 
-    Counted over the 256 pixel values, so the sums are exact and need no float copy of the images.
+    The sums are taken over a histogram of the 256 pixel values: exact, and without a float copy of the images.
     """
     values = np.arange(256)
     counts = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in images.numpy().swapaxes(0, 1)])
-    share = counts / counts.sum(axis=1, keepdims=True)
-    mean = share @ values
-    std = np.sqrt(share @ values**2 - mean**2)
-    return tuple(torch.tensor(figure, dtype=torch.float32).view(-1, 1, 1) for figure in (mean, std))  # type: ignore[return-value]
+    frequency = counts / counts.sum(axis=1, keepdims=True)
+    mean = frequency @ values
+    std = np.sqrt(frequency @ values**2 - mean**2)
+    return tuple(torch.tensor(statistic, dtype=torch.float32).view(-1, 1, 1) for statistic in (mean, std))  # type: ignore[return-value]

@@ -15,7 +15,7 @@ from normbench import networks
 from normbench.data import Batches, DataSet
 from normbench.device import describe, resolve_precision
 from normbench.errors import UsageError
-from normbench.evaluation import NonFiniteError, confusion_matrix, evaluate, evaluate_with_decisions
+from normbench.evaluation import NonFiniteError, confusion_matrix, evaluate, evaluate_with_predictions
 from normbench.norms import Norm
 from normbench.runs.environment import commit_problem, environment
 from normbench.runs.folder import DAMAGE, STATE, RunFolder, Stamp, damaged_state
@@ -258,7 +258,7 @@ def _scores(training: Training, rows: list[EpochRow]) -> tuple[dict[str, float |
         }
     if not config.read_test:
         return scores, None
-    test, decided = evaluate_with_decisions(training.network, data.test, data, precision)
+    test, decided = evaluate_with_predictions(training.network, data.test, data, precision)
     counts = confusion_matrix(decided, data.test.labels.cpu(), len(data.classes)).tolist()
     return scores | {"test_accuracy": test.accuracy, "test_loss": test.loss}, Confusion(
         classes=data.classes, counts=counts

@@ -1,20 +1,24 @@
-"""Scoring a network on images: loss and accuracy, and where it errs and how sure it is of itself."""
+"""Evaluation of a network on images: loss, accuracy, confusion matrix, calibration, batch statistics."""
 
-from normbench.evaluation.batch_statistics import accuracy_of_batches, has_batch_statistics, recompute_statistics
-from normbench.evaluation.details import Details, confusion_matrix, details, recognised
-from normbench.evaluation.score import NonFiniteError, Score, class_scores, evaluate, evaluate_with_decisions
+from normbench.evaluation.batch_statistics import (
+    accuracy_with_batch_statistics,
+    has_batch_statistics,
+    recompute_statistics,
+)
+from normbench.evaluation.details import Details, confusion_matrix, details, recall_per_class
+from normbench.evaluation.score import NonFiniteError, Score, evaluate, evaluate_with_predictions, predict_logits
 
 __all__ = [
     "Details",
     "NonFiniteError",
     "Score",
-    "accuracy_of_batches",
-    "class_scores",
+    "accuracy_with_batch_statistics",
     "confusion_matrix",
     "details",
     "evaluate",
-    "evaluate_with_decisions",
+    "evaluate_with_predictions",
     "has_batch_statistics",
-    "recognised",
+    "predict_logits",
+    "recall_per_class",
     "recompute_statistics",
 ]

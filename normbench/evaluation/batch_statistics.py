@@ -1,4 +1,4 @@
-"""BatchNorm's statistics in evaluation: the running ones, recomputed ones, or those of the batch at hand."""
+"""Statistics of BatchNorm in evaluation: running ones, recomputed ones, or those of the current batch."""
 
 import torch
 from torch import nn
@@ -8,19 +8,21 @@ from normbench.device import autocast
 from normbench.evaluation.score import refuse_non_finite
 
 STATISTICS_BATCH = 500
-"""Images in a batch of which running statistics are recomputed: their variance depends on it a little."""
+"""Batch size for recomputed running statistics; their variance depends on it slightly."""
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 def has_batch_statistics(network: nn.Module) -> bool:
-    """Whether a layer of the network is a BatchNorm, so that the functions here have something to change."""
+    """Test if the network has a BatchNorm layer, the only kind that these functions affect."""
     return any(isinstance(module, BatchNorm) for module in network.modules())
 
 
-def accuracy_of_batches(network: nn.Module, split: Split, data: DataSet, precision: str, batch_size: int) -> float:
-    """Accuracy, a fraction, where each batch of a split is normalized by its own statistics, as in training.
+def accuracy_with_batch_statistics(
+    network: nn.Module, split: Split, data: DataSet, precision: str, batch_size: int
+) -> float:
+    """Compute the accuracy (a fraction) with each batch normalized by its own statistics, as in training.
 
-    All else is as in evaluation. The running statistics are left as they were.
+    All other layers are in eval mode. The running statistics do not change.
 
     Raises:
         NonFiniteError: A logit is not finite.
@@ -28,12 +30,12 @@ def accuracy_of_batches(network: nn.Module, split: Split, data: DataSet, precisi
     momenta = {module: module.momentum for module in _batch_norms(network)}
     for module in momenta:
         module.momentum = 0.0
-    was_training = _taking_batches(network)
+    was_training = _use_batch_statistics(network)
     correct = 0
     for images, labels in zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True):
-        scores = _scores(network, images, data, precision)
-        refuse_non_finite(scores)
-        correct += int((scores.argmax(1) == labels).sum())
+        logits = _logits(network, images, data, precision)
+        refuse_non_finite(logits)
+        correct += int((logits.argmax(1) == labels).sum())
     network.train(was_training)
     for module, momentum in momenta.items():
         module.momentum = momentum
@@ -41,16 +43,16 @@ def accuracy_of_batches(network: nn.Module, split: Split, data: DataSet, precisi
 
 
 def recompute_statistics(network: nn.Module, data: DataSet, precision: str) -> None:
-    """Replace the running statistics by the mean over the plain training images, in batches of 500.
+    """Replace the running statistics by their mean over the un-augmented training images, in batches of 500.
 
     Source: "PreciseBN" of Wu and Johnson, Rethinking "Batch" in BatchNorm (2021), arXiv:2105.07576.
     """
     for module in _batch_norms(network):
         module.reset_running_stats()
-        module.momentum = None  # an average in which every batch counts the same
-    was_training = _taking_batches(network)
+        module.momentum = None  # cumulative average: all batches have equal weight
+    was_training = _use_batch_statistics(network)
     for images in data.train.images.split(STATISTICS_BATCH):
-        _scores(network, images, data, precision)
+        _logits(network, images, data, precision)
     network.train(was_training)
 
 
@@ -58,8 +60,8 @@ def _batch_norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     return [module for module in network.modules() if isinstance(module, BatchNorm)]
 
 
-def _taking_batches(network: nn.Module) -> bool:
-    """Let BatchNorm alone work as in training; returns the mode that the network was in."""
+def _use_batch_statistics(network: nn.Module) -> bool:
+    """Put BatchNorm in train mode and all else in eval mode; return the previous mode of the network."""
     was_training = network.training
     network.eval()
     for module in _batch_norms(network):
@@ -68,7 +70,7 @@ def _taking_batches(network: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def _scores(network: nn.Module, images: torch.Tensor, data: DataSet, precision: str) -> torch.Tensor:
+def _logits(network: nn.Module, images: torch.Tensor, data: DataSet, precision: str) -> torch.Tensor:
     with autocast(images.device, precision):
-        scores: torch.Tensor = network(normalize(images, data.mean, data.std)).float()
-    return scores
+        logits: torch.Tensor = network(normalize(images, data.mean, data.std)).float()
+    return logits

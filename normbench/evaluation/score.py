@@ -12,13 +12,13 @@ from normbench.device import autocast
 from normbench.errors import RunFailedError
 
 BATCH = {"cuda": 5_000, "cpu": 100}
-"""Images that are scored at once, by device: what fills a GPU, and what a CPU keeps in its cache (4,600 images/s on one
-thread, 2,350 in batches of 500). It depends on the device alone, so that the same weights give the same digits whatever
-batch size they were trained with."""
+"""Evaluation batch size by device: fills a GPU, fits the cache of a CPU (4,600 images/s on one thread, 2,350 in batches
+of 500). It depends on the device alone, so that the same weights give the same digits whatever batch size they were
+trained with."""
 
 
 def evaluation_batch(device: torch.device) -> int:
-    """Images that are scored at once."""
+    """Return the evaluation batch size of a device."""
     return BATCH.get(device.type, 500)
 
 
@@ -32,25 +32,32 @@ class Score:
 
 
 class NonFiniteError(RunFailedError):
-    """Logits or a loss that are not finite: `argmax` would call NaN class 0, and no accuracy means anything."""
+    """Logits or loss that are not finite: `argmax` takes NaN for class 0, so no accuracy is meaningful."""
 
 
 def evaluate(network: nn.Module, split: Split, data: DataSet, precision: str, batch_size: int | None = None) -> Score:
-    """Score a network on a split; its train or eval mode is restored afterwards.
+    """Compute loss and accuracy of a network on a split, in eval mode; its mode is restored afterwards.
+
+    Args:
+        network: Maps (N, 3, H, W) to logits (N, classes).
+        split: The images and labels.
+        data: Data set whose mean and standard deviation normalize the images.
+        precision: A precision of `TrainingConfig`.
+        batch_size: Images per batch; by default that of the device.
 
     Raises:
-        NonFiniteError: Its logits or their loss are not finite.
+        NonFiniteError: The logits or their loss are not finite.
     """
-    return evaluate_with_decisions(network, split, data, precision, batch_size)[0]
+    return evaluate_with_predictions(network, split, data, precision, batch_size)[0]
 
 
 @torch.no_grad()
-def evaluate_with_decisions(
+def evaluate_with_predictions(
     network: nn.Module, split: Split, data: DataSet, precision: str, batch_size: int | None = None
 ) -> tuple[Score, Tensor]:
-    """`evaluate`, and the class that each image was taken for, (N,) int64 on the CPU, from the same one reading.
+    """Evaluate, and return the predicted class of each image, (N,) int64 on the CPU, from the same pass.
 
-    The images stay on the device; only the sums and the decisions leave it, after the last batch.
+    The images stay on the device; only the sums and the predictions leave it, after the last batch.
 
     Raises:
         NonFiniteError: The logits or their loss are not finite.
@@ -58,20 +65,20 @@ def evaluate_with_decisions(
     device = split.images.device
     loss = torch.zeros((), dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
     finite = torch.ones((), dtype=torch.bool, device=device)
-    decided = []
-    for scores, labels in _batches(network, split, data, precision, batch_size):
-        loss += F.cross_entropy(scores, labels, reduction="sum")
-        finite &= scores.isfinite().all()
-        decided.append(scores.argmax(1))
+    predicted = []
+    for logits, labels in _batches(network, split, data, precision, batch_size):
+        loss += F.cross_entropy(logits, labels, reduction="sum")
+        finite &= logits.isfinite().all()
+        predicted.append(logits.argmax(1))
     if not (finite & loss.isfinite()).item():
         raise _non_finite(len(split))
-    decisions = torch.cat(decided)
-    correct = (decisions == split.labels).sum().item()
-    return Score(loss.item() / len(split), correct / len(split), len(split)), decisions.cpu()
+    predictions = torch.cat(predicted)
+    correct = (predictions == split.labels).sum().item()
+    return Score(loss.item() / len(split), correct / len(split), len(split)), predictions.cpu()
 
 
 def refuse_non_finite(logits: Tensor) -> None:
-    """Refuse logits (N, classes) that no decision can be read from.
+    """Refuse logits (N, classes) that give no prediction.
 
     Raises:
         NonFiniteError: One of them is NaN or infinite.
@@ -88,15 +95,15 @@ def _non_finite(images: int) -> NonFiniteError:
 
 
 @torch.no_grad()
-def class_scores(
+def predict_logits(
     network: nn.Module, split: Split, data: DataSet, precision: str, batch_size: int | None = None
 ) -> Tensor:
-    """The class scores (logits) of every image of a split, (N, classes) float32 on the CPU.
+    """Return the logits of every image of a split, (N, classes) float32 on the CPU.
 
     Raises:
-        NonFiniteError: One of them is not finite.
+        NonFiniteError: A logit is not finite.
     """
-    logits = torch.cat([scores for scores, _ in _batches(network, split, data, precision, batch_size)]).cpu()
+    logits = torch.cat([logits for logits, _ in _batches(network, split, data, precision, batch_size)]).cpu()
     refuse_non_finite(logits)
     return logits
 
@@ -109,6 +116,6 @@ def _batches(
     network.eval()
     for images, labels in zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True):
         with autocast(split.images.device, precision):
-            scores = network(normalize(images, data.mean, data.std)).float()
-        yield scores, labels
+            logits = network(normalize(images, data.mean, data.std)).float()
+        yield logits, labels
     network.train(was_training)

@@ -1,4 +1,4 @@
-"""A network layer by layer: shapes, parameters, MACs and true receptive fields, measured on one blank image."""
+"""Layers of a network: shapes, parameters, MACs and true receptive fields, measured on one blank image."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from normbench.networks import IMAGE_SHAPE, count_parameters
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer, in order of execution; output shape without the batch, MACs for one image."""
+    """Row of the layer table, in order of execution; output shape without the batch, MACs per image."""
 
     name: str
     kind: str
@@ -22,46 +22,46 @@ class LayerRow:
     buffers: int
     macs: int
     receptive_field: int
-    """Side of the square of input pixels that one output can see through convolutions and pools."""
+    """Side, in pixels, of the input square that one output depends on through convolutions and pools."""
     jump: int
-    """Input pixels between two neighbouring outputs."""
+    """Distance of two neighbouring outputs in input pixels."""
     is_norm: bool
 
 
 def receptive_field(before: tuple[int, int], kernel: int, stride: int) -> tuple[int, int]:
-    """Receptive field and jump after a layer, from those before it (Araujo et al., Distill 2019)."""
+    """Compute receptive field and jump after a layer from those before it (Araujo et al., Distill 2019)."""
     field, jump = before
     return field + (kernel - 1) * jump, jump * stride
 
 
 def layer_rows(network: nn.Module) -> list[LayerRow]:
-    """Run one blank image and note every layer as it is passed; a norm counts as one layer, whatever is in it.
+    """Run one blank image and record every layer in order of execution; a norm counts as one layer.
 
-    A shortcut sees no further than the blocks it bridges, so the order of execution is the chain that matters.
+    The receptive field of a shortcut is within that of the blocks it bridges, so the chain of layers determines it.
     """
     rows: list[LayerRow] = []
     hooks: list[RemovableHandle] = []
-    at = (1, 1)
+    field = (1, 1)
 
-    def note(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def record(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            nonlocal at
-            at = receptive_field(at, *_kernel_and_stride(module, inputs[0]))
-            rows.append(_row(name, module, output, at, macs[name]))
+            nonlocal field
+            field = receptive_field(field, *_kernel_and_stride(module, inputs[0]))
+            rows.append(_row(name, module, output, field, macs[name]))
 
         return hook
 
     macs = _macs(network)
     for name, module in network.named_modules():
         if name in macs:
-            hooks.append(module.register_forward_hook(note(name)))
+            hooks.append(module.register_forward_hook(record(name)))
     _run_blank(network)
     for handle in hooks:
         handle.remove()
     return rows
 
 
-def _row(name: str, module: nn.Module, output: Tensor, at: tuple[int, int], macs: int) -> LayerRow:
+def _row(name: str, module: nn.Module, output: Tensor, field: tuple[int, int], macs: int) -> LayerRow:
     return LayerRow(
         name=name,
         kind=type(module).__name__,
@@ -69,14 +69,14 @@ def _row(name: str, module: nn.Module, output: Tensor, at: tuple[int, int], macs
         parameters=count_parameters(module),
         buffers=sum(buffer.numel() for buffer in module.buffers()),
         macs=macs,
-        receptive_field=at[0],
-        jump=at[1],
+        receptive_field=field[0],
+        jump=field[1],
         is_norm=name.endswith(".norm"),
     )
 
 
 def _layers(network: nn.Module) -> list[str]:
-    """Names of the layers: modules without children, and every block's norm as a whole."""
+    """List the layers: modules without children, and the norm of every block as a whole."""
     norms = [name for name, _ in network.named_modules() if name.endswith(".norm")]
     inside = tuple(f"{name}." for name in norms)
     leaves = [name for name, module in network.named_modules() if not any(module.children())]
@@ -84,7 +84,7 @@ def _layers(network: nn.Module) -> list[str]:
 
 
 def _macs(network: nn.Module) -> dict[str, int]:
-    """Multiply-accumulates of each layer for one image, as torch counts them: convolutions and matrix products."""
+    """Count the MACs per image of each layer as torch does: in convolutions and matrix products."""
     with FlopCounterMode(display=False) as counter:
         _run_blank(network)
     counts = counter.get_flop_counts()
@@ -93,7 +93,7 @@ def _macs(network: nn.Module) -> dict[str, int]:
 
 
 def _kernel_and_stride(module: nn.Module, x: Tensor) -> tuple[int, int]:
-    """Extent of a layer in input positions, and its stride; (1, 1) for layers that work position by position."""
+    """Return kernel extent (dilation included) and stride of a layer; (1, 1) for pointwise layers."""
     if isinstance(module, nn.Conv2d):
         return module.dilation[0] * (module.kernel_size[0] - 1) + 1, module.stride[0]
     if isinstance(module, nn.MaxPool2d):
@@ -104,7 +104,7 @@ def _kernel_and_stride(module: nn.Module, x: Tensor) -> tuple[int, int]:
 
 
 def _run_blank(network: nn.Module) -> None:
-    """One blank image in eval mode, which moves neither buffers nor random state."""
+    """Run one blank image in eval mode, which changes neither buffers nor random state."""
     network.eval()
     with torch.no_grad():
         network(torch.zeros(1, *IMAGE_SHAPE))

@@ -1,4 +1,4 @@
-"""A network with one norm as a whole: its size, what of it is the norm's, and the budget."""
+"""Summary of a network with one norm: its size, the share of the norm, and the budget."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +18,7 @@ Reach = Literal["never", "training", "always", "unknown"]
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """A network with one norm, layer by layer, and its size against the budget."""
+    """Layers of a network with one norm, and its size against the budget."""
 
     network: str
     norm: str
@@ -28,13 +28,13 @@ class ModelSummary:
     norm_parameters: int
     norm_buffers: int
     global_dependency: Reach
-    """When the norm makes an output depend on pixels outside its receptive field."""
+    """Modes in which the norm makes an output depend on pixels outside its receptive field."""
     budget: int
     torchinfo: str
 
     @property
     def over_budget(self) -> int:
-        """By how many parameters the budget (fewer than `budget`) is missed; 0 within it."""
+        """Parameters in excess of the budget (fewer than `budget`); 0 within it."""
         return max(0, self.parameters - (self.budget - 1))
 
 
@@ -59,7 +59,7 @@ def model_summary(config: RunConfig) -> ModelSummary:
 
 
 def budget_error(summary: ModelSummary) -> OverBudgetError:
-    """The refusal of a network over its budget: the count, by how much, why, and how to allow it."""
+    """Build the error for a network over its budget: count, excess, cause and the flag that allows it."""
     why = ""
     if summary.norm.startswith("ln-chw"):
         why = (
@@ -83,12 +83,12 @@ def _reach(norm: Norm) -> Reach:
 
 
 def _torchinfo_table(network: nn.Module) -> str:
-    """The layer table of torchinfo.
+    """Return the layer table of torchinfo.
 
-    Asked with `input_data` and in eval mode: other ways of asking draw random numbers or move BatchNorm's buffers.
+    Called with `input_data` in eval mode, since otherwise it draws random numbers or changes buffers of BatchNorm.
     """
     blank = torch.zeros(1, *IMAGE_SHAPE)
-    columns = ("output_size", "num_params")  # with a third one the table is wider than 80
+    columns = ("output_size", "num_params")  # a third column makes the table wider than 80
     summary = torchinfo.summary(
         network, input_data=blank, mode="eval", col_names=columns, col_width=20, depth=3, verbose=0
     )

@@ -1,4 +1,4 @@
-"""Networks with a pluggable norm: the assignment's `c10`, and `dwnet` and `lnet` of its source material."""
+"""Networks with a pluggable norm: `c10` of the assignment, `dwnet` and `lnet` of its source material."""
 
 from normbench.networks.blocks import norm_parameters
 from normbench.networks.build import (

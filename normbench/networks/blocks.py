@@ -1,4 +1,4 @@
-"""The building blocks: convolution, norm, dropout and activation, in this order."""
+"""Building blocks of the networks: convolution, norm, dropout and activation, in this order."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
@@ -21,14 +21,14 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 @runtime_checkable
 class Normed(Protocol):
-    """A part of a network that holds a norm."""
+    """Part of a network that holds a norm."""
 
     def norm_parameters(self) -> Iterator[nn.Parameter]:
-        """Scale and shift of the norm, or the bias that stands in for the shift."""
+        """Yield scale and shift of the norm, or the bias that stands in for the shift."""
 
 
 class NormedSequential(nn.Sequential):
-    """Layers one after another; the one called `norm` computes in float32 under mixed precision, whatever it is."""
+    """Sequence of layers; the one named `norm` computes in float32 under mixed precision, whatever its class."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layers to (N, C, H, W)."""
@@ -45,31 +45,31 @@ class Block(NormedSequential):
         self.add_module("conv", conv)
         self.adds_bias = norm.info.adds_bias
         if not self.adds_bias:
-            give_bias(conv)
-        with torch.random.fork_rng(devices=[]):  # a norm that draws numbers leaves the convolutions' draws alone
+            ensure_bias(conv)
+        with torch.random.fork_rng(devices=[]):  # random draws of a norm must not shift those of the convolutions
             self.add_module("norm", norm.make(channels))
         if config.dropout:
             self.add_module("drop", nn.Dropout(config.dropout))
         self.add_module("act", ACTIVATIONS[config.activation]())
 
     def norm_parameters(self) -> Iterator[nn.Parameter]:
-        """Scale and shift of the norm; where it has no shift, the convolution's bias in its place."""
+        """Yield scale and shift of the norm; where it has no shift, the bias of the convolution instead."""
         yield from self.get_submodule("norm").parameters()
         if not self.adds_bias:
-            yield give_bias(self.get_submodule("conv"))
+            yield ensure_bias(self.get_submodule("conv"))
 
 
 def norm_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """Scales and shifts of every norm of a network, and the biases that stand in for shifts."""
+    """Return scales and shifts of every norm of a network, and the biases that stand in for shifts."""
     normed = [module for module in network.modules() if isinstance(module, Normed)]
-    found = [parameter for module in normed for parameter in module.norm_parameters()]
-    return list({id(parameter): parameter for parameter in found}.values())
+    parameters = [parameter for module in normed for parameter in module.norm_parameters()]
+    return list({id(parameter): parameter for parameter in parameters}.values())
 
 
-def give_bias(weights: nn.Module) -> nn.Parameter:
+def ensure_bias(weights: nn.Module) -> nn.Parameter:
     """Return the bias of the last convolution or linear layer of a module, adding one of zeros where it has none.
 
-    It is added after the weights were drawn, and draws nothing: every norm starts from the same weights.
+    The bias is added after the weights are drawn and draws nothing, so every norm starts from the same weights.
     """
     layer = [module for module in weights.modules() if isinstance(module, nn.Conv2d | nn.Linear)][-1]
     if layer.bias is None:
@@ -78,9 +78,9 @@ def give_bias(weights: nn.Module) -> nn.Parameter:
 
 
 class Separable(NormedSequential):
-    """One 3x3 filter per channel, a norm, and a 1x1 convolution across channels, on (N, C, H, W).
+    """Depthwise separable convolution on (N, C, H, W): one 3x3 filter per channel, a norm, and a 1x1 convolution.
 
-    The norm in the middle makes the two convolutions train as two layers (MobileNet, arXiv:1704.04861, section 3.1).
+    With the norm between them the two convolutions train as two layers (MobileNet, arXiv:1704.04861, section 3.1).
     """
 
     def __init__(self, inputs: int, outputs: int, norm: Norm) -> None:
@@ -88,34 +88,34 @@ class Separable(NormedSequential):
         self.add_module("depthwise", norm.conv(inputs, inputs, 3, padding=1, groups=inputs, bias=False))
         self.adds_bias = norm.info.adds_bias
         if not self.adds_bias:
-            give_bias(self.get_submodule("depthwise"))
+            ensure_bias(self.get_submodule("depthwise"))
         with torch.random.fork_rng(devices=[]):
             self.add_module("norm", norm.make(inputs))
         self.add_module("pointwise", conv1x1(inputs, outputs, norm))
 
     def norm_parameters(self) -> Iterator[nn.Parameter]:
-        """Scale and shift of the norm; where it has no shift, the depthwise convolution's bias in its place."""
+        """Yield scale and shift of the norm; where it has no shift, the bias of the depthwise convolution instead."""
         yield from self.get_submodule("norm").parameters()
         if not self.adds_bias:
-            yield give_bias(self.get_submodule("depthwise"))
+            yield ensure_bias(self.get_submodule("depthwise"))
 
 
 def conv3x3(inputs: int, outputs: int, norm: Norm, *, dilation: int = 1, bias: bool = False) -> nn.Conv2d:
-    """A 3x3 convolution; without a bias, which the norm that follows adds, or else its block."""
+    """Build a 3x3 convolution, by default without a bias: the norm after it adds one, or else its block."""
     return norm.conv(inputs, outputs, 3, padding=1, dilation=dilation, bias=bias)
 
 
 def conv1x1(inputs: int, outputs: int, norm: Norm) -> nn.Conv2d:
-    """A 1x1 convolution, without a bias."""
+    """Build a 1x1 convolution without a bias."""
     return norm.conv(inputs, outputs, 1, bias=False)
 
 
 def squeeze(inputs: int, middle: int, outputs: int, groups: int, norm: Norm) -> nn.Sequential:
-    """A 3x3 convolution `inputs` -> `middle` in groups, then 1x1 to `outputs` channels."""
+    """Build a grouped 3x3 convolution `inputs` -> `middle`, then a 1x1 convolution to `outputs` channels."""
     spatial = norm.conv(inputs, middle, 3, padding=1, groups=groups, bias=False)
     return nn.Sequential(spatial, conv1x1(middle, outputs, norm))
 
 
 def depthwise_separable(inputs: int, outputs: int, norm: Norm) -> nn.Sequential:
-    """Two 3x3 filters per input channel, then 1x1 across channels."""
+    """Build two 3x3 filters per input channel, then a 1x1 convolution across channels."""
     return squeeze(inputs, 2 * inputs, outputs, inputs, norm)

@@ -1,4 +1,4 @@
-"""From a network config and a norm to an initialised network."""
+"""Construction of an initialised network from its config and a norm."""
 
 import contextlib
 import copy
@@ -28,20 +28,27 @@ NETWORKS: dict[str, tuple[Callable[[Norm, NetworkConfig, int], nn.Module], tuple
 
 
 def default_widths(name: str) -> tuple[int, ...]:
-    """Output channels per block of a network, first to last, before any multiplier."""
+    """Return the output channels per block of a network, first to last, before any multiplier.
+
+    Raises:
+        UsageError: The network is unknown.
+    """
     if name not in NETWORKS:
         raise unknown("network", name, NETWORKS)
     return NETWORKS[name][1]
 
 
 def build(config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0) -> nn.Module:
-    """The network, initialised from the seed's own stream; torch's global random state is left as it was.
+    """Build a network, initialised from the `init` stream of the seed; torch's global random state is preserved.
 
     Args:
-        config: Which network, and its settings.
-        norm: What follows every convolution but the classifier.
+        config: Name and settings of the network.
+        norm: The norm after every convolution but the classifier.
         classes: Outputs of the classifier.
-        seed: Same seed, same weights.
+        seed: Seed of the initial weights.
+
+    Returns:
+        The network in train mode on the CPU, (N, 3, 32, 32) -> (N, classes).
 
     Raises:
         UsageError: The network is unknown, its widths do not fit, or the norm cannot be built or run in it.
@@ -50,13 +57,13 @@ def build(config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0) -
     if config.widths is not None and len(config.widths) != expected:
         raise UsageError(
             f"{config.name} has {expected} blocks, but {len(config.widths)} widths are given",
-            f"Its own are {list(default_widths(config.name))}.",
+            f"Its default widths are {list(default_widths(config.name))}.",
         )
     with randomness.GLOBAL, randomness.restored():
         randomness.seed_global(seed, "init", host=norm.is_custom)
         network = NETWORKS[config.name][0](norm, config, classes)
         initialise(network, config.init)
-        _try_out(network, norm)
+        _run_trial(network, norm)
     return network
 
 
@@ -74,17 +81,17 @@ def build_for(config: RunConfig, classes: int = 10, norm: Norm | None = None) ->
     return build(config.network, norm or Norm.parse(config.norm, config.groups), classes, config.seed)
 
 
-def _try_out(network: nn.Module, norm: Norm) -> None:
-    """Run blank images: lazy norms learn their shape, and a norm that cannot run says so at once.
+def _run_trial(network: nn.Module, norm: Norm) -> None:
+    """Run blank images, so that lazy norms learn their shape and a norm that cannot run fails at once.
 
-    Blank images must not initialise a custom norm, so a copy sees them, unless it learns its parameters from them.
+    Blank images must not initialise a custom norm, so a copy gets them, unless its parameters depend on them.
     """
     if not norm.is_custom or any(isinstance(p, UninitializedParameter) for p in network.parameters()):
         _run_blank(network, norm)
         return
     try:
         trial = copy.deepcopy(network)
-    except Exception:  # noqa: BLE001  # a module may hold what cannot be copied
+    except Exception:  # noqa: BLE001  # any module may refuse to be copied
         _run_blank(network, norm)
         return
     _run_blank(trial, norm)
@@ -93,7 +100,7 @@ def _try_out(network: nn.Module, norm: Norm) -> None:
 
 
 def initialise(network: nn.Module, init: Init) -> None:
-    """Draw the weights of every convolution and linear layer; torch's own draw stands for `torch`."""
+    """Draw the weights of every convolution and linear layer; `torch` keeps those that torch drew."""
     if init == "torch":
         return
     for module in network.modules():
@@ -109,13 +116,13 @@ def initialise(network: nn.Module, init: Init) -> None:
 def _run_blank(network: nn.Module, norm: Norm) -> None:
     contract = "A norm maps (N, C, H, W) to (N, C, H, W)."
 
-    def keeps_shape(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def check_shape(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         before, after = tuple(inputs[0].shape), tuple(getattr(output, "shape", ()))
         if after != before:
             raise UsageError(f"norm '{norm.name}' changes the shape: {before} becomes {after}", contract)
 
     blocks = [module for module in network.modules() if isinstance(module, Block)]
-    hooks = [block.get_submodule("norm").register_forward_hook(keeps_shape) for block in blocks]
+    hooks = [block.get_submodule("norm").register_forward_hook(check_shape) for block in blocks]
     network.eval()
     try:
         with torch.no_grad():
@@ -123,8 +130,8 @@ def _run_blank(network: nn.Module, norm: Norm) -> None:
     except NormbenchError:
         raise
     except (Exception, SystemExit) as error:
-        if lack := shortage(error):
-            raise lack from error
+        if resource_error := shortage(error):
+            raise resource_error from error
         raise UsageError(
             f"norm '{norm.name}' fails in the network: {type(error).__name__}: {error}", contract
         ) from error
@@ -134,20 +141,20 @@ def _run_blank(network: nn.Module, norm: Norm) -> None:
 
 
 def draws_random_numbers(network: nn.Module) -> bool:
-    """Whether a training step of the network consumes global random numbers, as dropout does those of torch.
+    """Test if a training step of the network consumes global random numbers, as dropout does those of torch.
 
-    The network is no use afterwards: its statistics have moved.
+    The step changes the running statistics of the network, which should be discarded afterwards.
     """
     with randomness.GLOBAL, randomness.restored():
         before, host = torch.get_rng_state(), randomness.host_state()
         network.train()
-        # A norm that fails here fails in its run, too, which tells of it and does not stop those of other norms.
+        # A norm that fails here fails in its own run too, which reports it and does not stop other runs.
         with contextlib.suppress(Exception, SystemExit):
             network(torch.zeros(2, *IMAGE_SHAPE)).sum().backward()
         return not torch.equal(before, torch.get_rng_state()) or host != randomness.host_state()
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Trainable parameters of a built network."""
+    """Count the trainable parameters of a built network."""
     parameters = (p for p in network.parameters() if p.requires_grad)
     return sum(p.numel() for p in parameters if not isinstance(p, UninitializedParameter))

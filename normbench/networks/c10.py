@@ -17,7 +17,7 @@ C10_WIDTHS = (16, 32, 16, 28, 28, 28, 20, 32, 32, 32)
 
 
 class C10(nn.Module):
-    """(N, 3, 32, 32) -> (N, classes), with residual adds around C4, C5, C8 and C9."""
+    """Network (N, 3, 32, 32) -> (N, classes) with residual adds around C4, C5, C8 and C9."""
 
     def __init__(self, norm: Norm, config: NetworkConfig, classes: int) -> None:
         super().__init__()
@@ -50,15 +50,15 @@ class C10(nn.Module):
         self.C10 = nn.Conv2d(w9, classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Class scores (N, classes) of images (N, 3, 32, 32)."""
+        """Return the logits (N, classes) of images (N, 3, 32, 32)."""
         x = self.P1(self.c3(self.C2(self.C1(x))))
         x = self._add(self.C5, self._add(self.C4, self.C3(x)))
         x = self.P2(self.c6(x))
         x = self._add(self.C9, self._add(self.C8, self.C7(x)))
-        scores: Tensor = self.C10(self.GAP(x))
-        return scores.flatten(1)
+        logits: Tensor = self.C10(self.GAP(x))
+        return logits.flatten(1)
 
     def _add(self, block: Block, x: Tensor) -> Tensor:
-        """A block with a shortcut around it, where the config asks for residual adds."""
+        """Apply a block, with a shortcut around it where the config asks for residual adds."""
         y: Tensor = block(x)
         return x + y if self.residual else y

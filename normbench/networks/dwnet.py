@@ -1,4 +1,4 @@
-"""The two networks of the source material: `dwnet` (5,882 parameters with BatchNorm) and `lnet`."""
+"""Networks of the source material: `dwnet` (5,882 parameters with BatchNorm) and `lnet`."""
 
 from torch import Tensor, nn
 
@@ -6,7 +6,7 @@ from normbench.config import NetworkConfig
 from normbench.networks.blocks import Block, conv3x3, squeeze
 from normbench.norms import Norm
 
-# Channels after C1 .. C7; C2, C4 and C6 reach theirs through twice the channels that come in.
+# Output channels of C1 .. C7; C2, C4 and C6 have twice their input channels in between.
 DWNET_WIDTHS = (16, 8, 16, 8, 16, 8, 16)
 
 
@@ -37,20 +37,20 @@ class SqueezeNet(nn.Module):
         self.linear = nn.Linear(w7, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Class scores (N, classes) of images (N, 3, 32, 32)."""
+        """Return the logits (N, classes) of images (N, 3, 32, 32)."""
         x = self.P1(self.C2(self.C1(x)))
         x = self.P2(self.C4(self.C3(x)))
         x = self.GAP(self.C7(self.C6(self.C5(x))))
-        scores: Tensor = self.linear(x.flatten(1))
-        return scores
+        logits: Tensor = self.linear(x.flatten(1))
+        return logits
 
 
 def dwnet(norm: Norm, config: NetworkConfig, classes: int) -> nn.Module:
-    """The network with grouped convolutions in C2, C4 and C6."""
+    """Build the network with grouped convolutions in C2, C4 and C6."""
     return SqueezeNet(config.widths or DWNET_WIDTHS, grouped=True, norm=norm, config=config, classes=classes)
 
 
 def lnet(norm: Norm, config: NetworkConfig, classes: int) -> nn.Module:
-    """The same with every width times `multiplier`, and plain instead of grouped convolutions."""
+    """Build the network with every width times `multiplier` and plain instead of grouped convolutions."""
     widths = tuple(width * config.multiplier for width in config.widths or DWNET_WIDTHS)
     return SqueezeNet(widths, grouped=False, norm=norm, config=config, classes=classes)

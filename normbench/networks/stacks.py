@@ -1,7 +1,7 @@
-"""Stacks of equal layers, as deep as one likes: where a norm's work on signal and gradient is seen by depth.
+"""Stacks of equal layers of any depth, to study the effect of a norm on signal and gradient by depth.
 
-An `mlp` works on vectors (N, C) with linear layers, a `conv` on maps (N, C, H, W) with 3x3 convolutions. No layer has
-a shortcut, nor a bias besides the one that its norm adds; `none` and `lrn` add none, and there the weights have it.
+An `mlp` maps vectors (N, C) with linear layers, a `conv` maps (N, C, H, W) with 3x3 convolutions. Layers have no
+shortcut and no bias but that of their norm; `none` and `lrn` have no bias, so there the weights have one.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from normbench import randomness
 from normbench.config.settings import Activation, Init
-from normbench.networks.blocks import ACTIVATIONS, conv3x3, give_bias
+from normbench.networks.blocks import ACTIVATIONS, conv3x3, ensure_bias
 from normbench.networks.build import IMAGE_SHAPE, initialise
 from normbench.norms import Norm, apply_norm
 
@@ -23,7 +23,7 @@ Position = Literal["pre", "post"]
 
 @dataclass(frozen=True)
 class StackConfig:
-    """What a stack is made of, besides its norm."""
+    """Settings of a stack besides its norm."""
 
     kind: Kind
     depth: int
@@ -35,11 +35,11 @@ class StackConfig:
     activation: Activation = "relu"
     init: Init = "torch"
     side: int = 8
-    """Rows and columns of the maps of a `conv`."""
+    """Height and width of the feature maps of a `conv`."""
 
 
 class VectorNorm(nn.Module):
-    """A norm for (N, C, H, W) put to work on vectors (N, C): maps of a single position."""
+    """Adapter of a norm for (N, C, H, W) to vectors (N, C), as maps of a single position."""
 
     def __init__(self, norm: nn.Module) -> None:
         super().__init__()
@@ -52,36 +52,36 @@ class VectorNorm(nn.Module):
 
 
 class StackLayer(nn.Module):
-    """Weights, norm and activation, the norm before or after the weights; the shape stays."""
+    """Layer of weights, norm and activation that keeps the shape; the norm is before or after the weights."""
 
     def __init__(self, weights: nn.Module, norm: nn.Module, config: StackConfig, *, adds_bias: bool) -> None:
         super().__init__()
         self.weights, self.norm, self.act = weights, norm, ACTIVATIONS[config.activation]()
         self.position, self.adds_bias = config.position, adds_bias
         if not adds_bias:
-            give_bias(weights)
+            ensure_bias(weights)
 
     def norm_parameters(self) -> Iterator[nn.Parameter]:
-        """Scale and shift of the norm; where it has no shift, the bias of the weights in its place."""
+        """Yield scale and shift of the norm; where it has no shift, the bias of the weights instead."""
         yield from self.norm.parameters()
         if not self.adds_bias:
-            yield give_bias(self.weights)
+            yield ensure_bias(self.weights)
 
     def before_activation(self, x: Tensor) -> Tensor:
-        """What the activation is given."""
+        """Compute the input of the activation."""
         if self.position == "pre":
             y: Tensor = self.weights(apply_norm(self.norm, x))
             return y
         return apply_norm(self.norm, self.weights(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C) or (N, C, H, W) to the same shape."""
+        """Map (N, C) or (N, C, H, W) to the same shape."""
         y: Tensor = self.act(self.before_activation(x))
         return y
 
 
 class Stack(nn.Module):
-    """Images (N, 3, 32, 32) cut into patches, `depth` hidden layers, the mean over positions, and a classifier."""
+    """Patches of images (N, 3, 32, 32), `depth` hidden layers, the mean over positions, and a classifier."""
 
     def __init__(self, config: StackConfig, norm: Norm, classes: int) -> None:
         super().__init__()
@@ -97,35 +97,36 @@ class Stack(nn.Module):
         self.head = nn.Linear(config.width, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Class scores (N, classes)."""
+        """Return the logits (N, classes)."""
         x = self.stem(images)
         for layer in self.layers:
             x = layer(x)
         return self.classify(x)
 
     def classify(self, x: Tensor) -> Tensor:
-        """Class scores (N, classes) of what the last hidden layer gave."""
-        scores: Tensor = self.head(x.flatten(2).mean(2) if x.dim() > 2 else x)
-        return scores
+        """Return the logits (N, classes) from the output of the last hidden layer."""
+        logits: Tensor = self.head(x.flatten(2).mean(2) if x.dim() > 2 else x)
+        return logits
 
 
 def weights(config: StackConfig, norm: Norm) -> nn.Module:
-    """The weights of one layer, from `width` to `width`, without a bias."""
+    """Build the weights of one layer, from `width` to `width`, without a bias."""
     if config.kind == "mlp":
         return nn.Linear(config.width, config.width, bias=False)
     return conv3x3(config.width, config.width, norm)
 
 
 def _layer(config: StackConfig, norm: Norm) -> StackLayer:
-    drawn = weights(config, norm)
-    with torch.random.fork_rng(devices=[]):  # a norm that draws numbers leaves the weights' draws alone
-        made = norm.make(config.width)
-    placed = VectorNorm(made) if config.kind == "mlp" else made
-    return StackLayer(drawn, placed, config, adds_bias=norm.info.adds_bias)
+    layer_weights = weights(config, norm)
+    with torch.random.fork_rng(devices=[]):  # random draws of a norm must not shift those of the weights
+        layer_norm = norm.make(config.width)
+    if config.kind == "mlp":
+        layer_norm = VectorNorm(layer_norm)
+    return StackLayer(layer_weights, layer_norm, config, adds_bias=norm.info.adds_bias)
 
 
 def build_stack(config: StackConfig, norm: Norm, classes: int = 10, seed: int = 0) -> Stack:
-    """The stack, initialised from the seed's own stream: layer by layer the same weights for every norm and depth.
+    """Build a stack from the `init` stream of the seed: layer by layer the same weights for every norm and depth.
 
     Raises:
         UsageError: The norm cannot be built for these channels.

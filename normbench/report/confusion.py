@@ -14,7 +14,7 @@ from normbench.config import MachineConfig
 from normbench.data import DataSet
 from normbench.device import resolve_device
 from normbench.errors import NormbenchError, UsageError
-from normbench.evaluation import recognised
+from normbench.evaluation import recall_per_class
 from normbench.report.experiment import Experiment
 from normbench.report.figure import FAINT, HEAT, Plot, blank, drawing, finish, legend, look, percents, short
 from normbench.report.select import Finished
@@ -136,7 +136,7 @@ def _confusion(series: Series, runs: Sequence[Finished], reader: _Reader) -> Con
         )
     if not matrices:
         return None
-    per_class = zip(*(recognised(matrix) for matrix in matrices), strict=True)
+    per_class = zip(*(recall_per_class(matrix) for matrix in matrices), strict=True)
     estimates = tuple(estimate([value for value in values if value is not None]) for values in per_class)
     return Confusion(series, np.sum(matrices, axis=0), estimates)
 

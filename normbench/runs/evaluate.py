@@ -9,7 +9,7 @@ from normbench import data as datasets
 from normbench.config import MachineConfig, RunConfig
 from normbench.data import DataSet
 from normbench.device import describe, resolve_device
-from normbench.evaluation import Details, class_scores, details, evaluate
+from normbench.evaluation import Details, details, evaluate, predict_logits
 from normbench.runs import Entry, Permission, SavedModel, load_model, usable
 
 
@@ -49,7 +49,7 @@ def score_again(entry: Entry, data: DataSet) -> Details:
 
 
 def _details(model: SavedModel, config: RunConfig, data: DataSet) -> Details:
-    scores = class_scores(_placed(model, data), data.test, data, config.training.precision)
+    scores = predict_logits(_placed(model, data), data.test, data, config.training.precision)
     return details(scores, data.test.labels.cpu(), data.classes)
 
 

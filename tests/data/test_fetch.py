@@ -351,7 +351,7 @@ def test_a_fetch_that_waits_for_another_says_for_whom_and_not_for_ever(official,
     try:
         with locking.named(tmp_path, HOLDER):
             began = time.monotonic()
-            with pytest.raises(DataError, match=f"waiting for process {os.getpid()} on .*not any longer"):
+            with pytest.raises(DataError, match=f"waiting for process {os.getpid()} on .*timed out"):
                 fetch(MachineConfig(data_dir=tmp_path, mirror=CLOSED), told.append, patience=0.5)
             assert time.monotonic() - began < 30
     finally:

@@ -11,7 +11,7 @@ from torch import nn
 
 from normbench.data import DataSet
 from normbench.errors import RUN_FAILED
-from normbench.evaluation import NonFiniteError, accuracy_of_batches, class_scores, details, evaluate
+from normbench.evaluation import NonFiniteError, accuracy_with_batch_statistics, details, evaluate, predict_logits
 from normbench.files import json_text
 from normbench.runs import RunResult
 from normbench.runs.result import SCORES
@@ -94,11 +94,11 @@ class Fixed(nn.Module):
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_logits_that_are_not_finite_are_refused_by_all_that_count_right_answers(digits: DataSet, value: float) -> None:
     network = Fixed(value, *[0.0] * 9)
-    for score in (evaluate, class_scores):
+    for score in (evaluate, predict_logits):
         with pytest.raises(NonFiniteError, match="not finite"):
             score(network, digits.test, digits, "fp32")
     with pytest.raises(NonFiniteError):
-        accuracy_of_batches(network, digits.test, digits, "fp32", 32)
+        accuracy_with_batch_statistics(network, digits.test, digits, "fp32", 32)
     with pytest.raises(NonFiniteError):
         details(torch.full((4, 10), value), torch.tensor([0, 0, 1, 2]), CLASSES)
 

@@ -12,7 +12,7 @@ from normbench.analysis import Estimate
 from normbench.config import Recipe, load_recipe
 from normbench.data import DataSet, normalize
 from normbench.errors import SOME_RUNS_FAILED, USAGE
-from normbench.evaluation import accuracy_of_batches, evaluate, has_batch_statistics, recompute_statistics
+from normbench.evaluation import accuracy_with_batch_statistics, evaluate, has_batch_statistics, recompute_statistics
 from normbench.runs import RunResult
 from normbench.studies.batch_size.measure import Point, batch_size_configs, scaled_lr
 from normbench.studies.batch_size.sentences import answer
@@ -76,7 +76,7 @@ def test_each_batch_is_normalized_by_itself_and_nothing_is_left_behind(digits: D
     training.epoch(1)
     network = training.network.eval()
     buffers = {name: value.clone() for name, value in network.named_buffers() if "running" in name}
-    found = accuracy_of_batches(network, digits.test, digits, "fp32", 8)
+    found = accuracy_with_batch_statistics(network, digits.test, digits, "fp32", 8)
 
     by_hand = copy.deepcopy(network)
     for module in by_hand.modules():

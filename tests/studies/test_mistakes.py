@@ -100,7 +100,7 @@ def test_a_bias_before_batch_norm_has_no_gradient_and_no_effect_but_one_before_n
     assert float(found.facts["gradient"]) < 1e-3
     assert float(found.facts["moved"]) < 1e-3
     plain = hasty.network("none")
-    biases = [setup.give_bias(block) for block in setup.blocks(plain)]
+    biases = [setup.ensure_bias(block) for block in setup.blocks(plain)]
     assert setup.moved(hasty, plain, biases) > 0.1
 
 

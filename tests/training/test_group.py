@@ -62,10 +62,10 @@ def test_a_capture_does_nothing_by_itself(digits):
     training.begin(1)
     for _ in range(3):
         group._advance()
-    before, place = weights(training), training.batches.place.item()
+    before, index = weights(training), training.batches.index.item()
     group._captured(group.graphs)
     assert all(torch.equal(before[name], tensor) for name, tensor in weights(training).items())
-    assert training.batches.place.item() == place
+    assert training.batches.index.item() == index
 
 
 def test_a_run_has_the_same_numbers_in_a_group_as_alone(digits):

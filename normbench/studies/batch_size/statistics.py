@@ -10,7 +10,7 @@ import torch
 from normbench import data as datasets
 from normbench.config import MachineConfig, RunConfig
 from normbench.data import DataSet, Split
-from normbench.evaluation import accuracy_of_batches, evaluate, has_batch_statistics, recompute_statistics
+from normbench.evaluation import accuracy_with_batch_statistics, evaluate, has_batch_statistics, recompute_statistics
 from normbench.runs import Permission, RunResult, load_model
 
 SAMPLE = 2000
@@ -63,7 +63,7 @@ def _score(network: torch.nn.Module, config: RunConfig, data: DataSet) -> Statis
     network = network.to(memory_format=torch.channels_last)
     split, precision = _sample(data, config), config.training.precision
     running = evaluate(network, split, data, precision).accuracy
-    own = accuracy_of_batches(network, split, data, precision, config.training.batch_size)
+    own = accuracy_with_batch_statistics(network, split, data, precision, config.training.batch_size)
     recompute_statistics(network, data, precision)
     return Statistics(running, evaluate(network, split, data, precision).accuracy, own)
 

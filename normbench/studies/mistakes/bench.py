@@ -11,7 +11,7 @@ from normbench import randomness
 from normbench.config import Recipe, RunConfig
 from normbench.data import DataSet, Split
 from normbench.data.splits import balanced_order
-from normbench.evaluation import class_scores, evaluate
+from normbench.evaluation import evaluate, predict_logits
 from normbench.networks import build_for
 from normbench.training import DivergedError, RunGroup, Training, graphs_for
 
@@ -91,7 +91,7 @@ class Bench:
 
     def scores(self, network: nn.Module) -> Tensor:
         """Class scores of the test images, (N, classes) float32 on the CPU."""
-        return class_scores(network, self.test, self.data, self.precision)
+        return predict_logits(network, self.test, self.data, self.precision)
 
     def left_in_training(self, network: nn.Module, batch_size: int, order: Tensor | None = None) -> Tensor:
         """Whether each test image is recognised, (N,) bool on the CPU, by a copy that was left in train mode.
@@ -104,7 +104,7 @@ class Bench:
         """
         order = torch.arange(len(self.test)) if order is None else order
         split = self.test.take(order.to(self.test.labels.device))
-        scores = class_scores(LeftInTraining(network), split, self.data, self.precision, batch_size)
+        scores = predict_logits(LeftInTraining(network), split, self.data, self.precision, batch_size)
         right = torch.empty(len(self.test), dtype=torch.bool)
         right[order] = scores.argmax(1) == split.labels.cpu()
         return right

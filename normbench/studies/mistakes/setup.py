@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from normbench.networks import count_parameters
-from normbench.networks.blocks import Block, give_bias
+from normbench.networks.blocks import Block, ensure_bias
 from normbench.studies.mistakes.bench import Accumulated, Bench, LeftInTraining, Outcome
 
 MICRO_BATCH = 2
@@ -46,7 +46,7 @@ def accumulation(bench: Bench) -> Outcome:
 def bias_before_norm(bench: Bench) -> Outcome:
     """Convolutions with a bias that the BatchNorm after them subtracts again."""
     network = bench.network()
-    biases = [give_bias(block.get_submodule("conv")) for block in blocks(network)]
+    biases = [ensure_bias(block.get_submodule("conv")) for block in blocks(network)]
     bench.train(network, bench.config("bn"))
     accuracy = bench.accuracy(network)
     betas = [block.get_parameter("norm.bias") for block in blocks(network)]
