@@ -244,14 +244,11 @@ def measure_command(data: DataSet, device: torch.device, epochs: int) -> Command
     return Command(len(configs), epochs, len(data.train), seconds, phases)
 
 
-class _Quiet:
-    """A listener that says warnings alone."""
+class _Quiet(engine.Callback):
+    """Callback that prints warnings only."""
 
     def warning(self, message: str) -> None:
         tell(message)
-
-    def __getattr__(self, _: str) -> Callable[..., None]:
-        return lambda *_arguments, **_keywords: None
 
 
 class Clocks:

@@ -4,20 +4,20 @@ A tracker is a callback beside the console; it gets what `metrics.jsonl` and `re
 works on a thread of its own, so one that fails or hangs costs a warning, and no training.
 """
 
-import dataclasses
 import importlib
 import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from normbench import interruption
 from normbench.config import RunConfig
+from normbench.engine import Callback, CallbackList
 from normbench.errors import UsageError, unknown
-from normbench.runs import Callback, RunResult, flat
+from normbench.runs import RunResult, flat
 from normbench.training import EpochRow
 
 WITH_RUNS = ("trackio", "wandb")
@@ -29,44 +29,7 @@ HURRY = 3.0
 """The same when the process was told to end."""
 
 
-class Several:
-    """Tells several callbacks what one is told."""
-
-    def __init__(self, callbacks: Sequence[Callback]) -> None:
-        self.callbacks = callbacks
-
-    def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
-        """Pass it on."""
-        for callback in self.callbacks:
-            callback.run_started(config, folder, first_epoch)
-
-    def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
-        """Pass it on."""
-        for callback in self.callbacks:
-            callback.epoch_done(config, row)
-
-    def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
-        """Pass it on."""
-        for callback in self.callbacks:
-            callback.run_finished(config, result, already_done)
-
-    def run_waiting(self, config: RunConfig, holder: str) -> None:
-        """Pass it on."""
-        for callback in self.callbacks:
-            callback.run_waiting(config, holder)
-
-    def run_failed(self, config: RunConfig, problem: str) -> None:
-        """Pass it on."""
-        for callback in self.callbacks:
-            callback.run_failed(config, problem)
-
-    def warning(self, message: str) -> None:
-        """Pass it on."""
-        for callback in self.callbacks:
-            callback.warning(message)
-
-
-class TensorBoardTracker:
+class TensorBoardTracker(Callback):
     """Writes an event file into every run folder; `tensorboard --logdir runs` shows them together."""
 
     def __init__(self) -> None:
@@ -99,9 +62,6 @@ class TensorBoardTracker:
             writer.add_scalar(name, value, result.epochs)
         writer.close()
 
-    def run_waiting(self, config: RunConfig, holder: str) -> None:
-        """Has no place in an event file."""
-
     def run_failed(self, config: RunConfig, problem: str) -> None:
         """Close the run's event file."""
         self._close(config)
@@ -110,11 +70,8 @@ class TensorBoardTracker:
         if (writer := self.writers.pop(config.fingerprint, None)) is not None:
             writer.close()
 
-    def warning(self, message: str) -> None:
-        """Has no place in an event file."""
 
-
-class RunTracker:
+class RunTracker(Callback):
     """wandb and trackio: a run of theirs for each run, of which several are open at once."""
 
     def __init__(self, name: str) -> None:
@@ -147,19 +104,13 @@ class RunTracker:
             run.log(outcome(result), step=result.epochs)
             run.finish()
 
-    def run_waiting(self, config: RunConfig, holder: str) -> None:
-        """Has no place there."""
-
     def run_failed(self, config: RunConfig, problem: str) -> None:
         """End the run as one that failed, where there is such an end."""
         if (run := self.runs.pop(config.fingerprint, None)) is not None:
             run.finish(**({"exit_code": 1} if self.name == "wandb" else {}))
 
-    def warning(self, message: str) -> None:
-        """Has no place there."""
 
-
-class Detached:
+class Detached(Callback):
     """Makes the calls of a tracker in order on a thread of its own; the first that fails or hangs is the last.
 
     Args:
@@ -192,17 +143,11 @@ class Detached:
             self._call(lambda: self.tracker.run_finished(config, result, already_done))
             self._end(config)
 
-    def run_waiting(self, config: RunConfig, holder: str) -> None:
-        """Has no place in a tracker."""
-
     def run_failed(self, config: RunConfig, problem: str) -> None:
         """Pass it on, and wait for the tracker after the last run."""
         if config.fingerprint in self.under_way:
             self._call(lambda: self.tracker.run_failed(config, problem))
             self._end(config)
-
-    def warning(self, message: str) -> None:
-        """Has no place in a tracker."""
 
     def _call(self, call: Callable[[], None]) -> None:
         if self.broken:
@@ -281,7 +226,7 @@ def tracked(console: Callback, name: str) -> Callback:
     Raises:
         UsageError: There is none of that name, or its package is not installed.
     """
-    return Several([console, Detached(make_tracker(name), name, console.warning)])
+    return CallbackList([console, Detached(make_tracker(name), name, console.warning)])
 
 
 def make_tracker(name: str) -> Callback:
@@ -297,7 +242,7 @@ def make_tracker(name: str) -> Callback:
 
 def figures(row: EpochRow) -> dict[str, float]:
     """The epoch's figures that were measured, by name."""
-    return {name: value for name, value in dataclasses.asdict(row).items() if name != "epoch" and value is not None}
+    return {name: value for name, value in row.model_dump().items() if name != "epoch" and value is not None}
 
 
 def outcome(result: RunResult) -> dict[str, float]:

@@ -21,15 +21,15 @@ from normbench.runs import RunResult
 from normbench.training import EpochRow
 
 
-class Stopwatch:
-    """A listener that keeps when runs trained and when they were scored; several threads may tell it, one at a time."""
+class Stopwatch(engine.Callback):
+    """Callback that records when runs train and when they are scored."""
 
     def __init__(self, on_first_run: Callable[[], None]) -> None:
         self.on_first_run = on_first_run
         self.changes: list[Change] = []
         self.rows: dict[str, EpochRow] = {}
 
-    def run_started(self, _config: RunConfig, _folder: Path, _first_epoch: int) -> None:
+    def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
         """The run begins to train."""
         if not self.changes:
             self.on_first_run()
@@ -44,15 +44,6 @@ class Stopwatch:
     def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
         """The run is over."""
         self.changes.append(Change(time.perf_counter(), training=0, scoring=-1))
-
-    def run_waiting(self, config: RunConfig, holder: str) -> None:
-        """No other process trains these runs."""
-
-    def run_failed(self, config: RunConfig, problem: str) -> None:
-        """The benchmark ends with it."""
-
-    def warning(self, message: str) -> None:
-        """Nothing that the figures depend on."""
 
 
 class Change(NamedTuple):

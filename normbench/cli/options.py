@@ -12,7 +12,8 @@ from normbench.errors import UsageError, shortened
 if TYPE_CHECKING:
     from normbench.config import MachineConfig, Recipe
     from normbench.console import Output
-    from normbench.runs import Callback, Permission
+    from normbench.engine import Callback
+    from normbench.runs import Permission
 
 MACHINE_FLAGS = ("data_dir", "offline", "device", "out", "force", "jobs", "no_capture")
 

@@ -22,7 +22,7 @@ from normbench.config import RunConfig
 from normbench.console.output import Output
 from normbench.console.text import Text
 from normbench.data import Progress as Download
-from normbench.engine import Plan
+from normbench.engine import Callback, Plan
 from normbench.runs import RunResult
 from normbench.training import EpochRow
 
@@ -49,7 +49,7 @@ class WordsColumn(ProgressColumn):
         return Text(task.fields["words"], no_wrap=True, overflow="ellipsis")
 
 
-class ProgressCallback:
+class ProgressCallback(Callback):
     """Shows runs while they train; use as a context, so that the bars are gone before the result is printed."""
 
     def __init__(self, output: Output) -> None:

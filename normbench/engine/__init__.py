@@ -1,8 +1,19 @@
-"""Repeat runs: which of them share a device, and how one that fails stops only itself."""
+"""Execution of runs: plan, concurrency, callbacks, and isolation of the runs that fail."""
 
 from normbench.data import OnDownload
+from normbench.engine.callbacks import Callback, CallbackList
 from normbench.engine.concurrency import Concurrency
 from normbench.engine.plan import Plan, in_experiment, plan, within_budget
 from normbench.engine.run import run_all
 
-__all__ = ["Concurrency", "OnDownload", "Plan", "in_experiment", "plan", "run_all", "within_budget"]
+__all__ = [
+    "Callback",
+    "CallbackList",
+    "Concurrency",
+    "OnDownload",
+    "Plan",
+    "in_experiment",
+    "plan",
+    "run_all",
+    "within_budget",
+]

@@ -1,20 +1,88 @@
-"""The callback of a plan: called from several threads, told how every run ends, and no failure of a run itself."""
+"""Callbacks: objects that are notified of the progress of runs; the library prints nothing itself."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from normbench.config import RunConfig
-from normbench.runs import Callback, RunResult
+from normbench.runs import RunResult
 from normbench.training import EpochRow
 
 
+class Callback:
+    """Base of all callbacks; each method does nothing until a subclass overrides it.
+
+    During `run_all` the methods are called from several threads, but never two at a time.
+    """
+
+    def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
+        """Handle the start of a run, or its continuation after a smaller group or a resume.
+
+        Args:
+            config: Settings of the run.
+            folder: Its run folder.
+            first_epoch: The next epoch, counted from 1; above 1 for a resumed run.
+        """
+
+    def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
+        """Handle the end of an epoch, whose metrics are in metrics.jsonl already."""
+
+    def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
+        """Handle the result of a run; `already_done` if an earlier command had produced it."""
+
+    def run_waiting(self, config: RunConfig, holder: str) -> None:
+        """Handle a run that waits for the process which holds its lock."""
+
+    def run_failed(self, config: RunConfig, problem: str) -> None:
+        """Handle the end of a started run that has no result."""
+
+    def warning(self, message: str) -> None:
+        """Handle a message for the user about something that stops no run."""
+
+
+class CallbackList(Callback):
+    """Several callbacks as one, called in order."""
+
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self.callbacks = list(callbacks)
+
+    def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
+        """Forward to every callback."""
+        for callback in self.callbacks:
+            callback.run_started(config, folder, first_epoch)
+
+    def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
+        """Forward to every callback."""
+        for callback in self.callbacks:
+            callback.epoch_done(config, row)
+
+    def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
+        """Forward to every callback."""
+        for callback in self.callbacks:
+            callback.run_finished(config, result, already_done)
+
+    def run_waiting(self, config: RunConfig, holder: str) -> None:
+        """Forward to every callback."""
+        for callback in self.callbacks:
+            callback.run_waiting(config, holder)
+
+    def run_failed(self, config: RunConfig, problem: str) -> None:
+        """Forward to every callback."""
+        for callback in self.callbacks:
+            callback.run_failed(config, problem)
+
+    def warning(self, message: str) -> None:
+        """Forward to every callback."""
+        for callback in self.callbacks:
+            callback.warning(message)
+
+
 class CallbackError(BaseException):
-    """A callback failed. No `Exception`, since that would be taken for a failure of the run that it was told of.
+    """Failure of a callback; not an `Exception`, which would be taken for a failure of the run it was called for.
 
     Args:
-        error: What the callback raised.
+        error: The exception that the callback raised.
     """
 
     def __init__(self, error: Exception | SystemExit) -> None:
@@ -22,66 +90,66 @@ class CallbackError(BaseException):
         self.error = error
 
 
-class PlanCallback:
-    """Passes calls on to a callback, one at a time, and keeps account of the runs that have begun.
+class PlanCallback(Callback):
+    """Forward calls one at a time, each finished run and each warning once, and track the runs in progress.
 
     Args:
-        callback: It may be called from several threads; what it raises stops the plan as a `CallbackError`.
+        callback: The callback to forward to; an exception that it raises stops the plan as a `CallbackError`.
     """
 
     def __init__(self, callback: Callback) -> None:
         self.callback = callback
         self.lock = threading.RLock()
-        self.under_way: dict[str, RunConfig] = {}
+        self.in_progress: dict[str, RunConfig] = {}
         self.finished: set[str] = set()
         self.warned: set[str] = set()
 
     def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
-        """Pass it on."""
-        with self._turn():
-            self.under_way[config.fingerprint] = config
+        """Forward the call."""
+        with self._exclusive():
+            self.in_progress[config.fingerprint] = config
             self.callback.run_started(config, folder, first_epoch)
 
     def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
-        """Pass it on."""
-        with self._turn():
+        """Forward the call."""
+        with self._exclusive():
             self.callback.epoch_done(config, row)
 
     def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
-        """Pass it on, once for each run: a group that fails is tried again with those that had finished."""
-        with self._turn():
-            self.under_way.pop(config.fingerprint, None)
+        """Forward the call once per run: a group that fails is executed again with the runs that had finished."""
+        with self._exclusive():
+            self.in_progress.pop(config.fingerprint, None)
             if config.fingerprint not in self.finished:
                 self.finished.add(config.fingerprint)
                 self.callback.run_finished(config, result, already_done)
 
     def run_waiting(self, config: RunConfig, holder: str) -> None:
-        """Pass it on."""
-        with self._turn():
+        """Forward the call."""
+        with self._exclusive():
             self.callback.run_waiting(config, holder)
 
     def run_failed(self, config: RunConfig, problem: str) -> None:
-        """Pass it on for a run that had begun."""
-        with self._turn():
-            if self.under_way.pop(config.fingerprint, None) is not None:
+        """Forward the call for a run that had started."""
+        with self._exclusive():
+            if self.in_progress.pop(config.fingerprint, None) is not None:
                 self.callback.run_failed(config, problem)
 
     def warning(self, message: str) -> None:
-        """Pass it on, each once."""
-        with self._turn():
+        """Forward each message once."""
+        with self._exclusive():
             if message not in self.warned:
                 self.warned.add(message)
                 self.callback.warning(message)
 
     def close(self, problem: str) -> None:
-        """Tell that the runs under way end here, without a result."""
-        for config in list(self.under_way.values()):
+        """Report the runs in progress as failed."""
+        for config in list(self.in_progress.values()):
             self.run_failed(config, problem)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         with self.lock:
             try:
                 yield
-            except (Exception, SystemExit) as error:  # SystemExit: nobody reads what the callback writes
+            except (Exception, SystemExit) as error:  # SystemExit: the reader of the callback's output is gone
                 raise CallbackError(error) from error

@@ -14,13 +14,14 @@ import torch
 from normbench import networks
 from normbench.data import Batches, DataSet
 from normbench.device import describe, resolve_precision
+from normbench.engine.callbacks import Callback
 from normbench.errors import UsageError
 from normbench.evaluation import NonFiniteError, confusion_matrix, evaluate, evaluate_with_predictions
 from normbench.norms import Norm
 from normbench.runs.environment import commit_problem, environment
 from normbench.runs.folder import DAMAGE, STATE, RunFolder, Stamp, damaged_state
 from normbench.runs.lock import HeldError, held
-from normbench.runs.result import Callback, Confusion, RunResult
+from normbench.runs.result import Confusion, RunResult
 from normbench.training import DivergedError, EpochRow, Graphs, RunGroup, Training
 
 

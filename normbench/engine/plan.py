@@ -11,12 +11,15 @@ from normbench.data import OnDownload
 from normbench.device import resolve_device
 from normbench.engine.concurrency import Concurrency, plan_concurrency
 from normbench.engine.trial import try_out
-from normbench.errors import OverBudgetError
+from normbench.errors import OverBudgetError, UsageError
 from normbench.model_summary import budget_error, model_summary
 from normbench.networks import IMAGE_SHAPE, build_for, count_parameters, draws_random_numbers
-from normbench.norms import is_custom, norm_info, source_digest
-from normbench.runs import RunFolder, check
+from normbench.norms import Norm, is_custom, norm_info, source_digest
+from normbench.runs import RunFolder
 from normbench.training import host_access, uncaptured
+
+SMALL_BATCH = 8
+"""Images per batch below which batch statistics are noisy."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def plan(
         DataError: The data set is asked for by name, and is not to be had.
     """
     device = resolve_device(machine.device)
-    warnings = {warning: None for config in configs for warning in check(config)}
+    warnings = {warning: None for config in configs for warning in _check_batch_size(config)}
     parameters = {}
     for config in {c.norm: c for c in configs}.values():
         try:
@@ -102,6 +105,27 @@ def _uncaptured(configs: Sequence[RunConfig]) -> dict[str, str]:
     networks = {name: build_for(config) for name, config in custom.items()}
     reasons = {name: host_access(network, IMAGE_SHAPE) for name, network in networks.items()}
     return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _check_batch_size(config: RunConfig) -> list[str]:
+    """Check that the norm can work with the batch size; returns warnings.
+
+    Raises:
+        UsageError: The norm is unknown, or a batch of one image has no batch statistics.
+    """
+    norm = Norm.parse(config.norm, config.groups)
+    batch = config.training.batch_size
+    if not norm.info.batch_statistics or batch >= SMALL_BATCH:
+        return []
+    if batch == 1:
+        raise UsageError(
+            f"{norm.name} takes its statistics over the batch, and a batch of 1 image has none to speak of",
+            "Use --batch-size 8 or more, or a norm without batch statistics: --norm gn",
+        )
+    return [
+        f"{norm.name} with batches of {batch} images: its statistics are noisy, and evaluation with running "
+        "statistics suffers; --norm gn does not depend on the batch"
+    ]
 
 
 def within_budget(config: RunConfig) -> int:

@@ -15,14 +15,14 @@ from normbench import data as datasets
 from normbench import interruption
 from normbench.data import DataSet, OnDownload
 from normbench.device import describe, resolve_precision
-from normbench.engine.callbacks import CallbackError, PlanCallback
+from normbench.engine.callbacks import Callback, CallbackError, PlanCallback
 from normbench.engine.concurrency import fitting, run_groups
 from normbench.engine.execute import ExecutionOptions, execute
 from normbench.engine.plan import Plan
 from normbench.engine.threads import Stopped, Threads, threads_each
 from normbench.errors import NormbenchError, RunFailedError, UsageError
 from normbench.randomness import deterministic
-from normbench.runs import Callback, HeldError, RunFolder, RunResult, holder_of
+from normbench.runs import HeldError, RunFolder, RunResult, holder_of
 from normbench.shortage import shortage
 from normbench.training import graphs_for
 
@@ -33,7 +33,7 @@ POLL = 0.2
 """Seconds between two looks at a run that another process holds."""
 
 
-def run_all(plan: Plan, callback: Callback, on_download: OnDownload | None = None) -> list[RunResult]:
+def run_all(plan: Plan, callback: Callback | None = None, on_download: OnDownload | None = None) -> list[RunResult]:
     """Execute every run of a plan; in a plan of several, one that fails does not stop the others.
 
     Returns:
@@ -44,18 +44,18 @@ def run_all(plan: Plan, callback: Callback, on_download: OnDownload | None = Non
         UsageError: A setting does not fit the data, or the output folder cannot be written.
         Exception: Whatever the only run of the plan failed with.
     """
-    callback = PlanCallback(callback)
+    serial = PlanCallback(callback or Callback())
     try:
-        return _run_all(plan, callback, on_download)
+        return _run_all(plan, serial, on_download)
     except CallbackError as error:
         with suppress(CallbackError):
-            callback.close("interrupted")
+            serial.close("interrupted")
         raise error.error from error
     except Exception as error:
-        callback.close(_problem(error))
+        serial.close(_problem(error))
         raise
     except BaseException:
-        callback.close("interrupted")
+        serial.close("interrupted")
         raise
 
 

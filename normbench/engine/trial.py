@@ -19,7 +19,7 @@ from normbench.errors import NormbenchError, UsageError
 from normbench.networks import IMAGE_SHAPE, build_for
 from normbench.norms import Norm, uncovered_files
 from normbench.runs import model_bytes
-from normbench.training import Training
+from normbench.training import RunGroup, Training
 
 LARGEST_BATCH = 16
 STEPS = 2
@@ -104,11 +104,7 @@ class _Trial:
 
     @staticmethod
     def _epoch(training: Training, epoch: int) -> None:
-        training.batches.start(epoch)
-        training.begin(epoch)
-        for _ in range(STEPS):
-            training.step(*training.batches.next())
-            training.after_step()
+        RunGroup([training]).epoch(epoch)
 
     def _through_a_file(self, training: Training) -> dict[str, Any]:
         file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Execute one run and keep what it leaves: its folder, its environment, its result; find and reuse it later."""
+"""Runs on disk: folders, results, checkpoints, locks; finding, evaluating and exporting finished runs."""
 
 from normbench.runs.catalog import (
     FINDING,
@@ -16,17 +16,14 @@ from normbench.runs.catalog import (
 )
 from normbench.runs.checkpoint import Permission, SavedModel, as_channels, load_model
 from normbench.runs.experiment import Question, answers, belongs_to_another, claim, place
-from normbench.runs.folder import RunFolder, model_bytes, read_confusion
+from normbench.runs.folder import RunFolder, model_bytes, read_confusion, read_rows
 from normbench.runs.lock import HeldError, holder_of
-from normbench.runs.metrics import read_rows
-from normbench.runs.preflight import check
-from normbench.runs.result import Callback, Confusion, RunResult
+from normbench.runs.result import Confusion, RunResult
 from normbench.runs.schema import SCHEMA_VERSION, NewerFormatError, read_model
 
 __all__ = [
     "FINDING",
     "SCHEMA_VERSION",
-    "Callback",
     "Cleaned",
     "Confusion",
     "Entry",
@@ -40,7 +37,6 @@ __all__ = [
     "answers",
     "as_channels",
     "belongs_to_another",
-    "check",
     "claim",
     "clean",
     "differences",

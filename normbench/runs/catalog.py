@@ -20,12 +20,12 @@ from normbench.runs.folder import (
     STATE,
     read_config,
     read_result,
+    read_rows,
     read_state,
     state_of,
 )
 from normbench.runs.kept_code import remove_code
 from normbench.runs.lock import HOLDER, LOCK, held
-from normbench.runs.metrics import read_rows
 from normbench.runs.result import RunResult
 from normbench.runs.schema import NewerFormatError, read_document
 

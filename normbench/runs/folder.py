@@ -5,28 +5,38 @@ config.json  env.json  metrics.jsonl  state.pt  model.safetensors  confusion.jso
 code.json  code/ (of a custom norm)
 """
 
-import dataclasses
 import hashlib
 import io
+import json
 import pickle
 import re
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save
 
 from normbench.config import RunConfig
 from normbench.errors import RunFailedError
-from normbench.files import append_text, check_regular, discard, json_text, kind_of, replace_bytes, replace_text
+from normbench.files import (
+    append_text,
+    check_regular,
+    discard,
+    json_text,
+    kind_of,
+    read_regular,
+    replace_bytes,
+    replace_text,
+)
 from normbench.norms import Code
 from normbench.runs.kept_code import keep_code
-from normbench.runs.metrics import rows_of
 from normbench.runs.result import Confusion, RunResult
-from normbench.runs.schema import SCHEMA_VERSION, VERSION, read_model, unversioned, versioned
+from normbench.runs.schema import REDO, SCHEMA_VERSION, VERSION, newer, read_model, unversioned, versioned
 from normbench.training import EpochRow
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "env.json", "metrics.jsonl"
@@ -111,7 +121,7 @@ class RunFolder:
 
     def save_state(self, state: dict[str, Any], rows: list[EpochRow]) -> None:
         """Replace the resumable state; it carries the epochs so far, so that both are of one moment."""
-        rows_so_far = [dataclasses.asdict(row) for row in rows]
+        rows_so_far = [row.model_dump() for row in rows]
         content = versioned({"fingerprint": self.config.fingerprint, "training": state, "rows": rows_so_far})
         buffer = io.BytesIO()
         torch.save(content, buffer)
@@ -130,7 +140,7 @@ class RunFolder:
         self._check_config()
         content = read_state(path)
         try:
-            rows = rows_of(content["rows"], self.config.training.epochs)
+            rows = _state_rows(content["rows"], self.config.training.epochs)
             training = content["training"]
             fingerprint = content.get("fingerprint", self.config.fingerprint)  # earlier versions left it out
         except DAMAGE as error:
@@ -249,8 +259,56 @@ def read_state(path: Path) -> dict[str, Any]:
         raise damaged_state(path, error) from error
 
 
+def read_rows(path: Path) -> list[EpochRow]:
+    """Read the epochs in a run's metrics.jsonl, in order.
+
+    Raises:
+        NewerFormatError: A newer normbench wrote the file.
+        RunFailedError: The file cannot be read, or a line is damaged or out of order; names the line.
+    """
+    try:
+        lines = read_regular(path).decode("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFailedError(f"{path} cannot be read: {error}", REDO) from error
+    return [_read_line(path, number, line) for number, line in enumerate(lines, 1)]
+
+
+def _read_line(path: Path, number: int, line: str) -> EpochRow:
+    location = f"{path}, line {number}"
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise RunFailedError(f"{location}: Invalid JSON: {error}", REDO) from error
+    if not isinstance(content, dict):
+        raise RunFailedError(f"{location}: should be an object", REDO)
+    content = unversioned(content, path)
+    if unknown := sorted(content.keys() - EpochRow.model_fields.keys()):
+        raise newer(path, f"its line {number} has {', '.join(unknown)}, which this normbench does not know")
+    try:
+        row = EpochRow.model_validate(content, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = "".join(f" {part}:" for part in first["loc"])
+        raise RunFailedError(f"{location}:{field} {first['msg']}", REDO) from error
+    if row.epoch != number:
+        raise RunFailedError(f"{location}: holds epoch {row.epoch} instead of epoch {number}", REDO)
+    return row
+
+
+def _state_rows(content: Sequence[object], epochs: int) -> list[EpochRow]:
+    """Validate the epochs in a saved state.
+
+    Raises:
+        ValueError: They are not the first ones of a run of so many epochs.
+    """
+    rows = [EpochRow.model_validate(row, strict=True) for row in content]
+    if [row.epoch for row in rows] != list(range(1, len(rows) + 1)) or len(rows) > epochs:
+        raise ValueError(f"its epochs are {[row.epoch for row in rows]} of {epochs}")
+    return rows
+
+
 def _line(row: EpochRow) -> str:
-    return json_text(versioned(dataclasses.asdict(row)), indent=None) + "\n"
+    return json_text(versioned(row.model_dump()), indent=None) + "\n"
 
 
 def _load_checked(path: Path) -> dict[str, Any]:

@@ -1,15 +1,12 @@
-"""What a run ends with, and what it tells while it is under way."""
+"""Result of a run, and the confusion matrix of its test images."""
 
 import math
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from normbench.config import RunConfig
 from normbench.device import Precision
 from normbench.runs.schema import SCHEMA_VERSION
-from normbench.training import EpochRow
 
 SCORES = (
     "train_accuracy", "train_loss", "validation_accuracy", "validation_loss", "test_accuracy", "test_loss",
@@ -113,25 +110,3 @@ class Confusion(BaseModel):
         """Share of the images on the diagonal; 0.0 of no images."""
         images = sum(map(sum, self.counts))
         return sum(row[place] for place, row in enumerate(self.counts)) / images if images else 0.0
-
-
-class Callback(Protocol):
-    """Who is told how runs go on; the console implements it, the library only calls it."""
-
-    def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
-        """A run begins, or goes on, with `first_epoch` (1 unless it is resumed)."""
-
-    def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
-        """An epoch of the run is finished."""
-
-    def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
-        """The run has a result; `already_done` if it had one before."""
-
-    def run_waiting(self, config: RunConfig, holder: str) -> None:
-        """The run waits for another process, which holds it."""
-
-    def run_failed(self, config: RunConfig, problem: str) -> None:
-        """A run that was started ends without a result."""
-
-    def warning(self, message: str) -> None:
-        """Something the user should know that stops nothing."""

@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import torch
+
 from normbench.training.cuda_graph import Graphs
-from normbench.training.run import DivergedError, EpochRow, Training, train_epoch
+from normbench.training.run import DivergedError, EpochRow, Training
 
 WARM_UP = 3
 """Steps before the capture, which are steps of the training as all others: libraries choose their kernels in the first,
@@ -43,8 +45,29 @@ class RunGroup:
         self._steps = 0
 
     def epoch(self, epoch: int) -> list[EpochRow | DivergedError]:
-        """Train one epoch of every member, counted from 1; a member that diverged does not stop the others."""
-        return train_epoch(self.members, epoch, self._advance)
+        """Train every member for one epoch and score its validation split; a diverged member stops no other.
+
+        Args:
+            epoch: Number of the epoch, from 1.
+
+        Returns:
+            The metrics of each member, or the error of one that diverged, in the order of the members.
+        """
+        started = time.perf_counter()
+        rates = [member.lr for member in self.members]
+        for batches in dict.fromkeys(member.batches for member in self.members):
+            batches.start(epoch)
+        for member in self.members:
+            member.begin(epoch)
+        for _ in range(len(self.members[0].batches)):
+            self._advance()
+        # The only transfer of the epoch; it also waits for the device.
+        totals = torch.stack([member.totals for member in self.members]).tolist()
+        seconds = time.perf_counter() - started
+        return [
+            member.finish(epoch, lr, loss, correct, seconds)
+            for member, lr, (loss, correct) in zip(self.members, rates, totals, strict=True)
+        ]
 
     def _advance(self) -> None:
         self.interrupted()

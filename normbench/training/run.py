@@ -1,13 +1,11 @@
-"""The loop. One `Training` is one run: network, optimizer, schedule and batches; `train_epoch` trains one epoch."""
+"""Training of one run: network, optimizer, schedule and batches. `RunGroup` drives its epochs."""
 
 import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
@@ -21,13 +19,14 @@ from normbench.norms import is_custom
 from normbench.training.optimizer import RateTable, decayed, load_optimizer, make_optimizer, make_schedule
 
 
-@dataclass(frozen=True)
-class EpochRow:
-    """What one epoch measured; losses in nats, accuracies as fractions, times in seconds.
+class EpochRow(BaseModel):
+    """Metrics of one epoch; losses in nats, accuracies as fractions, times in seconds.
 
     `train_running_*` are averages over the epoch's own augmented batches while the weights move: not the train
     accuracy of the result, which is taken in eval mode on plain images.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     epoch: int
     lr: float
@@ -94,22 +93,6 @@ class Training:
         # Of a tensor: the digits that float32 has, so that 0.05 is not told as 0.05000000075.
         return float(f"{lr.item():.7g}") if isinstance(lr, Tensor) else lr
 
-    def epoch(self, epoch: int) -> EpochRow:
-        """Train one epoch, counted from 1, alone and without a capture.
-
-        Raises:
-            DivergedError: The epoch's losses, or the weights and scores it ends with, are not all finite.
-        """
-
-        def advance() -> None:
-            self.step(*self.batches.next())
-            self.after_step()
-
-        (outcome,) = train_epoch([self], epoch, advance)
-        if isinstance(outcome, DivergedError):
-            raise outcome
-        return outcome
-
     def begin(self, epoch: int) -> None:
         """Make ready for an epoch."""
         with randomness.GLOBAL:
@@ -142,7 +125,7 @@ class Training:
         if self.schedule_steps and not self.rates:
             self.schedule.step()
 
-    def finish(self, epoch: int, lr: float, loss: float, correct: float, seconds: float) -> "EpochRow | DivergedError":
+    def finish(self, epoch: int, lr: float, loss: float, correct: float, seconds: float) -> EpochRow | DivergedError:
         """End an epoch whose totals have been read, and score the validation split where there is one."""
         if self.rates:
             self.rates.settle(epoch * len(self.batches))
@@ -208,30 +191,3 @@ class Training:
         self.network.load_state_dict(state["network"])
         load_optimizer(self.optimizer, state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-
-
-def train_epoch(
-    trainings: Sequence[Training], epoch: int, advance: Callable[[], None]
-) -> "list[EpochRow | DivergedError]":
-    """Train one epoch of runs that advance together, and score each; the order of the runs is kept.
-
-    Args:
-        trainings: Runs with equally many steps in an epoch.
-        epoch: Counted from 1.
-        advance: Takes one step of every run.
-    """
-    started = time.perf_counter()
-    rates = [training.lr for training in trainings]
-    for batches in dict.fromkeys(training.batches for training in trainings):
-        batches.start(epoch)
-    for training in trainings:
-        training.begin(epoch)
-    for _ in range(len(trainings[0].batches)):
-        advance()
-    # The one transfer of the epoch; it also waits for the device.
-    totals = torch.stack([training.totals for training in trainings]).tolist()
-    seconds = time.perf_counter() - started
-    return [
-        training.finish(epoch, lr, loss, correct, seconds)
-        for training, lr, (loss, correct) in zip(trainings, rates, totals, strict=True)
-    ]

@@ -1,6 +1,5 @@
 """Time to a target accuracy, on epochs written down by hand, and the errors of damaged ones."""
 
-import dataclasses
 import json
 
 import pytest
@@ -13,13 +12,22 @@ from normbench.training import EpochRow
 
 def rows(*accuracies):
     return [
-        EpochRow(epoch, 0.1, 1.0, 0.5, None if accuracy is None else 1.0, accuracy, 2.0, 100.0)
+        EpochRow(
+            epoch=epoch,
+            lr=0.1,
+            train_running_loss=1.0,
+            train_running_accuracy=0.5,
+            validation_loss=None if accuracy is None else 1.0,
+            validation_accuracy=accuracy,
+            seconds=2.0,
+            images_per_second=100.0,
+        )
         for epoch, accuracy in enumerate(accuracies, 1)
     ]
 
 
 def lines(*accuracies):
-    return [json.dumps(dataclasses.asdict(row)) for row in rows(*accuracies)]
+    return [json.dumps(row.model_dump()) for row in rows(*accuracies)]
 
 
 def run(folder, norm, seed, *accuracies, status="done"):

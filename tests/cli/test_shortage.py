@@ -60,7 +60,7 @@ def test_a_run_that_needs_more_memory_than_there_is_fails_in_words_and_the_other
         "    def __init__(self, channels):\n        super().__init__()\n"
         "    def forward(self, x):\n        return x + torch.empty(2**50).sum() if len(x) == 64 else x\n"
     )
-    options = ("--norms", f"{tmp_path}/large.py:Large,gn", "--fleet", 2, "--out", tmp_path / "runs", "--json")
+    options = ("--norms", f"{tmp_path}/large.py:Large,gn", "--jobs", 2, "--out", tmp_path / "runs", "--json")
     answer = normbench("compare", *TINY, *options)
     assert [run["status"] for run in answer.document["runs"]] == ["failed", "done"]
     assert "not enough memory" in answer.document["runs"][0]["problem"]

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 import torchvision.transforms.functional as by_image
+from helpers.small import train_epoch
 from torch import Tensor
 
 from normbench import randomness
@@ -93,7 +94,7 @@ def test_runs_of_one_seed_see_the_same_batches_whatever_their_norm(photos, norm)
         network, images = build(settings, Norm.parse(name), seed=2), []
         network.register_forward_pre_hook(lambda _, inputs: images.append(inputs[0].clone()))
         training = Training(config, network, photos)
-        training.epoch(1)
+        train_epoch(training, 1)
         return torch.cat(images)
 
     assert torch.equal(seen(norm), seen("bn"))

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 import torch
+from helpers.callbacks import Recorder
 from helpers.recorded_graph import RecordedGraphs
 from helpers.small import WIDTHS
 
@@ -19,31 +20,6 @@ from normbench.runs import RunFolder
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 FLEETING = {"seconds", "images_per_second", "evaluation_seconds", "capture_seconds", "folder", "side_by_side", "device"}
-
-
-class Quiet:
-    """A callback that remembers what it was told."""
-
-    def __init__(self):
-        self.told = []
-
-    def run_started(self, config, folder, first_epoch):
-        self.told.append(("started", config.norm, config.seed, first_epoch))
-
-    def epoch_done(self, config, row):
-        self.told.append(("epoch", config.norm, config.seed, row.epoch))
-
-    def run_finished(self, config, result, already_done):
-        self.told.append(("finished", config.norm, config.seed, result.status))
-
-    def run_waiting(self, config, holder):
-        self.told.append(("waiting", config.norm, config.seed, holder))
-
-    def run_failed(self, config, problem):
-        self.told.append(("failed", config.norm, config.seed, problem))
-
-    def warning(self, message):
-        self.told.append(("warning", message))
 
 
 def settings(norm="gn", seed=0, dropout=0.0, **training):
@@ -110,9 +86,9 @@ def test_runs_of_a_captured_group_leave_the_folders_of_runs_alone(tmp_path):
     data = load(SIX[0].data, MachineConfig(), CPU)
     graphs = RecordedGraphs()
     together, alone = folders_of(tmp_path / "together", SIX), folders_of(tmp_path / "alone", SIX)
-    results = execute(together, data, Quiet(), ExecutionOptions(graphs=graphs, concurrent_runs=6))
+    results = execute(together, data, Recorder(), ExecutionOptions(graphs=graphs, concurrent_runs=6))
     for folder in alone:
-        execute([folder], data, Quiet(), ExecutionOptions(graphs=RecordedGraphs()))
+        execute([folder], data, Recorder(), ExecutionOptions(graphs=RecordedGraphs()))
     assert [(result.norm, result.seed) for result in results] == [(config.norm, config.seed) for config in SIX]
     assert graphs.captured == 1
     for mine, yours in zip(together, alone, strict=True):
@@ -127,10 +103,10 @@ def test_members_of_a_group_that_were_interrupted_at_different_epochs_catch_up(t
         folders_of(tmp_path / name, [settings(norm, epochs=3) for norm in ("bn", "gn", "ln")])
         for name in ("whole", "broken")
     )
-    execute(whole, data, Quiet(), ExecutionOptions(graphs=RecordedGraphs()))
+    execute(whole, data, Recorder(), ExecutionOptions(graphs=RecordedGraphs()))
 
     def breaking_off(folder, after):
-        class Interrupting(Quiet):
+        class Interrupting(Recorder):
             def epoch_done(self, config, row):
                 if row.epoch == after:
                     raise KeyboardInterrupt
@@ -140,9 +116,9 @@ def test_members_of_a_group_that_were_interrupted_at_different_epochs_catch_up(t
 
     breaking_off(broken[0], 2)
     breaking_off(broken[1], 1)
-    callback = Quiet()
+    callback = Recorder()
     execute(broken, data, callback, ExecutionOptions(graphs=RecordedGraphs()))
-    assert [told[3] for told in callback.told if told[0] == "started"] == [3, 2, 1]
+    assert [event[3] for event in callback.events if event[0] == "started"] == [3, 2, 1]
     for mine, yours in zip(broken, whole, strict=True):
         assert left_behind(mine.path) == left_behind(yours.path)
 
@@ -154,8 +130,8 @@ def test_concurrent_runs_on_a_cpu_leave_the_folders_of_runs_one_after_another(tm
     monkeypatch.undo()
     before = torch.get_num_threads()
     with threads.threads_each(1):
-        results = engine.run_all(after, Quiet())
-    assert [result.seed for result in engine.run_all(beside, Quiet())] == [result.seed for result in results]
+        results = engine.run_all(after, Recorder())
+    assert [result.seed for result in engine.run_all(beside, Recorder())] == [result.seed for result in results]
     assert torch.get_num_threads() == before
     for mine, yours in zip(beside.folders, after.folders, strict=True):
         assert left_behind(mine.path) == left_behind(yours.path)
@@ -183,7 +159,7 @@ def test_a_run_that_fails_beside_others_stops_only_itself(tmp_path, monkeypatch)
     )
     plan = planned(tmp_path, [settings(f"{tmp_path}/broken.py:Broken"), settings("bn"), settings("gn")])
     assert plan.concurrency.runs == 3
-    results = engine.run_all(plan, Quiet())
+    results = engine.run_all(plan, Recorder())
     assert [result.status for result in results] == ["failed", "done", "done"]
     assert "not that many" in results[0].problem
 
@@ -191,10 +167,10 @@ def test_a_run_that_fails_beside_others_stops_only_itself(tmp_path, monkeypatch)
 def test_an_interruption_stops_the_threads_and_keeps_finished_epochs(tmp_path, monkeypatch):
     monkeypatch.setattr(concurrency, "cores", lambda: 2)
 
-    class Interrupting(Quiet):
+    class Interrupting(Recorder):
         def epoch_done(self, config, row):
             super().epoch_done(config, row)
-            if len([told for told in self.told if told[0] == "epoch"]) == 3:
+            if len([event for event in self.events if event[0] == "epoch"]) == 3:
                 done.set()
 
     done = threading.Event()
@@ -227,18 +203,18 @@ def test_too_little_memory_halves_the_group_and_goes_on(tmp_path, monkeypatch):
         return execute(folders, *rest)
 
     monkeypatch.setattr(run, "execute", small_device)
-    callback = Quiet()
+    callback = Recorder()
     folders = folders_of(tmp_path, [config.model_copy(update={"training": ONE_EPOCH}) for config in SIX])
     outcomes = dict(run._run_group(folders, data, callback, ExecutionOptions()))
     assert tried == [6, 3, 1, 2, 3, 1, 2]
     assert [outcomes[folder].status for folder in folders] == ["done"] * 6
-    assert len([told for told in callback.told if told[0] == "warning"]) == 3
+    assert len([event for event in callback.events if event[0] == "warning"]) == 3
 
 
 def test_one_that_breaks_a_group_is_found_and_the_others_go_on_from_where_they_were(tmp_path, monkeypatch):
     data = load(SIX[0].data, MachineConfig(), CPU)
 
-    class Breaking(Quiet):
+    class Breaking(Recorder):
         def epoch_done(self, config, row):
             super().epoch_done(config, row)
             if config.norm == "gn" and row.epoch >= 2:
@@ -248,14 +224,14 @@ def test_one_that_breaks_a_group_is_found_and_the_others_go_on_from_where_they_w
     callback = Breaking()
     outcomes = dict(run._run_group(folders, data, callback, ExecutionOptions()))
     assert [getattr(outcomes[folder], "status", "failed") for folder in folders] == ["done", "failed", "done"]
-    again = [told for told in callback.told if told[:2] == ("started", "bn")]
-    assert [told[3] for told in again] == [1, 3]
+    again = [event for event in callback.events if event[:2] == ("started", "bn")]
+    assert [event[3] for event in again] == [1, 3]
 
 
 def test_a_setting_that_no_run_can_be_trained_with_stops_all(tmp_path):
     plan = planned(tmp_path, [settings("bn", batch_size=1000), settings("gn", batch_size=1000)])
     with pytest.raises(UsageError, match="do not fill one batch"):
-        engine.run_all(plan, Quiet())
+        engine.run_all(plan, Recorder())
 
 
 ENDING = """
@@ -282,11 +258,11 @@ class Interrupts(Ends):
 def test_a_norm_that_ends_the_program_fails_its_run_only(tmp_path, norm, words, jobs):
     (tmp_path / "ending.py").write_text(ENDING)
     plan = planned(tmp_path, [settings(f"{tmp_path}/ending.py:{norm}"), settings("bn"), settings("gn")], jobs=jobs)
-    callback = Quiet()
+    callback = Recorder()
     results = engine.run_all(plan, callback)
     assert [result.status for result in results] == ["failed", "done", "done"]
     assert words in results[0].problem
-    (failed,) = [told for told in callback.told if told[0] == "failed"]
+    (failed,) = [event for event in callback.events if event[0] == "failed"]
     assert (failed[1:3], words in failed[3]) == ((plan.configs[0].norm, 0), True)
 
 
@@ -294,15 +270,15 @@ def test_a_norm_that_ends_the_program_fails_its_run_only(tmp_path, norm, words, 
 def test_an_interruption_out_of_a_run_ends_all_and_each_run_is_told_to_have_failed(tmp_path, jobs):
     (tmp_path / "ending.py").write_text(ENDING)
     configs = [settings(f"{tmp_path}/ending.py:Interrupts"), settings("bn", epochs=20)]
-    callback = Quiet()
+    callback = Recorder()
     with pytest.raises(KeyboardInterrupt):
         engine.run_all(planned(tmp_path, configs, jobs=jobs), callback)
-    started = [told[1] for told in callback.told if told[0] == "started"]
-    assert [told[1] for told in callback.told if told == ("failed", told[1], 0, "interrupted")] == started != []
+    started = [event[1] for event in callback.events if event[0] == "started"]
+    assert [event[1] for event in callback.events if event == ("failed", event[1], 0, "interrupted")] == started != []
 
 
 def test_a_callback_that_fails_ends_all_and_fails_no_run(tmp_path):
-    class Failing(Quiet):
+    class Failing(Recorder):
         def epoch_done(self, config, row):
             raise OSError("no screen")
 
@@ -310,8 +286,8 @@ def test_a_callback_that_fails_ends_all_and_fails_no_run(tmp_path):
     callback = Failing()
     with pytest.raises(OSError, match="no screen"):
         engine.run_all(plan, callback)
-    assert {told[3] for told in callback.told if told[0] == "failed"} == {"interrupted"}
-    assert [result.status for result in engine.run_all(plan, Quiet())] == ["done", "done"]
+    assert {event[3] for event in callback.events if event[0] == "failed"} == {"interrupted"}
+    assert [result.status for result in engine.run_all(plan, Recorder())] == ["done", "done"]
 
 
 @pytest.mark.parametrize("granted", [0, 1])
@@ -328,4 +304,4 @@ def test_with_fewer_threads_than_wanted_every_run_is_trained(tmp_path, monkeypat
 
     plan = planned(tmp_path, [settings("bn"), settings("gn"), settings("ln")], jobs=3)
     monkeypatch.setattr(threading.Thread, "start", few)
-    assert [result.status for result in engine.run_all(plan, Quiet())] == ["done"] * 3
+    assert [result.status for result in engine.run_all(plan, Recorder())] == ["done"] * 3

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.small import run_config, start, weights
+from helpers.small import run_config, start, train_epoch, weights
 
 from normbench.data import Split
 from normbench.evaluation import evaluate
@@ -18,7 +18,7 @@ BATCH = evaluation_batch(torch.device("cpu"))
 @pytest.fixture(scope="module")
 def training(digits):
     made = start(run_config(dropout=0.3), digits)
-    made.epoch(1)
+    train_epoch(made, 1)
     return made
 
 

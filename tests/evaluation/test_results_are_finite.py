@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.cli import compare, normbench, run_folders, train
-from helpers.small import run_config, start
+from helpers.small import run_config, start, train_epoch
 from torch import nn
 
 from normbench.data import DataSet
@@ -58,7 +58,7 @@ def test_a_run_that_ends_without_finite_weights_and_scores_has_diverged(tmp_path
 
 def test_weights_that_blow_up_in_the_last_step_of_a_later_epoch_are_seen(digits: DataSet) -> None:
     training = start(run_config("gn", epochs=2), digits)
-    training.epoch(1)
+    train_epoch(training, 1)
     steps = len(training.batches)
 
     def blow_up(_optimizer: object, _arguments: object, _keywords: object) -> None:
@@ -70,14 +70,14 @@ def test_weights_that_blow_up_in_the_last_step_of_a_later_epoch_are_seen(digits:
 
     training.optimizer.register_step_post_hook(blow_up)
     with pytest.raises(DivergedError, match="weights are no longer finite in epoch 2"):
-        training.epoch(2)
+        train_epoch(training, 2)
 
 
 def test_a_buffer_that_starts_at_infinity_is_no_divergence(digits: DataSet) -> None:
     training = start(run_config("gn"), digits)
     training.network.register_buffer("lowest", torch.tensor(float("inf")))
     again = type(training)(training.config, training.network, digits)
-    assert again.epoch(1).epoch == 1
+    assert train_epoch(again, 1).epoch == 1
 
 
 class Fixed(nn.Module):

@@ -7,7 +7,7 @@ from torch import Tensor
 from normbench.config import DataConfig, NetworkConfig, RunConfig, TrainingConfig
 from normbench.data import DataSet
 from normbench.networks import build_for
-from normbench.training import EpochRow, Training
+from normbench.training import DivergedError, EpochRow, RunGroup, Training
 
 WIDTHS = (4, 4, 4, 8, 8, 8, 4, 8, 8, 8)
 TIMES = {"seconds", "images_per_second"}
@@ -30,9 +30,17 @@ def start(config: RunConfig, data: DataSet) -> Training:
     return Training(config, build_for(config), data)
 
 
+def train_epoch(training: Training, epoch: int) -> EpochRow:
+    """Train a run alone for one epoch; raises where it diverges."""
+    (outcome,) = RunGroup([training]).epoch(epoch)
+    if isinstance(outcome, DivergedError):
+        raise outcome
+    return outcome
+
+
 def timeless(row: EpochRow) -> dict[str, Any]:
     """A row without its times, which no two runs share."""
-    return {name: value for name, value in vars(row).items() if name not in TIMES}
+    return {name: value for name, value in row.model_dump().items() if name not in TIMES}
 
 
 def weights(training: Training) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import torch
+from helpers.callbacks import Recorder
 
 from normbench.config import MachineConfig
 from normbench.data import load
@@ -11,7 +12,7 @@ from normbench.engine.execute import ExecutionOptions, execute
 from normbench.runs import RunFolder
 from normbench.runs.environment import environment
 from normbench.training import Training
-from tests.engine.test_engine import Quiet, folders_of, settings
+from tests.engine.test_engine import folders_of, settings
 
 CPU = torch.device("cpu")
 EPOCHS = 5
@@ -40,7 +41,7 @@ def saves(monkeypatch):
 
 def train(path, data, callback=None):
     (folder,) = folders_of(path, [settings(epochs=EPOCHS)])
-    execute([folder], data, callback or Quiet(), ExecutionOptions())
+    execute([folder], data, callback or Recorder(), ExecutionOptions())
     return folder
 
 
@@ -61,7 +62,7 @@ def test_a_state_is_written_when_the_last_one_is_old_and_after_the_last_epoch(
 def test_what_breaks_a_run_off_leaves_the_last_finished_epoch_and_it_ends_as_if_nothing_had_been(
     error, saves, tmp_path, data
 ):
-    class Breaking(Quiet):
+    class Breaking(Recorder):
         def epoch_done(self, config, row):
             super().epoch_done(config, row)
             if row.epoch == 3:
@@ -70,9 +71,9 @@ def test_what_breaks_a_run_off_leaves_the_last_finished_epoch_and_it_ends_as_if_
     with pytest.raises(error):
         train(tmp_path / "broken", data, Breaking())
     assert saves == [3]
-    callback = Quiet()
+    callback = Recorder()
     resumed = train(tmp_path / "broken", data, callback)
-    assert callback.told[0] == ("started", "gn", 0, 4)
+    assert callback.events[0] == ("started", "gn", 0, 4)
     assert content(resumed) == content(train(tmp_path / "whole", data))
 
 
@@ -93,7 +94,7 @@ def test_a_step_that_fails_in_the_middle_of_an_epoch_leaves_the_epoch_before(sav
 
 
 def test_a_disk_that_is_gone_too_does_not_hide_why_a_run_ended(tmp_path, data, monkeypatch):
-    class Breaking(Quiet):
+    class Breaking(Recorder):
         def epoch_done(self, config, row):
             raise KeyboardInterrupt
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.cli import SMALL, Answer, normbench, refused, run_folders
-from helpers.small import run_config, start
+from helpers.small import run_config, start, train_epoch
 
 from normbench.analysis import Estimate
 from normbench.config import Recipe, load_recipe
@@ -58,7 +58,7 @@ def test_statistics_are_recomputed_over_the_plain_training_images(
 ) -> None:
     monkeypatch.setattr("normbench.evaluation.batch_statistics.STATISTICS_BATCH", 32)
     training = start(run_config("bn"), digits)
-    training.epoch(1)
+    train_epoch(training, 1)
     network = training.network.eval()
     recompute_statistics(network, digits, "fp32")
     images = normalize(digits.train.images, digits.mean, digits.std)
@@ -73,7 +73,7 @@ def test_statistics_are_recomputed_over_the_plain_training_images(
 
 def test_each_batch_is_normalized_by_itself_and_nothing_is_left_behind(digits: DataSet) -> None:
     training = start(run_config("bn", dropout=0.5), digits)
-    training.epoch(1)
+    train_epoch(training, 1)
     network = training.network.eval()
     buffers = {name: value.clone() for name, value in network.named_buffers() if "running" in name}
     found = accuracy_with_batch_statistics(network, digits.test, digits, "fp32", 8)

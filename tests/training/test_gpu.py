@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 import torch
+from helpers.callbacks import Recorder
 from helpers.small import run_config, timeless, weights
 from torch.profiler import ProfilerActivity, profile
 
@@ -25,7 +26,7 @@ from normbench.studies.cost.measure import measure_costs, noise
 from normbench.studies.depth import DepthConfig
 from normbench.studies.depth.training import StackTraining, train_together
 from normbench.training import DivergedError, RunGroup, Training, graphs_for
-from tests.engine.test_engine import SIX, Quiet, folders_of, left_behind
+from tests.engine.test_engine import SIX, folders_of, left_behind
 
 pytestmark = pytest.mark.gpu
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -123,16 +124,16 @@ def test_a_run_in_a_group_leaves_the_folder_of_a_run_alone(tmp_path):
     configs = [config.model_copy(update={"deterministic": True}) for config in SIX]
     data = load(configs[0].data, MachineConfig(), CUDA)
     together, alone = folders_of(tmp_path / "together", configs), folders_of(tmp_path / "alone", configs)
-    execute(together, data, Quiet(), ExecutionOptions(graphs=graphs_for(CUDA), concurrent_runs=6))
+    execute(together, data, Recorder(), ExecutionOptions(graphs=graphs_for(CUDA), concurrent_runs=6))
     for folder in alone:
-        execute([folder], data, Quiet(), ExecutionOptions(graphs=graphs_for(CUDA)))
+        execute([folder], data, Recorder(), ExecutionOptions(graphs=graphs_for(CUDA)))
     for mine, yours in zip(together, alone, strict=True):
         assert left_behind(mine.path) == left_behind(yours.path)
 
 
 def run_plan(out, configs, **machine):
     plan = engine.plan(configs, MachineConfig(out=out, device="cuda", **machine), "one")
-    callback = Quiet()
+    callback = Recorder()
     return plan, engine.run_all(plan, callback), callback
 
 
@@ -187,7 +188,7 @@ def test_a_norm_that_reads_numbers_trains_uncaptured_and_the_others_are_what_the
     ]
     plan, results, callback = run_plan(tmp_path / "mixed", configs)
     assert [result.status for result in results] == ["done"] * 3
-    told = [*plan.warnings, *(event[1] for event in callback.told if event[0] == "warning")]
+    told = [*plan.warnings, *(event[1] for event in callback.events if event[0] == "warning")]
     assert [text for text in told if "CUDA graph" in text and "test_gpu.py:" in text]
     assert results[1].capture_seconds is None
     _, alone, _ = run_plan(tmp_path / "alone", configs, capture=False)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from helpers.recorded_graph import RecordedGraphs, Recording
-from helpers.small import run_config, timeless, weights
+from helpers.small import run_config, timeless, train_epoch, weights
 from torch import nn
 
 from normbench.networks import build, build_for
@@ -96,7 +96,7 @@ def test_a_member_that_diverges_leaves_the_others_alone(digits):
     kept = capturable(run_config("gn", lr=0.05), digits, lost.batches)
     diverged, row = RunGroup([lost, kept]).epoch(1)
     assert isinstance(diverged, DivergedError)
-    assert timeless(row) == timeless(capturable(run_config("gn", lr=0.05), digits).epoch(1))
+    assert timeless(row) == timeless(train_epoch(capturable(run_config("gn", lr=0.05), digits), 1))
 
 
 def test_what_python_computes_in_a_step_is_frozen_by_the_capture(digits):
@@ -138,7 +138,7 @@ def test_the_state_of_a_captured_run_goes_on_uncaptured_and_back(digits):
 def test_a_state_may_move_between_devices_with_and_without_capture(digits):
     config = run_config("bn", batch_size=16, epochs=3, step_size=1)
     plain = Training(config, build(config.network, Norm.parse("bn"), 10, 0), digits)
-    plain.epoch(1)
+    train_epoch(plain, 1)
     moved = capturable(config, digits)
     moved.load_state(plain.state())
     assert moved.lr == pytest.approx(plain.lr, rel=1e-6)
@@ -169,9 +169,9 @@ def test_the_host_reads_no_single_number_in_an_epoch(norm, digits):
     """Every read makes a GPU wait: `.item()`, `float()` and `.tolist()` are all one of these two kernels."""
     network = build(run_config().network, Norm.parse(norm))
     training = Training(run_config(norm, batch_size=8), network, without_validation(digits))
-    training.epoch(1)
+    train_epoch(training, 1)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-        training.epoch(2)
+        train_epoch(training, 2)
     reads = {event.key: event.count for event in profile.key_averages()}
     assert reads.get("aten::_local_scalar_dense", 0) == 0
 

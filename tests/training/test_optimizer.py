@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from helpers.small import run_config, start, weights
+from helpers.small import run_config, start, train_epoch, weights
 
 from normbench.training.optimizer import LinearWarmupDecay
 
@@ -54,7 +54,7 @@ def test_an_epoch_of_sgd_is_the_one_on_paper(settings, digits):
     config = run_config("gn", lr=LR, schedule="constant", **settings)
     training = start(config, digits)
     expected = by_hand(copy.deepcopy(training.network), training.batches.epoch(1), config.training)
-    training.epoch(1)
+    train_epoch(training, 1)
     for name, parameter in training.network.named_parameters():
         torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=1e-6, msg=name)
 
@@ -63,7 +63,7 @@ def test_every_setting_of_sgd_changes_the_weights(digits):
     ends = []
     for name in ("plain", "momentum", "nesterov", "l2", "l1", "smoothing"):
         training = start(run_config("gn", lr=LR, **SETTINGS[name]), digits)
-        training.epoch(1)
+        train_epoch(training, 1)
         ends.append(weights(training)["C4.conv.weight"])
     for one, other in itertools.combinations(ends, 2):
         assert (one - other).abs().max() > 1e-4
@@ -99,11 +99,11 @@ def test_without_decay_norms_neither_decay_nor_l1_falls_on_what_the_norms_learn(
 def test_without_decay_norms_a_killed_training_goes_on_as_if_it_had_not_been(digits):
     config = run_config("gn", epochs=2, schedule="onecycle", weight_decay=0.1, decay_norms=False)
     whole = start(config, digits)
-    whole.epoch(1)
+    train_epoch(whole, 1)
     resumed = start(config, digits)
     resumed.load_state(copy.deepcopy(whole.state()))
-    whole.epoch(2)
-    resumed.epoch(2)
+    train_epoch(whole, 2)
+    train_epoch(resumed, 2)
     assert all(torch.equal(tensor, weights(resumed)[name]) for name, tensor in weights(whole).items())
     assert len({group["lr"] for group in resumed.optimizer.param_groups}) == 1
 
@@ -149,7 +149,7 @@ RATES = {
 def test_the_learning_rate_of_every_epoch_follows_its_formula(schedule, digits):
     config = run_config("gn", lr=LR, epochs=EPOCHS, schedule=schedule, step_size=3, gamma=0.5)
     training = start(config, digits)
-    rates = [training.epoch(epoch).lr for epoch in range(1, EPOCHS + 1)]
+    rates = [train_epoch(training, epoch).lr for epoch in range(1, EPOCHS + 1)]
     assert rates == pytest.approx([RATES[schedule](epoch) for epoch in range(1, EPOCHS + 1)], rel=1e-6)
 
 
@@ -158,7 +158,7 @@ def test_the_learning_rate_of_every_epoch_follows_its_formula(schedule, digits):
 def test_momentum_is_what_the_config_says_under_every_schedule(schedule, momentum, digits):
     training = start(run_config("gn", schedule=schedule, momentum=momentum), digits)
     assert training.optimizer.param_groups[0]["momentum"] == momentum
-    training.epoch(1)
+    train_epoch(training, 1)
     assert training.optimizer.param_groups[0]["momentum"] == momentum
 
 

@@ -4,8 +4,9 @@ import io
 
 import pytest
 import torch
-from helpers.small import run_config, start, timeless, weights
+from helpers.small import run_config, start, timeless, train_epoch, weights
 
+from normbench.engine import Callback
 from normbench.engine.execute import ExecutionOptions, execute
 from normbench.errors import RunFailedError
 from normbench.norms import NORMS
@@ -22,16 +23,16 @@ def through_a_file(state):
 
 def assert_resumes_bit_for_bit(config, digits):
     whole = start(config, digits)
-    rows = [timeless(whole.epoch(epoch)) for epoch in (1, 2, 3)]
+    rows = [timeless(train_epoch(whole, epoch)) for epoch in (1, 2, 3)]
 
     broken_off = start(config, digits)
-    broken_off.epoch(1)
+    train_epoch(broken_off, 1)
     state = through_a_file(broken_off.state())
 
     torch.manual_seed(99)
     resumed = start(config, digits)
     resumed.load_state(state)
-    assert [timeless(resumed.epoch(epoch)) for epoch in (2, 3)] == rows[1:]
+    assert [timeless(train_epoch(resumed, epoch)) for epoch in (2, 3)] == rows[1:]
     expected = weights(whole)
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
 
@@ -51,13 +52,13 @@ def test_resuming_equals_never_stopping_with_every_norm(norm, digits):
 def test_every_part_of_the_state_is_needed(missing, digits):
     config = run_config(epochs=3, schedule="cosine")
     training = start(config, digits)
-    training.epoch(1)
+    train_epoch(training, 1)
     state = through_a_file(training.state())
-    expected = [timeless(training.epoch(epoch)) for epoch in (2, 3)]
+    expected = [timeless(train_epoch(training, epoch)) for epoch in (2, 3)]
 
     resumed = start(config, digits)
     resumed.load_state(state | {missing: start(config, digits).state()[missing]})
-    assert [timeless(resumed.epoch(epoch)) for epoch in (2, 3)] != expected
+    assert [timeless(train_epoch(resumed, epoch)) for epoch in (2, 3)] != expected
 
 
 def test_a_run_folder_goes_on_from_the_state_it_wrote(digits, tmp_path):
@@ -66,13 +67,13 @@ def test_a_run_folder_goes_on_from_the_state_it_wrote(digits, tmp_path):
     folder.path.mkdir(parents=True)
     folder.start({})
     training = start(config, digits)
-    row = training.epoch(1)
+    row = train_epoch(training, 1)
     folder.save_state(training.state(), [row])
     state, rows = folder.load_state()
     assert rows == [row]
     resumed = start(config, digits)
     resumed.load_state(state)
-    assert timeless(resumed.epoch(2)) == timeless(training.epoch(2))
+    assert timeless(train_epoch(resumed, 2)) == timeless(train_epoch(training, 2))
 
 
 OTHER_STATES = {
@@ -106,13 +107,13 @@ def interrupted(digits, tmp_path):
     folder.path.mkdir(parents=True)
     folder.start({})
     training = start(config, digits)
-    folder.save_state(training.state(), [training.epoch(1)])
+    folder.save_state(training.state(), [train_epoch(training, 1)])
     return folder, torch.load(folder.path / "state.pt", weights_only=True)
 
 
 def resume(folder, digits):
     conditions = ExecutionOptions()
-    return execute([folder], digits, Quiet(), conditions)
+    return execute([folder], digits, Callback(), conditions)
 
 
 @pytest.mark.parametrize("change", OTHER_STATES.values(), ids=OTHER_STATES)
@@ -139,10 +140,3 @@ def test_a_state_of_an_earlier_version_has_no_fingerprint_and_is_resumed(interru
     torch.save(content, folder.path / "state.pt")
     (result,) = resume(folder, digits)
     assert (result.status, result.epochs) == ("done", 3)
-
-
-class Quiet:
-    """A callback that tells nobody."""
-
-    def __getattr__(self, name):
-        return lambda *arguments, **more: None

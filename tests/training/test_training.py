@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from helpers.small import run_config, start, timeless, weights
+from helpers.small import run_config, start, timeless, train_epoch, weights
 
 from normbench import data
 from normbench.config import DataConfig, MachineConfig, NetworkConfig, RunConfig, TrainingConfig
@@ -15,7 +15,7 @@ from normbench.training import DivergedError
 
 def trained(config, digits, epochs=2):
     training = start(config, digits)
-    rows = [timeless(training.epoch(epoch)) for epoch in range(1, epochs + 1)]
+    rows = [timeless(train_epoch(training, epoch)) for epoch in range(1, epochs + 1)]
     return rows, weights(training)
 
 
@@ -45,7 +45,7 @@ def test_dropout_draws_differ_between_seeds_and_epochs(digits):
         training = start(run_config(seed=seed, dropout=0.5, lr=1e-30, weight_decay=0.0), digits)
         blocks = []
         training.network.C1.drop.register_forward_hook(lambda _, inputs, output: blocks.append(output == 0))
-        training.epoch(epoch)
+        train_epoch(training, epoch)
         return blocks[0]
 
     assert torch.equal(mask(0, 1), mask(0, 1))
@@ -55,7 +55,7 @@ def test_dropout_draws_differ_between_seeds_and_epochs(digits):
 
 def test_a_row_averages_over_the_epochs_own_batches(digits):
     training = start(run_config("none", lr=1e-30, weight_decay=0.0), digits)  # the weights stand still
-    row = training.epoch(1)
+    row = train_epoch(training, 1)
     losses, correct = [], 0
     with torch.no_grad():
         for images, labels in training.batches.epoch(1):
@@ -69,7 +69,7 @@ def test_a_row_averages_over_the_epochs_own_batches(digits):
 
 def test_a_row_scores_the_validation_split_after_the_epoch(digits):
     training = start(run_config(), digits)
-    row = training.epoch(1)
+    row = train_epoch(training, 1)
     score = evaluate(training.network, digits.validation, digits, "fp32")
     assert (row.validation_loss, row.validation_accuracy) == (score.loss, score.accuracy)
 
@@ -83,7 +83,7 @@ def test_training_lowers_the_loss(digits):
 def test_a_huge_learning_rate_without_a_norm_is_reported_as_divergence(digits):
     training = start(run_config("none", lr=1e8), digits)
     with pytest.raises(DivergedError, match=r"no longer finite in epoch 1 at learning rate 1e\+08") as error:
-        training.epoch(1)
+        train_epoch(training, 1)
     assert (error.value.epoch, error.value.lr) == (1, 1e8)
     proposed = float(error.value.hint.split("--lr ")[1])
     assert 0 < proposed < 1e8
@@ -92,7 +92,7 @@ def test_a_huge_learning_rate_without_a_norm_is_reported_as_divergence(digits):
 def test_bf16_computes_in_bfloat16_and_keeps_float32_weights(digits):
     training, kinds = start(run_config(precision="bf16"), digits), set()
     training.network.C2.conv.register_forward_hook(lambda _, inputs, output: kinds.add(output.dtype))
-    row = training.epoch(1)
+    row = train_epoch(training, 1)
     assert kinds == {torch.bfloat16}
     assert math.isfinite(row.train_running_loss)
     assert {parameter.dtype for parameter in training.network.parameters()} == {torch.float32}
@@ -109,6 +109,6 @@ def test_four_epochs_on_5000_images_of_cifar10_give_three_times_chance(cifar10_d
     images = data.load(config.data, MachineConfig(data_dir=cifar10_dir), torch.device("cpu"))
     training = start(config, images)
     for epoch in (1, 2, 3, 4):
-        training.epoch(epoch)
+        train_epoch(training, epoch)
     some = images.test.take(torch.arange(1000))
     assert evaluate(training.network, some, images, "fp32").accuracy > 0.3

@@ -60,13 +60,12 @@ def train_stack(
     attempts = []
     for lr in config.lrs:
         training = _training(StackTraining(stack, norm, seed), lr, data, config)
-        outcome: EpochRow | DivergedError
-        try:
-            for epoch in range(1, config.training.epochs + 1):
-                outcome = training.epoch(epoch)
-                after_epoch()
-        except DivergedError as error:
-            outcome = error
+        group = RunGroup([training])
+        for epoch in range(1, config.training.epochs + 1):
+            (outcome,) = group.epoch(epoch)
+            if isinstance(outcome, DivergedError):
+                break
+            after_epoch()
         attempts.append(_Attempt(lr, training, outcome))
     return _best(stack.depth, attempts, data, config)
 
