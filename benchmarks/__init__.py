@@ -1,1 +1,1 @@
-"""How fast normbench trains, against the usual ways to train the same network; `make bench` runs it all."""
+"""Training speed of normbench against the usual ways to train the same network; run by `make bench`."""

@@ -19,9 +19,9 @@ class Bench:
     machine: MachineConfig
     device: torch.device
     norm: str
-    """Of every contender but the fleet."""
+    """Norm of every contender but the run group."""
     norms: tuple[str, ...]
-    """Of the fleet, each with every seed."""
+    """Norms of the run group, each with every seed."""
     seeds: int
     epochs: int
     """Timed in each repeat."""
@@ -36,7 +36,7 @@ class Bench:
 
     @property
     def batch_size(self) -> int:
-        """Of every contender; a curve varies it."""
+        """Batch size of every contender; a curve varies it."""
         return self.recipe.training.batch_size
 
     @property
@@ -75,7 +75,7 @@ class Bench:
         return setups(self.device, self.threads, cores(), self.workers)
 
     def settings(self, data: DataSet) -> dict[str, object]:
-        """What a reader of the figures must know."""
+        """Return the settings that the figures hold for."""
         return {
             "dataset": data.name,
             "images": len(data.train),

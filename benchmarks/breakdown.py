@@ -1,4 +1,4 @@
-"""Where the time of a whole command goes, from the shell prompt to the table.
+"""Time of a whole command by phase, from the shell prompt to the table.
 
 The command runs in a process of its own; this module, run as a script, is that process: it takes the time around the
 parts of `normbench compare` and leaves them in a file.
@@ -90,7 +90,7 @@ def main(taken_file: str, *arguments: str) -> None:
 
 
 def _lockstep(arguments: Sequence[str]) -> bool:
-    """Whether runs of the command share each step, as they do on CUDA."""
+    """Test if runs of the command share each step, as they do on CUDA."""
     given = dict(pairwise(arguments)).get("--device", "auto")
     return resolve_device(given).type == "cuda"
 

@@ -38,7 +38,7 @@ def _peers() -> dict[str, str | None]:
 
 
 def _git_dirty() -> bool:
-    """Whether the checkout's code differs from its commit; results do not count."""
+    """Test if the code of the checkout differs from its commit; results do not count."""
     git, checkout = shutil.which("git"), Path(__file__).resolve().parents[1]
     if git is None or not (checkout / ".git").exists():
         return False

@@ -90,7 +90,7 @@ class Contest:
             entrant.close()
 
     def record(self, name: str) -> Contender:
-        """What is known of a contender."""
+        """Return the record of a contender."""
         title = CONTENDERS[name].title
         if name in self.problems:
             return Contender(name=name, title=title, skipped=self.problems[name])

@@ -1,4 +1,4 @@
-"""What a CUDA device makes of training steps: one run and groups of them, by norm, precision and batch size.
+"""Speed of training steps on a CUDA device: single runs and run groups, by norm, precision and batch size.
 
     python -m benchmarks.gpu                  everything, about two minutes; results/<device>-gpu.json and a table
     python -m benchmarks.gpu --only bn,gn     some rows by name
@@ -40,7 +40,7 @@ from normbench.training.group import WARM_UP
 
 HERE = Path(__file__).resolve().parent
 KIND = "gpu"
-"""What sets these files apart from the other results."""
+"""Tag that distinguishes these files from the other results."""
 ASSIGNMENT = ("bn", "gn", "ln")
 WHOLE, EPOCHS = 50_000, 20
 """Images and epochs of the run that seconds are given for."""
@@ -50,7 +50,7 @@ PROFILED = 3
 
 @dataclass(frozen=True)
 class Row:
-    """What is timed: runs that train together."""
+    """Row of the table: runs that train concurrently."""
 
     name: str
     norms: tuple[str, ...]
@@ -80,7 +80,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of a row; times in milliseconds unless named otherwise."""
+    """Result of a row; times in milliseconds unless named otherwise."""
 
     name: str
     runs: int
@@ -93,7 +93,7 @@ class Measured:
     """Every window's."""
     images_per_second: float
     seconds_per_run: float
-    """Of 20 epochs over 50,000 images, training alone, where the runs of the row share the device."""
+    """Training time of 20 epochs over 50,000 images, where the runs of the row share the device."""
     first_step_seconds: float
     capture_seconds: float
     kernels_per_step: float | None
@@ -129,7 +129,7 @@ COMMAND = "command"
 
 @dataclass
 class Command:
-    """Where the seconds of a comparison go: 3 norms x 5 seeds through the engine, without start and loading."""
+    """Time of a comparison by phase: 3 norms x 5 seeds through the engine, without start and loading."""
 
     runs: int
     epochs: int

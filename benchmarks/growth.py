@@ -1,4 +1,4 @@
-"""How the speed grows with the batch size, with the runs of a fleet, and with its norms."""
+"""Speed by batch size, by number of runs in a run group, and by number of norms."""
 
 from collections.abc import Callable, Iterator
 

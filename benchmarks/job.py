@@ -1,4 +1,4 @@
-"""What every contender is given: the same network, images, batch size, optimizer, schedule and precision."""
+"""Job of every contender: the same network, images, batch size, optimizer, schedule and precision."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +53,7 @@ class Job:
 
 
 def setups(device: torch.device, threads: int, cores: int, workers: tuple[int, ...] | None = None) -> list[Setup]:
-    """What a contender with a DataLoader may choose from; the fastest is kept.
+    """List the setups to try for a contender with a DataLoader; the fastest is kept.
 
     On the CPU the workers take their cores from torch's threads, since threads that outnumber the cores wait
     for each other.

@@ -179,7 +179,7 @@ def _family(root: int) -> list[int]:
 
 
 def _proportional(pid: int) -> int | None:
-    """Of what a process has made itself; program files are left out, since others on the machine share them."""
+    """Return the anonymous memory (PSS) of a process; program files are excluded, since other processes share them."""
     with contextlib.suppress(OSError):
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         sizes = [int(line.split()[1]) * 1024 for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:"))]
@@ -188,7 +188,7 @@ def _proportional(pid: int) -> int | None:
 
 
 def _give_back_free_memory() -> None:
-    """Where the C library keeps freed memory for later, have it give that back: growth would hide in it."""
+    """Return freed memory from the C library to the system, so that it cannot hide growth."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

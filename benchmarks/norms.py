@@ -1,4 +1,4 @@
-"""What each norm costs in one training step: forward, backward, and memory kept between them, at the real shapes.
+"""Cost of each norm in one training step: forward, backward, and memory kept between, at the real shapes.
 
 The layers and their timing are those of `normbench cost`.
 """

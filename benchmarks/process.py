@@ -31,7 +31,7 @@ REHEARSAL = 16
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a contender found before its first lap."""
+    """Setup that a contender chose before its first lap."""
 
     setup: Setup
     tried: dict[str, float]
@@ -40,7 +40,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Finished:
-    """What only the end of a contender tells."""
+    """Measurements available after the last lap of a contender."""
 
     memory: Memory | None
     initial_loss: float | None

@@ -1,4 +1,4 @@
-"""What a benchmark leaves: one JSON document, read back into these records by the table, the README and the plot."""
+"""Records of a benchmark: one JSON document, from which table, README and plot are made."""
 
 import json
 from pathlib import Path
@@ -33,9 +33,9 @@ class Memory(Record):
     """Peak growth in bytes over the images and the untrained network; None where it cannot be told."""
 
     host_bytes: int | None = None
-    """Of the process and its workers, shared pages shared out (PSS)."""
+    """Memory of the process and its workers, shared pages divided among them (PSS)."""
     cuda_bytes: int | None = None
-    """Of what torch allocated on the CUDA device."""
+    """Memory that torch allocated on the CUDA device."""
 
 
 class Setup(Record):
@@ -63,14 +63,14 @@ class Contender(Record):
     images: int = 0
     """Images in an epoch of one run."""
     images_per_second: Spread | None = None
-    """Of all runs together."""
+    """Total over all runs."""
     seconds_per_epoch: Spread | None = None
-    """Of one run: the wall-clock over epochs and runs."""
+    """Wall-clock time over epochs and runs."""
     ratio: Spread | None = None
     """Images per second over those of normbench alone, within each repeat."""
     memory: Memory | None = None
     initial_loss: float | None = None
-    """Of the untrained network on the first images: equal for all that train the same network."""
+    """Loss of the untrained network on the first images: equal for all that train the same network."""
     losses: tuple[float, ...] = ()
     """Training loss by epoch, the warm-up first; of a fleet, the first run's last epoch, by repeat."""
 
@@ -85,7 +85,7 @@ class Point(Record):
 
 
 class NormCost(Record):
-    """What a norm costs in one training step of the whole network, at its real shapes."""
+    """Cost of a norm in one training step of the whole network, at its real shapes."""
 
     norm: str
     layers: int
@@ -117,11 +117,11 @@ class Results(Record):
     date: str
     """UTC."""
     seconds: int
-    """That all of it took, from the loading of the images on."""
+    """Duration of the benchmark, including the loading of the images."""
     conditions: dict[str, Any]
     """Hardware, threads, versions, git commit, load."""
     settings: dict[str, Any]
-    """What was trained, and how often."""
+    """Settings of the trainings and repeats."""
     contenders: tuple[Contender, ...] = ()
     batch_sizes: tuple[Point, ...] = ()
     runs: tuple[Point, ...] = ()

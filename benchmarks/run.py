@@ -161,7 +161,7 @@ def prepare(args: argparse.Namespace) -> tuple[Bench, DataSet]:
 
 
 def costs(bench: Bench) -> list[records.NormCost]:
-    """What every registered norm costs in the network of the recipe."""
+    """Measure the cost of every built-in norm in the network of the recipe."""
     tell(f"cost of {', '.join(NORMS)}")
     torch.set_num_threads(bench.threads)
     config = bench.run(bench.norm, 0, 1, bench.images, bench.batch_size)

@@ -23,7 +23,7 @@ class Entry:
     needs: str | None = None
     """Package of the `bench` extra."""
     has_workers: bool = True
-    """Whether it prepares images in worker processes, and so has setups to choose from."""
+    """True if it prepares images in worker processes, and so has setups to choose from."""
 
     def missing(self) -> str | None:
         """Why it cannot run here, with the way out; None if it can."""
