@@ -1,4 +1,4 @@
-"""What a norm averages over, as a picture: the cube of (N, C, H*W) with the cells of one statistic marked."""
+"""Picture of the axes that a norm averages over: the cube of (N, C, H*W) with the cells of one statistic marked."""
 
 import re
 

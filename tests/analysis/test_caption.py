@@ -1,4 +1,4 @@
-"""Whether the runs of a comparison were made on equal terms, and the sentence that says what they were made on."""
+"""Equal terms of a comparison, and the caption with the conditions of its runs."""
 
 import pytest
 from helpers.results import make_result

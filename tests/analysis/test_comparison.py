@@ -1,4 +1,4 @@
-"""What `compare` concludes from runs and shows of it, on results made up by hand."""
+"""Statistics of a comparison and its output, on results made up by hand."""
 
 import io
 import json
@@ -87,3 +87,20 @@ def test_a_control_that_cannot_be_is_refused_before_training(tmp_path, flags, wo
             ["compare", "--norms", "bn,gn", "--dataset", "digits", "--dry-run", "--out", str(tmp_path), *flags],
             standalone_mode=False,
         )
+
+
+def test_a_comparison_needs_results_alone_and_gives_its_rows_as_plain_data():
+    rows = Comparison.of(runs(3)).to_dicts()
+    assert [(row["norm"], row["runs"], row["test_accuracy"]["n"]) for row in rows] == [("bn", 3, 3), ("gn", 3, 3)]
+    assert json.loads(json.dumps(rows)) == rows
+    with pytest.raises(UsageError, match="no runs to compare"):
+        Comparison.of([])
+
+
+def test_norms_with_several_settings_are_not_ranked_by_the_test_images():
+    results = [*runs(2), make_result("ln", 0, 0.9, lr=0.1), make_result("ln", 0, 0.95, lr=0.2)]
+    comparison = Comparison.of(results)
+    assert (comparison.ranking.norm, [one.norm for one in comparison.differences]) == ("gn", ["gn"])
+    assert [series.label for series in comparison.series] == ["bn", "gn", "ln, lr 0.1", "ln, lr 0.2"]
+    with pytest.raises(UsageError, match="cannot be the control"):
+        Comparison.of(results, "ln")
