@@ -50,10 +50,10 @@ def parser(kind: type, flag: str, bounds: tuple[int, int] | None = None) -> Call
     return parse
 
 
-def _option(
+def option(
     kind: Any, *names: str, text: str, panel: str, metavar: str | None = None, bounds: tuple[int, int] | None = None
 ) -> Any:
-    """A flag with a value; bounds are those of a number that no setting has bounds for."""
+    """Make a flag with a value; bounds are those of a number that no setting has bounds for."""
     read = parser(kind, names[0], bounds) if kind in (str, int, float, Path) else None
     option = typer.Option(
         *names, help=escape(text), rich_help_panel=panel, metavar=metavar or METAVARS.get(kind), parser=read
@@ -61,7 +61,8 @@ def _option(
     return Annotated[kind | None, option]
 
 
-def _switch(*names: str, text: str, panel: str) -> Any:
+def switch(*names: str, text: str, panel: str) -> Any:
+    """Make a flag without a value."""
     return Annotated[bool, typer.Option(*names, help=escape(text), rich_help_panel=panel, metavar="")]
 
 
@@ -78,7 +79,7 @@ def escape(text: str) -> str:
 WHAT, HOW, DATA, MACHINE, SHOW = "What to run", "Training", "Data", "Machine", "Output"
 
 FLAGS: dict[str, Any] = {
-    "norm": _option(
+    "norm": option(
         str,
         "--norm",
         text="A norm (see `normbench norms`), file.py:factory or package.module:factory; +ws adds weight "
@@ -86,132 +87,102 @@ FLAGS: dict[str, Any] = {
         panel=WHAT,
         metavar="NORM",
     ),
-    "reference": _option(
-        str, "--reference", text="What a norm of your own should compute: file.py:function of float64 arrays.",
-        panel=WHAT, metavar="FUNCTION",
-    ),
-    "cases": _option(
-        int, "--cases", text="Ordinary random inputs; hard ones come on top. [default: 12]", panel=WHAT,
-        bounds=(1, 1000),
-    ),
-    "norms": _option(str, "--norms", text="Norms to compare, with commas: bn,gn,ln.", panel=WHAT, metavar="A,B,C"),
-    "all": _switch("--all", text="The norms of the assignment: bn, gn and ln.", panel=WHAT),
-    "every": _switch("--every", text="Every built-in norm.", panel=WHAT),
-    "control": _option(
+    "norms": option(str, "--norms", text="Norms to compare, with commas: bn,gn,ln.", panel=WHAT, metavar="A,B,C"),
+    "all": switch("--all", text="The norms of the assignment: bn, gn and ln.", panel=WHAT),
+    "every": switch("--every", text="Every built-in norm.", panel=WHAT),
+    "control": option(
         str, "--control", text="The norm that the others are set against. [default: the first]", panel=WHAT,
         metavar="NORM",
     ),
-    "margin": _option(
+    "margin": option(
         float, "--margin", text="Percentage points within which norms count as alike. [default: 0.5]",
         panel=SHOW, metavar="PP",
     ),
-    "task": _option(
+    "task": option(
         str,
         "--task",
         text="vision, detection, segmentation, medical, video, generation, image-to-image, style, sequence or online.",
         panel=WHAT,
         metavar="NAME",
     ),
-    "devices": _option(
+    "devices": option(
         int, "--devices", text="Devices that train together. [default: 1]", panel=WHAT, bounds=(1, 100_000)
     ),
-    "image": _switch("--image", text="The data are images, whatever the task.", panel=WHAT),
-    "sequence": _switch("--sequence", text="The data are sequences, as a vision transformer's patches.", panel=WHAT),
-    "needs": _option(
+    "image": switch("--image", text="The data are images, whatever the task.", panel=WHAT),
+    "sequence": switch("--sequence", text="The data are sequences, as a vision transformer's patches.", panel=WHAT),
+    "needs": option(
         str,
         "--needs",
         text="Of fold, streaming, agree, fast, export and pretrained, with commas.",
         panel=WHAT,
         metavar="A,B",
     ),
-    "rules": _switch("--rules", text="List every rule and its evidence.", panel=SHOW),
-    "only": _option(str, "--only", text="Only these mistakes, with commas.", panel=WHAT, metavar="A,B"),
-    "network": _option(str, "--network", text="c10, dwnet or lnet.", panel=WHAT, metavar="NAME"),
-    "config": _option(
+    "rules": switch("--rules", text="List every rule and its evidence.", panel=SHOW),
+    "network": option(str, "--network", text="c10, dwnet or lnet.", panel=WHAT, metavar="NAME"),
+    "config": option(
         str, "--config", text="A recipe (see `normbench recipes`) or TOML file. [default: baseline; studies: own]",
         panel=WHAT, metavar="RECIPE",
     ),
-    "set": _option(
+    "set": option(
         list[str], "--set", text="Any setting of a recipe, as training.momentum=0.95; may be repeated.", panel=WHAT,
         metavar="KEY=VALUE",
     ),
-    "groups": _option(int, "--groups", text="Channel groups of GroupNorm.", panel=WHAT, bounds=(1, 1024)),
-    "width": _option(int, "--width", text="Units of a layer of the MLP. [default: 512]", panel=WHAT),
-    "depth": _option(int, "--depth", text="Hidden layers of the deepest stack. [default: 30]", panel=WHAT),
-    "activation": _option(
-        str, "--activation", text="relu, tanh, silu, gelu, leaky_relu or elu. [default: relu]", panel=WHAT,
-        metavar="NAME",
-    ),
-    "init": _option(
-        str, "--init", text="How weights are drawn: torch, kaiming or xavier. [default: torch]", panel=WHAT,
-        metavar="NAME",
-    ),
-    "no_train": _switch("--no-train", text="Signal and gradient only, no training.", panel=HOW),
-    "repeats": _option(
-        int, "--repeats", text="How often everything is timed. [default: 15]", panel=HOW, bounds=(1, 1000)
-    ),
-    "max_params": _option(
+    "groups": option(int, "--groups", text="Channel groups of GroupNorm.", panel=WHAT, bounds=(1, 1024)),
+    "max_params": option(
         int, "--max-params", text="Refuse networks with this many parameters or more. [default: 50000]", panel=WHAT
     ),
-    "epochs": _option(int, "--epochs", text="Epochs, 1 to 20.", panel=HOW),
-    "batch_size": _option(int, "--batch-size", text="Images in a step.", panel=HOW),
-    "lr": _option(
+    "epochs": option(int, "--epochs", text="Epochs, 1 to 20.", panel=HOW),
+    "batch_size": option(int, "--batch-size", text="Images in a step.", panel=HOW),
+    "lr": option(
         str, "--lr", text="Learning rate; `compare` and `depth` take several, to search.", panel=HOW, metavar="LR"
     ),
-    "weight_decay": _option(
+    "weight_decay": option(
         str, "--weight-decay", text="L2 penalty; `compare` takes several, to search.", panel=HOW, metavar="DECAY"
     ),
-    "seed": _option(
+    "seed": option(
         int, "--seed", text="Seed of the run; the first one, where there are several.", panel=HOW, bounds=(0, 2**32 - 1)
     ),
-    "sizes": _option(
-        str, "--sizes", text="Batch sizes, with commas. [default: the recipe's]", panel=WHAT, metavar="A,B,C"
-    ),
-    "scaling": _option(
-        str, "--scaling", text="How the learning rate follows the batch: linear, sqrt or none. [default: linear]",
-        panel=HOW, metavar="NAME",
-    ),
-    "seeds": _option(int, "--seeds", text="How many seeds each norm is trained with.", panel=HOW),
-    "deterministic": _switch("--deterministic", text="Bitwise repeatable kernels only.", panel=HOW),
-    "dataset": _option(str, "--dataset", text="cifar10, digits (embedded), or auto.", panel=DATA, metavar="NAME"),
-    "subset": _option(int, "--subset", text="Train on this many images.", panel=DATA),
-    "val_split": _option(float, "--val-split", text="Fraction of the training images held out.", panel=DATA),
-    "data_dir": _option(Path, "--data-dir", text="Folder with CIFAR-10. [env: NORMBENCH_DATA_DIR]", panel=DATA),
-    "offline": _switch("--offline", text="Never touch the network. [env: NORMBENCH_OFFLINE]", panel=DATA),
-    "name": _option(
+    "seeds": option(int, "--seeds", text="How many seeds each norm is trained with.", panel=HOW),
+    "deterministic": switch("--deterministic", text="Bitwise repeatable kernels only.", panel=HOW),
+    "dataset": option(str, "--dataset", text="cifar10, digits (embedded), or auto.", panel=DATA, metavar="NAME"),
+    "subset": option(int, "--subset", text="Train on this many images.", panel=DATA),
+    "val_split": option(float, "--val-split", text="Fraction of the training images held out.", panel=DATA),
+    "data_dir": option(Path, "--data-dir", text="Folder with CIFAR-10. [env: NORMBENCH_DATA_DIR]", panel=DATA),
+    "offline": switch("--offline", text="Never touch the network. [env: NORMBENCH_OFFLINE]", panel=DATA),
+    "name": option(
         str, "--name", text="Name of the experiment, a folder under --out. [default: the recipe's, or the study's]",
         panel=MACHINE, metavar="NAME",
     ),
-    "images": _option(
+    "images": option(
         Path, "--images", text="Folder of your own pictures to classify; sub-folders named after classes are labels.",
         panel=DATA,
     ),
-    "format": _option(str, "--format", text="onnx", panel=SHOW, metavar="NAME"),
-    "file": _option(Path, "--file", text="Where to write it. [default: model.onnx in the run's folder]", panel=SHOW),
-    "svg": _option(Path, "--svg", text="Write the picture of what it averages over to this file.", panel=SHOW),
-    "fetch": _switch("--fetch", text="Download CIFAR-10 into --data-dir, or the cache.", panel=DATA),
-    "device": _option(
+    "format": option(str, "--format", text="onnx", panel=SHOW, metavar="NAME"),
+    "file": option(Path, "--file", text="Where to write it. [default: model.onnx in the run's folder]", panel=SHOW),
+    "svg": option(Path, "--svg", text="Write the picture of what it averages over to this file.", panel=SHOW),
+    "fetch": switch("--fetch", text="Download CIFAR-10 into --data-dir, or the cache.", panel=DATA),
+    "device": option(
         str, "--device", text="auto, cuda, mps or cpu. [env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
     ),
-    "out": _option(Path, "--out", text="Folder of run folders. [env: NORMBENCH_OUT; default: runs]", panel=MACHINE),
-    "trust": _switch(
+    "out": option(Path, "--out", text="Folder of run folders. [env: NORMBENCH_OUT; default: runs]", panel=MACHINE),
+    "trust": switch(
         "--trust", text="Run the code of a custom norm that the run folder keeps. Only for folders you trust.",
         panel=MACHINE,
     ),
-    "force": _switch("--force", text="Redo runs that are done.", panel=MACHINE),
-    "jobs": _option(
+    "force": switch("--force", text="Redo runs that are done.", panel=MACHINE),
+    "jobs": option(
         int, "--jobs", text="Runs trained at once. [default: as many as the device can]", panel=MACHINE, metavar="N"
     ),
-    "no_capture": _switch(
+    "no_capture": switch(
         "--no-capture", text="On CUDA: send every step anew instead of repeating a captured one.", panel=MACHINE
     ),
-    "track": _option(
+    "track": option(
         str, "--track", text="A live view beside: tensorboard, trackio or wandb.", panel=MACHINE, metavar="NAME"
     ),
-    "yes": _switch("--yes", text="Do it; without it, what would be done is only shown.", panel=MACHINE),
-    "dry_run": _switch("--dry-run", text="Show what would be run, and run nothing.", panel=SHOW),
-    "json": _switch("--json", text="Print one JSON document on stdout.", panel=SHOW),
-    "quiet": _switch("--quiet", "-q", text="Print the essential value only.", panel=SHOW),
+    "yes": switch("--yes", text="Do it; without it, what would be done is only shown.", panel=MACHINE),
+    "dry_run": switch("--dry-run", text="Show what would be run, and run nothing.", panel=SHOW),
+    "json": switch("--json", text="Print one JSON document on stdout.", panel=SHOW),
+    "quiet": switch("--quiet", "-q", text="Print the essential value only.", panel=SHOW),
 }  # fmt: skip
 
 ARGUMENTS: dict[str, Any] = {
@@ -232,25 +203,38 @@ OUTPUT = ("json", "quiet")
 
 
 def flags(*names: str) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
-    """Give a command these flags: Typer reads them from the signature that is made here."""
+    """Give a command these flags and arguments, and its docstring as help."""
 
-    def decorate(command: Callable[[Options], None]) -> Callable[..., None]:
-        @functools.wraps(command)
-        def wrapper(context: typer.Context, **values: Any) -> None:
-            command(Options({name: _typed(value) for name, value in values.items()}, context.invoked_subcommand))
-
-        kinds = {"context": typer.Context} | {name: (ARGUMENTS | FLAGS)[name] for name in names}
-        wrapper.__signature__ = inspect.Signature([_parameter(*item) for item in kinds.items()])  # type: ignore[attr-defined]
-        wrapper.__annotations__ = kinds
-        wrapper.__doc__ = escape(inspect.getdoc(command) or "")
-        return wrapper
+    def decorate(function: Callable[[Options], None]) -> Callable[..., None]:
+        return command(function, {name: (ARGUMENTS | FLAGS)[name] for name in names}, inspect.getdoc(function) or "")
 
     return decorate
 
 
+def command(function: Callable[[Options], None], annotations: dict[str, Any], text: str) -> Callable[..., None]:
+    """Make a command whose flags Typer reads from the signature that is made here.
+
+    Args:
+        function: Receives what the user typed.
+        annotations: Of flags and arguments, by name.
+        text: The help.
+    """
+
+    @functools.wraps(function)
+    def wrapper(context: typer.Context, **values: Any) -> None:
+        function(Options({name: _typed(value) for name, value in values.items()}, context.invoked_subcommand))
+
+    kinds = {"context": typer.Context} | annotations
+    wrapper.__signature__ = inspect.Signature([_parameter(*item) for item in kinds.items()])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = kinds
+    wrapper.__doc__ = escape(re.sub(r"(?<!\n)\n(?!\n)", " ", text))  # a line a paragraph, for any width
+    return wrapper
+
+
 def _parameter(name: str, annotation: Any) -> inspect.Parameter:
     """A parameter for Typer to read; the context and most arguments are required, flags are not."""
-    default: Any = None if name in FLAGS or name in OPTIONAL else inspect.Parameter.empty
+    required = name == "context" or (name in ARGUMENTS and name not in OPTIONAL)
+    default: Any = inspect.Parameter.empty if required else None
     if get_args(annotation)[:1] == (bool,):
         default = False
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -8,25 +8,22 @@ import typer
 from normbench import interruption
 from normbench.cli import (
     advise,
-    batch_size,
     compare,
-    cost,
     data,
-    depth,
     evaluate,
     export,
-    mistakes,
     report,
     runs,
     streams,
     summary,
     train,
-    verify,
 )
 from normbench.cli import info as inspect
 from normbench.cli.help import Command, Group
+from normbench.cli.studies import study_command
 from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
 from normbench.shortage import shortage
+from normbench.studies import STUDIES
 
 app = typer.Typer(
     name="normbench",
@@ -40,14 +37,14 @@ app = typer.Typer(
 )
 app.command("train", cls=Command)(train.command)
 app.command("compare", cls=Command)(compare.command)
-app.command("depth", cls=Command)(depth.command)
-app.command("cost", cls=Command)(cost.command)
-app.command("batch-size", cls=Command)(batch_size.command)
+app.command("depth", cls=Command)(study_command(STUDIES["depth"]))
+app.command("cost", cls=Command)(study_command(STUDIES["cost"]))
+app.command("batch-size", cls=Command)(study_command(STUDIES["batch-size"]))
 app.command("summary", cls=Command)(summary.command)
 app.command("evaluate", cls=Command)(evaluate.command)
 app.command("report", cls=Command)(report.command)
-app.command("verify", cls=Command)(verify.command)
-app.command("mistakes", cls=Command)(mistakes.command)
+app.command("verify", cls=Command)(study_command(STUDIES["verify"]))
+app.command("mistakes", cls=Command)(study_command(STUDIES["mistakes"]))
 app.command("advise", cls=Command)(advise.command)
 app.command("export", cls=Command)(export.command)
 app.add_typer(runs.app, name="runs")

@@ -43,8 +43,6 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "dataset": ("data", "name"),
     "subset": ("data", "subset"),
     "val_split": ("data", "val_split"),
-    "sizes": ("sweep", "batch_sizes"),
-    "scaling": ("sweep", "lr_scaling"),
 }
 """Setting of a recipe that each of these flags sets, as a path of keys."""
 
@@ -255,8 +253,6 @@ class Options:
         return PARAMETER_BUDGET if self["max_params"] is None else int(self["max_params"])
 
     def _value(self, name: str) -> Any:
-        if name == "sizes":
-            return self.whole_numbers(name)
         return self.number(name) if name in {"lr", "weight_decay"} else self[name]
 
     def machine(self) -> "MachineConfig":

@@ -1,4 +1,4 @@
-"""What every study shows: the answer, its tables and charts, and what they hold for."""
+"""Any study's result on the terminal: tables, charts, conclusions, and the conditions that they hold for."""
 
 from collections.abc import Sequence
 
@@ -10,21 +10,19 @@ from normbench.console.tables import show_table
 from normbench.console.text import Text
 
 
-def study_result_text(finding: StudyResult) -> RenderableType:
-    """A finding for people: tables first, since the answer that follows from them is to stand last on the screen."""
-    tables = [part for table in finding.tables for part in show_table(table)]
-    charts = [chart_picture(chart) for chart in finding.charts]
-    return Group(
-        *tables, *charts, Text(), *map(Text, finding.answer), Text(finding.conditions, style="dim")
-    )  # fmt: skip
+def study_result_text(result: StudyResult) -> RenderableType:
+    """Render a result, the tables first: the conclusions that follow from them stay visible at the end."""
+    tables = [part for table in result.tables for part in show_table(table)]
+    charts = [chart_picture(chart) for chart in result.charts]
+    return Group(*tables, *charts, Text(), *map(Text, result.answer), Text(result.conditions, style="dim"))
 
 
-def finding_document(finding: StudyResult, files: Sequence[str]) -> dict[str, object]:
-    """What a study prints with `--json`: the finding as it is kept, and the files beside it."""
-    content = finding.model_dump(mode="json", exclude={"environment"})
-    return {"command": finding.study, **content, "files": list(files)}
+def study_result_document(result: StudyResult, files: Sequence[str]) -> dict[str, object]:
+    """Document for `--json`: the result as it is kept, and the files beside it."""
+    content = result.model_dump(mode="json", exclude={"environment"})
+    return {"command": result.study, **content, "files": list(files)}
 
 
-def finding_values(finding: StudyResult) -> str:
-    """What a study prints with `-q`: its first table, cells parted by tabs."""
-    return "\n".join("\t".join(row) for row in finding.tables[0].rows)
+def study_result_values(result: StudyResult) -> str:
+    """Lines for `-q`: the first table, its cells separated by tabs."""
+    return "\n".join("\t".join(row) for row in result.tables[0].rows)

@@ -92,7 +92,7 @@ class Code:
 
     main: str
     """The file with the factory, among `files`."""
-    files: dict[str, bytes]
+    files: dict[str, bytes] = field(hash=False)
     """Contents by path relative to a common folder, which need not exist."""
     releases: tuple[str, ...] = ()
     """Name and version of a package that is too large to be read."""

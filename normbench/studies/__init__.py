@@ -1,1 +1,15 @@
-"""One file a question. Each makes run configs, has the engine execute them, and returns what was found."""
+"""Studies: each measures one property of norms; a folder per study, made of the same files."""
+
+from typing import Any
+
+from normbench.studies.batch_size.study import STUDY as BATCH_SIZE
+from normbench.studies.cost.study import STUDY as COST
+from normbench.studies.depth.study import STUDY as DEPTH
+from normbench.studies.mistakes.study import STUDY as MISTAKES
+from normbench.studies.study import Flag, Study, StudyContext
+from normbench.studies.verify.study import STUDY as VERIFY
+
+STUDIES: dict[str, Study[Any]] = {study.name: study for study in (DEPTH, COST, BATCH_SIZE, VERIFY, MISTAKES)}
+"""By command."""
+
+__all__ = ["STUDIES", "Flag", "Study", "StudyContext"]

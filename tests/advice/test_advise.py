@@ -18,7 +18,7 @@ from normbench.console.advice import ask
 from normbench.console.output import Output
 from normbench.errors import INTERRUPTED, USAGE, NormbenchError
 from normbench.runs import FINDING
-from normbench.studies.mistakes import MISTAKES
+from normbench.studies.mistakes.catalog import MISTAKES
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "advice.md"
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from normbench.analysis import Chart, Line, StudyResult, Table, read_study_result, write_study_result
 from normbench.config import MachineConfig
 from normbench.console.charts import chart_picture
-from normbench.console.study import finding_document, finding_values, study_result_text
+from normbench.console.study import study_result_document, study_result_text, study_result_values
 from normbench.errors import RunFailedError, UsageError
 from normbench.report.charts import chart_plot
 from normbench.report.figure import look, looks
@@ -99,8 +99,8 @@ def test_a_logarithmic_axis_is_marked_in_powers_of_ten():
 def test_the_answer_stands_last_and_quiet_gives_the_table(tmp_path):
     text = shown(study_result_text(FOUND))
     assert text.index("By norm") < text.index("Accuracy by batch size") < text.index("bn falls")
-    assert finding_values(FOUND) == "bn\t20 %\t40 %"
-    assert finding_document(FOUND, ["a"])["values"] == {"bn": 0.2}
+    assert study_result_values(FOUND) == "bn\t20 %\t40 %"
+    assert study_result_document(FOUND, ["a"])["values"] == {"bn": 0.2}
 
 
 def test_a_logarithmic_axis_of_the_report_has_numbers_for_ticks():

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.cli import TINY, normbench
-from helpers.hostile import COMMANDS, command_line, faults, make_world, run, told
-
-from normbench.cli.flags import FLAGS
+from helpers.hostile import COMMANDS, FLAGS, command_line, faults, make_world, run, told
 
 EACH, SLOW_EACH = 30, 100
 EVIL = "=1+1 \x1b[31m<script>alert(1)<b>&[bold]$x^2_{y}|`a`\u202e"

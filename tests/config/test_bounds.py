@@ -12,11 +12,13 @@ from helpers.cli import normbench, refused
 from pydantic import BaseModel
 
 from normbench.cli.flags import FLAGS
+from normbench.cli.studies import STUDY_FLAGS
 from normbench.config import MachineConfig, Recipe, RunConfig
 from normbench.errors import RUN_FAILED, USAGE
-from normbench.studies.depth import DepthConfig
+from normbench.studies import STUDIES
 
-MODELS = (Recipe, RunConfig, MachineConfig, DepthConfig)
+STUDY_SETTINGS = [study.settings for study in STUDIES.values()]
+MODELS = (Recipe, RunConfig, MachineConfig, *STUDY_SETTINGS)
 HUGE = 10**23
 
 
@@ -60,13 +62,15 @@ def test_every_number_among_the_settings_has_two_bounds() -> None:
 
 
 def test_every_list_among_the_settings_is_of_bounded_length() -> None:
-    for model in (Recipe, RunConfig, DepthConfig):
+    for model in (Recipe, RunConfig, *STUDY_SETTINGS):
         for name, field in model.model_fields.items():
             if get_origin(field.annotation) is tuple:
                 assert any(isinstance(one, annotated_types.MaxLen) for one in field.metadata), f"{name} has no end"
 
 
-NUMERIC = [name for name, kind in FLAGS.items() if get_args(get_args(kind)[0])[:1] in ((int,), (float,))]
+NUMERIC = [
+    name for name, kind in (FLAGS | STUDY_FLAGS).items() if get_args(get_args(kind)[0])[:1] in ((int,), (float,))
+]
 SEVERAL = ["lr", "weight_decay", "sizes"]
 COMMANDS = {
     "cases": ["verify"],

@@ -19,8 +19,12 @@ from typing import Any, get_args
 import typer
 
 from helpers.cli import SMALL, Answer, normbench
-from normbench.cli.flags import ARGUMENTS, FLAGS
+from normbench.cli import flags
+from normbench.cli.flags import ARGUMENTS
 from normbench.cli.main import app
+from normbench.cli.studies import STUDY_FLAGS
+
+FLAGS = flags.FLAGS | STUDY_FLAGS
 
 CONTROL = "\x1b[31mred\x07"
 TEXTS = (

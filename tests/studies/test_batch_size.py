@@ -15,7 +15,7 @@ from normbench.errors import SOME_RUNS_FAILED, USAGE
 from normbench.evaluation import accuracy_with_batch_statistics, evaluate, has_batch_statistics, recompute_statistics
 from normbench.runs import RunResult
 from normbench.studies.batch_size.measure import Point, batch_size_configs, scaled_lr
-from normbench.studies.batch_size.sentences import answer
+from normbench.studies.batch_size.sentences import conclusions
 
 TINY = ("--dataset", "digits", "--subset", 128, "--epochs", 1, "--set", SMALL)
 
@@ -112,7 +112,7 @@ POINTS = [
 
 
 def test_the_answer_follows_from_the_figures(tmp_path: Path) -> None:
-    told = answer(POINTS, [trained(tmp_path)], "test accuracy")
+    told = conclusions(POINTS, [trained(tmp_path)], "test accuracy")
     assert told[:4] == [
         "At batches of 2 (2,048 steps): bn is 20.0 pp below its best (25.0 % against 45.0 % at 32); gn is 1.0 pp below "
         "its best (37.0 % against 38.0 % at 8).",
@@ -185,10 +185,10 @@ def test_a_point_that_diverges_is_shown_and_ends_in_its_exit_code(tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--sizes", "8,x"), ("--sizes", "whole number")),
-        (("--sizes", "0,8"), ("batch_sizes", "greater than or equal to 1")),
+        (("--sizes", "8,x"), ("--sizes", "not an integer")),
+        (("--sizes", "0,8"), ("sizes", "greater than or equal to 1")),
         (("--sizes", "1", "--norms", "bn"), ("batch of 1 image",)),
-        (("--scaling", "cubic"), ("lr_scaling", "linear")),
+        (("--scaling", "cubic"), ("scaling", "linear")),
         (("--norms", ","), ("--norms names no norm",)),
     ],
 )

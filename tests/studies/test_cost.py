@@ -13,10 +13,10 @@ from torch import nn
 from normbench.config import NetworkConfig, RunConfig, load_recipe
 from normbench.norms import NORMS
 from normbench.studies.cost import clock as cost_clock
-from normbench.studies.cost import cost_configs, cost_finding, measure_costs
 from normbench.studies.cost.clock import repeatable, seconds, spread
-from normbench.studies.cost.measure import Bench, _rounds, noise
+from normbench.studies.cost.measure import Bench, _rounds, cost_configs, measure_costs, noise
 from normbench.studies.cost.memory import peak_bytes, saved_bytes
+from normbench.studies.cost.tables import cost_result
 
 CPU = torch.device("cpu")
 FLOAT = 4
@@ -160,7 +160,7 @@ def test_the_control_is_always_measured_and_first():
 
 def test_the_finding_follows_from_the_figures():
     found = costs("none", "bn", "rms", repeats=3)
-    finding = cost_finding(found, run_config(), CPU, 3)
+    finding = cost_result(found, run_config(), CPU, 3)
     ratios, shares, _memory = finding.charts
     assert ratios.ticks == ("none", "bn", "rms")
     assert ratios.lines[0].y == tuple(cost.ratio.median for cost in found)

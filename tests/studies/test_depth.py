@@ -16,18 +16,19 @@ from normbench.config import DataConfig, MachineConfig
 from normbench.errors import UsageError
 from normbench.networks.stacks import StackConfig, build_stack, weights
 from normbench.norms import Norm
-from normbench.studies.depth import DepthConfig, depth_finding, measure_depth
 from normbench.studies.depth import training as depth_training
-from normbench.studies.depth.measure import Depth, Measured, Variant, unfit
-from normbench.studies.depth.sentences import depth_answer, learns
+from normbench.studies.depth.measure import Depth, Measured, Variant, measure_depth, unfit
+from normbench.studies.depth.sentences import conclusions, learns
+from normbench.studies.depth.settings import DepthSettings
 from normbench.studies.depth.signal import Signal, _cosine_similarity, _flat, _surroundings, measure_signal
+from normbench.studies.depth.tables import depth_result
 from normbench.studies.depth.training import StackTraining, Trained, train_stack, train_together
 
 CPU = torch.device("cpu")
 
 
-def short(*lrs: float) -> DepthConfig:
-    return DepthConfig(epochs=3, batch_size=64, lrs=lrs)
+def short(*lrs: float) -> DepthSettings:
+    return DepthSettings(epochs=3, batch_size=64, lrs=lrs)
 
 
 @pytest.fixture(scope="module")
@@ -250,8 +251,8 @@ def test_the_answer_follows_from_the_figures(digits):
         measured("none", 1e-5, 2.0, 0.99, {1: 0.9, 5: 0.1}),
         measured("bn", 7.0, 300.0, 0.3, {1: 0.9, 5: 0.5}),
     ]
-    config = DepthConfig(norms=("none", "bn"), depth=5)
-    answer = " ".join(depth_answer(Depth(config, tuple(found), digits, ()), {"mlp": found}))
+    config = DepthSettings(norms=("none", "bn"), depth=5)
+    answer = " ".join(conclusions(Depth(config, tuple(found), digits, ()), {"mlp": found}))
     for said in (
         "goes from 8 after the first hidden layer to 1e-05 after number 5 without a norm",
         "stays between 7 and 8 with bn post",
@@ -276,8 +277,8 @@ def test_a_training_whose_every_rate_diverged_counts_as_chance():
 
 
 def test_the_finding_has_a_row_a_line_and_figures_for_every_norm_and_place(digits):
-    config = DepthConfig(norms=("none", "in"), width=16, depth=2, epochs=1, lrs=(0.01,))
-    finding = depth_finding(measure_depth(config, CPU, digits, lambda _: None), CPU)
+    config = DepthSettings(norms=("none", "in"), width=16, depth=2, epochs=1, lrs=(0.01,))
+    finding = depth_result(measure_depth(config, CPU, digits, lambda _: None), CPU)
     assert [row[0] for row in finding.tables[2].rows] == ["none", "in pre", "in post"]
     assert [table.title.split(":")[0] for table in finding.tables] == ["mlp", "mlp", "conv", "conv"]
     accuracy = next(chart for chart in finding.charts if chart.name == "conv-accuracy")
@@ -290,9 +291,9 @@ def test_the_finding_has_a_row_a_line_and_figures_for_every_norm_and_place(digit
 
 
 def test_several_seeds_give_means_and_bands(digits):
-    config = DepthConfig(norms=("none",), width=16, depth=1, epochs=1, lrs=(0.01,), seeds=2)
+    config = DepthSettings(norms=("none",), width=16, depth=1, epochs=1, lrs=(0.01,), seeds=2)
     depth = measure_depth(config, CPU, digits, lambda _: None)
-    line = next(chart for chart in depth_finding(depth, CPU).charts if chart.name == "mlp-accuracy").lines[0]
+    line = next(chart for chart in depth_result(depth, CPU).charts if chart.name == "mlp-accuracy").lines[0]
     accuracies = [run.test_accuracy for run in depth.measured[0].trained[1]]
     assert line.y[0] == pytest.approx(fmean(accuracies))
     assert line.low[0] <= min(accuracies) <= max(accuracies) <= line.high[0]
@@ -325,7 +326,7 @@ def test_depth_says_what_is_left_out_and_in_short_prints_a_line_for_each_norm(tm
     [
         (("--norms", "bnn"), ("unknown norm 'bnn'", "did you mean 'bn'")),
         (("--norms", "bn", "--every"), ("--norms and --every exclude each other",)),
-        (("--depth", 0), ("depth", "greater than or equal to 1")),
+        (("--depth", 0), ("--depth 0", "from 1 to 200")),
         (("--activation", "rely"), ("activation", "'rely'", "'relu'")),
         (("--norms", "gn", "--groups", 3), ("3 groups do not divide",)),
         (("--epochs", 21), ("1 to 20",)),

@@ -15,9 +15,12 @@ from normbench.config import DataConfig, MachineConfig, Recipe, load_recipe
 from normbench.data import DataSet
 from normbench.engine.threads import Stopped
 from normbench.errors import INTERRUPTED, USAGE
-from normbench.studies.mistakes import MISTAKES, find, scoring, setup
+from normbench.studies.mistakes import scoring, setup
 from normbench.studies.mistakes.bench import Accumulated, Bench, LeftInTraining
-from normbench.studies.mistakes.sentences import CONSTANT, COSTS, GAINS, NIL, SINGLE, UNTOLD, sentences, verdict
+from normbench.studies.mistakes.catalog import MISTAKES
+from normbench.studies.mistakes.measure import measure_mistakes
+from normbench.studies.mistakes.sentences import CONSTANT, COSTS, GAINS, NIL, SINGLE, UNTOLD, conclusions, verdict
+from normbench.studies.mistakes.tables import mistakes_result
 
 SMALL = ("--subset", 64, "--epochs", 1, "--batch-size", 16, "--set", "network.widths=[8,8,8,8,8,8,8,8,8,8]")
 TRAINED = {"training": {"epochs": 3, "step_size": 2}}
@@ -124,7 +127,9 @@ def test_another_batch_size_scales_the_learning_rate(hasty: Bench) -> None:
 
 def test_every_mistake_is_made_and_told_in_figures() -> None:
     told: list[str] = []
-    finding = find(tiny(), digits(64), list(MISTAKES.values()), MachineConfig(), told.append)
+    finding = mistakes_result(
+        measure_mistakes(tiny(), digits(64), list(MISTAKES.values()), MachineConfig(), told.append)
+    )
     (costs, lessons), (bars, _) = finding.tables, finding.charts
     assert [row[0] for row in costs.rows] == [row[0] for row in lessons.rows] == list(bars.ticks) == list(MISTAKES)
     assert len(told) == len(MISTAKES)
@@ -154,7 +159,8 @@ def test_a_verdict_needs_more_than_a_difference(right: list[float], wrong: list[
 def test_concurrent_seeds_give_the_numbers_of_seeds_one_by_one() -> None:
     recipe = tiny().model_copy(update={"seeds": 2})
     alone, together = (
-        find(recipe, digits(64), [MISTAKES["state"]], MachineConfig(jobs=jobs), lambda _: None) for jobs in (1, 2)
+        mistakes_result(measure_mistakes(recipe, digits(64), [MISTAKES["state"]], MachineConfig(jobs=jobs), print))
+        for jobs in (1, 2)
     )
     assert alone.values == together.values
     assert "2 seeds trained concurrently" in together.conditions and "concurrently" not in alone.conditions
@@ -163,7 +169,7 @@ def test_concurrent_seeds_give_the_numbers_of_seeds_one_by_one() -> None:
 def test_what_is_not_separated_says_how_many_seeds_it_would_take() -> None:
     noisy = {"state": {0: 0.6, 1: 0.8, 2: 0.5}, "right": {0: 0.9, 1: 0.9, 2: 0.7}}
     (found,) = compare_pairs([("state", "right")], noisy)
-    (said,) = sentences([MISTAKES["state"]], {"state": found})
+    (said,) = conclusions([MISTAKES["state"]], {"state": found})
     assert f"Not separated from no effect with these seeds: state {-20:+.2f} ± " in said
     assert f"({found.more_seeds} more seeds may separate it, if this is its size)" in said
 
@@ -185,7 +191,7 @@ def test_an_interruption_says_that_nothing_is_kept(tmp_path: Path, monkeypatch: 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("normbench.studies.mistakes.find", interrupted)
+    monkeypatch.setattr("normbench.studies.mistakes.measure.measure_mistakes", interrupted)
     refused(normbench("mistakes", *SMALL, "--out", tmp_path), INTERRUPTED, "nothing is kept", "--only NAME")
 
 

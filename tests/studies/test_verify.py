@@ -17,9 +17,10 @@ from torch import nn
 from normbench.errors import UsageError
 from normbench.norms import NORMS
 from normbench.norms.layers import ChannelLayerNorm, LazyPositionLayerNorm, RMSNorm, StandardizedConv2d
-from normbench.studies.verify import Verified, draw_cases, subjects, verify_own, verify_registered
-from normbench.studies.verify.cases import KINDS, Case, float32
-from normbench.studies.verify.checks import QUANTITIES, Check, badness, bound_of, compare
+from normbench.studies.verify.builtin import subjects, verify_builtin
+from normbench.studies.verify.cases import KINDS, Case, draw_cases, float32
+from normbench.studies.verify.checks import QUANTITIES, Check, Verified, badness, bound_of, compare
+from normbench.studies.verify.custom import verify_custom
 from normbench.studies.verify.finite_differences import slope
 
 SUBJECTS = {subject.name: subject for subject in subjects()}
@@ -34,12 +35,12 @@ ORDINARY, SINGLE = CASES[:1], [case for case in CASES if case.kind == "single"]
 @functools.cache
 def whole(name: str) -> Verified:
     """A norm as it is registered, on inputs of every kind."""
-    return verify_registered(SUBJECTS[name], CASES)
+    return verify_builtin(SUBJECTS[name], CASES)
 
 
 def broken(name: str, build: Build, monkeypatch: pytest.MonkeyPatch, cases: Sequence[Case] = ORDINARY) -> Verified:
     monkeypatch.setitem(NORMS, name, replace(NORMS[name], build=build))
-    return verify_registered(SUBJECTS[name], cases)
+    return verify_builtin(SUBJECTS[name], cases)
 
 
 def verify(out: Path, *arguments: object) -> Answer:
@@ -70,7 +71,7 @@ shapes = st.tuples(st.integers(1, 3), st.sampled_from([2, 4, 6]), st.integers(2,
 def test_a_norm_is_as_defined_whatever_the_shape_and_the_scale(name, shape, power, seed):
     chance = np.random.default_rng(seed)
     steps = tuple(float32(10**power * (chance.normal() + chance.standard_normal(shape))) for _ in range(3))
-    found = verify_registered(SUBJECTS[name], [Case("ordinary", 2, steps, (seed, 0))])
+    found = verify_builtin(SUBJECTS[name], [Case("ordinary", 2, steps, (seed, 0))])
     assert found.passed, max(found.checks, key=badness)
 
 
@@ -161,7 +162,7 @@ def test_a_wrong_backward_is_told_from_a_wrong_forward(monkeypatch):
 
 def test_broken_weight_standardization_is_noticed(monkeypatch):
     monkeypatch.setattr(StandardizedConv2d, "eps", 1.1e-5)
-    assert not verify_registered(SUBJECTS["+ws"], ORDINARY).passed
+    assert not verify_builtin(SUBJECTS["+ws"], ORDINARY).passed
 
 
 class UnscaledDropout(nn.Dropout):
@@ -174,7 +175,7 @@ class UnscaledDropout(nn.Dropout):
 
 @pytest.mark.parametrize("layer", [UnscaledDropout(0.3), nn.Dropout(0.5), nn.Dropout(0.0)], ids=str)
 def test_broken_dropout_is_noticed(layer):
-    assert not verify_registered(replace(SUBJECTS["dropout"], make=lambda case: layer), ORDINARY).passed
+    assert not verify_builtin(replace(SUBJECTS["dropout"], make=lambda case: layer), ORDINARY).passed
 
 
 def test_a_norm_that_takes_what_it_must_refuse_is_noticed(monkeypatch):
@@ -266,8 +267,7 @@ def test_a_broken_norm_fails_the_command_and_the_table_says_where(tmp_path, monk
 
 def test_the_same_seed_gives_the_same_figures(tmp_path):
     one, two, other = (
-        [check.error for check in verify_registered(SUBJECTS["gn"], draw_cases(seed, 1)[:1]).checks]
-        for seed in (3, 3, 4)
+        [check.error for check in verify_builtin(SUBJECTS["gn"], draw_cases(seed, 1)[:1]).checks] for seed in (3, 3, 4)
     )
     assert one == two != other
 
@@ -335,7 +335,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def own(file: Path, norm: str, reference: str = "centred", cases: Sequence[Case] = ORDINARY) -> Verified:
-    return verify_own(f"{file}:{norm}", f"{file}:{reference}", cases)
+    return verify_custom(f"{file}:{norm}", f"{file}:{reference}", cases)
 
 
 def wrong(found: Verified) -> set[str]:
@@ -398,8 +398,8 @@ def test_what_is_wrong_with_a_reference_or_a_norm_is_said_in_words(norm, referen
     ("arguments", "words"),
     [
         (("--norm", "bnn"), "unknown norm 'bnn'"),
-        (("--norm", "bn", "--reference", "x.py:f"), "--reference goes with a norm of your own"),
-        (("--reference", "x.py:f"), "--reference goes with a norm of your own"),
+        (("--norm", "bn", "--reference", "x.py:f"), "--reference goes with a custom norm"),
+        (("--reference", "x.py:f"), "--reference goes with a custom norm"),
         (("--cases", 0), "--cases 0: from 1 to"),
     ],
 )

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from helpers.mutants import RIGHT, mutants
 
-from normbench.studies.verify import draw_cases, subjects, verify_registered
-from normbench.studies.verify.cases import Case
+from normbench.studies.verify.builtin import subjects, verify_builtin
+from normbench.studies.verify.cases import Case, draw_cases
 from normbench.studies.verify.checks import badness
 
 SUBJECTS = {subject.name: subject for subject in subjects()}
@@ -18,7 +18,7 @@ NETWORK = [case for case in CASES if case.of_network]
 def killed(subject, cases: Sequence[Case]) -> bool:
     """Whether some case tells that it is wrong; the cheapest go first, and the first that does is enough."""
     cheapest_first = sorted(cases, key=lambda case: case.steps[0].size * len(case.steps))
-    return any(not verify_registered(subject, [case]).passed for case in cheapest_first)
+    return any(not verify_builtin(subject, [case]).passed for case in cheapest_first)
 
 
 def test_every_mutant_is_killed_at_the_shapes_of_the_network(capsys):
@@ -37,6 +37,6 @@ def test_every_mutant_is_killed_at_the_shapes_of_the_network(capsys):
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_the_norms_that_mutants_are_made_of_are_right(name):
-    found = verify_registered(replace(SUBJECTS[name], make=RIGHT[name]), [*NETWORK, *CASES[:1]])
+    found = verify_builtin(replace(SUBJECTS[name], make=RIGHT[name]), [*NETWORK, *CASES[:1]])
     assert found.problems == ()
     assert found.passed, max(found.checks, key=badness)

@@ -10,11 +10,11 @@ from torch import nn
 
 from normbench.errors import UsageError
 from normbench.norms import NORMS
-from normbench.studies.verify import Verified, draw_cases, verify_own
-from normbench.studies.verify.cases import KINDS, Case, layer_shapes
-from normbench.studies.verify.checks import badness
+from normbench.studies.verify.cases import KINDS, Case, draw_cases, layer_shapes
+from normbench.studies.verify.checks import Verified, badness
+from normbench.studies.verify.custom import verify_custom
 
-FILE = Path(__file__).with_name("user_norms.py")
+FILE = Path(__file__).parents[1] / "helpers" / "user_norms.py"
 CASES = draw_cases(0, 1)
 SMALL = [case for case in CASES if not case.of_network]
 NETWORK = [case for case in CASES if case.of_network]
@@ -43,7 +43,7 @@ WRONG = {
 
 
 def own(norm: str, reference: str, cases: Sequence[Case]) -> Verified:
-    return verify_own(f"{FILE}:{norm}", f"{FILE}:{reference}", cases)
+    return verify_custom(f"{FILE}:{norm}", f"{FILE}:{reference}", cases)
 
 
 def verify(out: Path, *arguments: object) -> Answer:
@@ -53,7 +53,7 @@ def verify(out: Path, *arguments: object) -> Answer:
 @pytest.fixture
 def few(monkeypatch) -> None:
     """A command checks on few inputs."""
-    monkeypatch.setattr("normbench.studies.verify.draw_cases", lambda _seed, _count: FEW)
+    monkeypatch.setattr("normbench.studies.verify.measure.draw_cases", lambda _seed, _count: FEW)
 
 
 def spelt(norm: str, reference: str) -> tuple[str, ...]:

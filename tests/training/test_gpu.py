@@ -23,7 +23,7 @@ from normbench.networks.stacks import StackConfig
 from normbench.norms import NORMS, Norm
 from normbench.randomness import deterministic
 from normbench.studies.cost.measure import measure_costs, noise
-from normbench.studies.depth import DepthConfig
+from normbench.studies.depth.settings import DepthSettings
 from normbench.studies.depth.training import StackTraining, train_together
 from normbench.training import DivergedError, RunGroup, Training, graphs_for
 from tests.engine.test_engine import SIX, folders_of, left_behind
@@ -315,7 +315,7 @@ def test_costs_are_taken_of_the_device_and_not_of_the_host():
 
 
 def test_stacks_of_the_study_of_depth_share_their_captured_steps_and_keep_their_numbers(digits):
-    config = DepthConfig(epochs=3, batch_size=16, lrs=(0.01, 0.05))
+    config = DepthSettings(epochs=3, batch_size=16, lrs=(0.01, 0.05))
     jobs = [
         StackTraining(StackConfig(kind, 3, 16), Norm.parse(norm), seed)
         for kind in ("mlp", "conv")

@@ -1,1 +1,1 @@
-"""Cost of a small batch, norm by norm."""
+"""Cost of small batches, norm by norm."""

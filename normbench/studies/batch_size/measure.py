@@ -12,8 +12,6 @@ from normbench.config.validation import validated
 from normbench.runs import RunResult
 from normbench.studies.batch_size.statistics import Statistics
 
-STUDY = "batch-size"
-
 
 @dataclass(frozen=True)
 class Point:

@@ -8,7 +8,7 @@ from normbench.studies.batch_size.measure import Point, by_norm, by_size
 from normbench.studies.batch_size.statistics import Statistics
 
 
-def answer(points: Sequence[Point], results: Sequence[RunResult], scored: str) -> list[str]:
+def conclusions(points: Sequence[Point], results: Sequence[RunResult], scored: str) -> list[str]:
     """Who loses how much at either end, who leads where, and what BatchNorm's running statistics have to do with it."""
     sizes = list(by_size(points))
     ends = [_end(points, size) for size in dict.fromkeys([sizes[0], sizes[-1]])] if len(sizes) > 1 else []

@@ -1,4 +1,4 @@
-"""The finding of `batch-size`: tables, charts and the sentences that follow from the figures."""
+"""Result of `batch-size`: tables, charts and the conclusions that follow from the figures."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,9 +7,10 @@ from normbench.analysis import Chart, Estimate, Line, StudyResult, Table, captio
 from normbench.analysis import format as words
 from normbench.config import Recipe
 from normbench.runs import RunResult
-from normbench.studies.batch_size.measure import STUDY, Point, by_norm, by_size
-from normbench.studies.batch_size.sentences import answer
+from normbench.studies.batch_size.measure import Point, by_norm, by_size
+from normbench.studies.batch_size.sentences import conclusions
 from normbench.studies.batch_size.statistics import SAMPLE, Statistics
+from normbench.studies.batch_size.study import STUDY
 
 CHANCE = 0.1
 """Accuracy of guessing among the ten classes that each data set here has."""
@@ -25,7 +26,7 @@ SCALINGS = {
 }
 
 
-def batch_size_finding(
+def batch_size_result(
     points: Sequence[Point], results: Sequence[RunResult], recipe: Recipe, environment: dict[str, Any]
 ) -> StudyResult:
     """Lay out what the points say; `environment` is that of the process, command line included."""
@@ -33,9 +34,9 @@ def batch_size_finding(
     scored = "validation accuracy" if searching else "test accuracy"
     with_statistics = [norm for norm, own in by_norm(points).items() if any(one.statistics for one in own)]
     return StudyResult(
-        study=STUDY,
-        title="What does a small batch cost, and whom?",
-        answer=tuple(answer(points, results, scored)),
+        study=STUDY.name,
+        title=STUDY.question,
+        answer=tuple(conclusions(points, results, scored)),
         conditions=caption(results, recipe.training.epochs, searching=searching),
         tables=(
             _accuracy_table(points, scored),

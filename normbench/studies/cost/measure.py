@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from normbench.config import RunConfig
+from normbench.config import Recipe, RunConfig
 from normbench.data import DataSet, Split
 from normbench.device import autocast
 from normbench.networks import build_for
@@ -94,6 +94,11 @@ class Bench:
         if self._parts is None:
             self._parts = repeatable((self.step, *self.layers.passes(), self.layers.evaluate), device)
         return tuple(seconds(part, device) for part in self._parts)
+
+
+def cost_configs(recipe: Recipe, norms: Sequence[str]) -> list[RunConfig]:
+    """One run a norm, alike in every other setting, the control `none` first."""
+    return [recipe.run(norm, recipe.seed) for norm in dict.fromkeys((CONTROL, *norms))]
 
 
 def measure_costs(configs: Sequence[RunConfig], device: torch.device, repeats: int, tell: Tell) -> list[Cost]:

@@ -1,4 +1,4 @@
-"""What norms cost, in sentences, tables and charts."""
+"""Result of `cost`: tables and charts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -7,28 +7,23 @@ from typing import Any
 import torch
 
 from normbench.analysis import Chart, Line, StudyResult, Table
-from normbench.config import Recipe, RunConfig
+from normbench.config import RunConfig
 from normbench.config.settings import WEIGHT_STANDARDIZATION
 from normbench.device import describe
 from normbench.runs.environment import environment
 from normbench.studies.cost.clock import Spread
 from normbench.studies.cost.measure import CONTROL, Cost
-
-MIB = 2**20
-
-
-def cost_configs(recipe: Recipe, norms: Sequence[str]) -> list[RunConfig]:
-    """One run a norm, alike in every other setting, the control `none` first."""
-    return [recipe.run(norm, recipe.seed) for norm in dict.fromkeys((CONTROL, *norms))]
+from normbench.studies.cost.sentences import MIB, conclusions, mebibytes, percent
+from normbench.studies.cost.study import STUDY
 
 
-def cost_finding(costs: Sequence[Cost], config: RunConfig, device: torch.device, repeats: int) -> StudyResult:
-    """The finding of `normbench cost`; `config` is the run of any of the norms."""
+def cost_result(costs: Sequence[Cost], config: RunConfig, device: torch.device, repeats: int) -> StudyResult:
+    """Lay out the measurements as a result; `config` is the run of any of the norms."""
     return StudyResult(
-        study="cost",
-        title="What does a norm cost in time and memory?",
-        answer=_answer(costs),
-        conditions=_conditions(config, device, repeats),
+        study=STUDY.name,
+        title=STUDY.question,
+        answer=conclusions(costs),
+        conditions=_caption(config, device, repeats),
         tables=_tables(costs),
         charts=_charts(costs),
         environment=environment(device),
@@ -36,29 +31,7 @@ def cost_finding(costs: Sequence[Cost], config: RunConfig, device: torch.device,
     )
 
 
-def _answer(costs: Sequence[Cost]) -> tuple[str, ...]:
-    control = next(cost for cost in costs if cost.norm == CONTROL)
-    others = sorted((cost for cost in costs if cost is not control), key=lambda cost: cost.ratio.median)
-    none = (
-        f"A training step takes {_ms(control.step)} ms without a norm and keeps {_mib(control.step_saved)} MiB for the"
-    )
-    if not others:
-        return (f"{none} backward pass.",)
-    ratios = ", ".join(f"{cost.norm} {cost.ratio.median:.2f}" for cost in others)
-    shares = ", ".join(f"{cost.norm} {_percent(cost.share)}" for cost in others)
-    memory = ", ".join(f"{cost.norm} {cost.step_saved / control.step_saved:.2f}" for cost in others)
-    differing = ", ".join(cost.norm for cost in others if cost.differs)
-    return (
-        f"{none} backward pass; with a norm it takes this many times as long: {ratios}.",
-        f"Share of the norm layers, forward and backward, in the step: {shares}.",
-        f"Memory kept for the backward pass, as a multiple of that without a norm: {memory}.",
-        f"Train and eval mode give different outputs with {differing}."
-        if differing
-        else "No norm here gives different outputs in train and in eval mode.",
-    )
-
-
-def _conditions(config: RunConfig, device: torch.device, repeats: int) -> str:
+def _caption(config: RunConfig, device: torch.device, repeats: int) -> str:
     training = config.training
     return (
         f"Network {config.network.name} at the shapes of its {training.batch_size} images of 3x32x32 a step, noise; "
@@ -74,7 +47,7 @@ def _tables(costs: Sequence[Cost]) -> tuple[Table, ...]:
         Table(
             title="One training step",
             columns=("norm", "step, ms", f"ratio to {CONTROL}", "share of the norm layers"),
-            rows=tuple((c.norm, _spread(c.step, 1000), _spread(c.ratio), _percent(c.share)) for c in costs),
+            rows=tuple((c.norm, _spread(c.step, 1000), _spread(c.ratio), percent(c.share)) for c in costs),
             note="ratio: of steps in the same round. share: the norm layers' forward and backward time, taken alone, "
             "by the step's time."
             + (f" {', '.join(hidden)}: weight standardization is in the step, not in the share." if hidden else ""),
@@ -102,11 +75,11 @@ def _tables(costs: Sequence[Cost]) -> tuple[Table, ...]:
 
 
 def _memory_cells(cost: Cost, on_cuda: bool) -> tuple[str, ...]:
-    peak = [] if not on_cuda else [_mib(cost.step_peak)]
+    peak = [] if not on_cuda else [mebibytes(cost.step_peak)]
     difference = f"{cost.train_eval_difference:.2g}" if cost.differs else "same"
     size = (f"{cost.parameters:,}", f"{cost.buffers:,}")
     layout = "kept" if cost.keeps_layout else "changed"
-    return (cost.norm, _mib(cost.layers_saved), _mib(cost.step_saved), *peak, *size, difference, layout)
+    return (cost.norm, mebibytes(cost.layers_saved), mebibytes(cost.step_saved), *peak, *size, difference, layout)
 
 
 def _charts(costs: Sequence[Cost]) -> tuple[Chart, ...]:
@@ -146,15 +119,3 @@ def _values(cost: Cost) -> dict[str, Any]:
 def _spread(value: Spread, factor: float = 1.0) -> str:
     low, middle, high = (f"{factor * one:.3g}" for one in (value.low, value.median, value.high))
     return f"{middle} [{low}, {high}]"
-
-
-def _ms(value: Spread) -> str:
-    return f"{1000 * value.median:.3g}"
-
-
-def _mib(count: int | None) -> str:
-    return "-" if count is None else f"{count / MIB:.1f}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

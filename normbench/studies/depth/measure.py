@@ -12,7 +12,7 @@ from normbench.engine.concurrency import LARGEST_GROUP, cores
 from normbench.engine.threads import Threads, threads_each
 from normbench.networks.stacks import Kind, Position, StackConfig
 from normbench.norms import Norm
-from normbench.studies.depth.settings import DepthConfig
+from normbench.studies.depth.settings import DepthSettings
 from normbench.studies.depth.signal import Signal, mean_signal, measure_signal
 from normbench.studies.depth.training import StackTraining, Trained, train_stack, train_together
 from normbench.training import graphs_for
@@ -43,7 +43,7 @@ class Variant:
         """`none`, or the norm and where it stands: `bn pre`."""
         return self.norm.name if self.norm.name == CONTROL else f"{self.norm.name} {self.position}"
 
-    def stack(self, config: DepthConfig, depth: int, width: int) -> StackConfig:
+    def stack(self, config: DepthSettings, depth: int, width: int) -> StackConfig:
         """The stack that it is put into."""
         return StackConfig(self.kind, depth, width, self.position, config.activation, config.init, SIDE)
 
@@ -61,13 +61,13 @@ class Measured:
 class Depth:
     """Everything that was measured, the data that was trained on, and what could not be measured, with the reason."""
 
-    config: DepthConfig
+    config: DepthSettings
     measured: tuple[Measured, ...]
     data: DataSet | None
     left_out: tuple[str, ...]
 
 
-def measure_depth(config: DepthConfig, device: torch.device, data: DataSet | None, tell: Tell) -> Depth:
+def measure_depth(config: DepthSettings, device: torch.device, data: DataSet | None, tell: Tell) -> Depth:
     """Send noise through every stack, and train it at a few depths where there is data.
 
     Raises:
@@ -111,17 +111,17 @@ def unfit(variant: Variant, device: torch.device) -> str | None:
     return None if varies else f"{name} is left out of the mlp: of one value a channel it leaves nothing"
 
 
-def _width(kind: Kind, config: DepthConfig) -> int:
+def _width(kind: Kind, config: DepthSettings) -> int:
     return config.width if kind == "mlp" else CONV_WIDTH
 
 
-def _signal(variant: Variant, config: DepthConfig, device: torch.device) -> Signal:
+def _signal(variant: Variant, config: DepthSettings, device: torch.device) -> Signal:
     stack = variant.stack(config, config.depth, _width(variant.kind, config))
     return mean_signal([measure_signal(stack, variant.norm, seed, device) for seed in config.all_seeds])
 
 
 def _train_all(
-    variants: Sequence[Variant], config: DepthConfig, data: DataSet, tell: Tell
+    variants: Sequence[Variant], config: DepthSettings, data: DataSet, tell: Tell
 ) -> dict[Variant, dict[int, tuple[Trained | None, ...]]]:
     """Every variant at every depth with every seed: on CUDA in groups whose steps are captured, on a CPU on threads."""
     jobs = [(variant, depth, seed) for variant in variants for depth in config.depths for seed in config.all_seeds]
@@ -138,12 +138,12 @@ def _train_all(
     }
 
 
-def _stack(job: Job, config: DepthConfig) -> StackConfig:
+def _stack(job: Job, config: DepthSettings) -> StackConfig:
     variant, depth, _ = job
     return variant.stack(config, depth, TRAINED_WIDTH[variant.kind])
 
 
-def _in_groups(jobs: Sequence[Job], config: DepthConfig, data: DataSet) -> Outcomes:
+def _in_groups(jobs: Sequence[Job], config: DepthSettings, data: DataSet) -> Outcomes:
     """Captured together, without threads: CUDA repeats the steps of a whole group by itself."""
     of = {StackTraining(_stack(job, config), job[0].norm, job[2]): job for job in jobs}
     graphs = graphs_for(data.train.images.device)
@@ -151,7 +151,7 @@ def _in_groups(jobs: Sequence[Job], config: DepthConfig, data: DataSet) -> Outco
         yield of[training], trained
 
 
-def _on_threads(jobs: Sequence[Job], config: DepthConfig, data: DataSet) -> Outcomes:
+def _on_threads(jobs: Sequence[Job], config: DepthSettings, data: DataSet) -> Outcomes:
     """Side by side, each on a thread, since such small steps fill one core."""
 
     def work(job: Job) -> Trained | None:

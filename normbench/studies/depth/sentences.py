@@ -16,7 +16,7 @@ ALIKE = 0.9
 CHANCE = 0.1
 
 
-def depth_answer(depth: Depth, by_kind: Mapping[Kind, Sequence[Measured]]) -> tuple[str, ...]:
+def conclusions(depth: Depth, by_kind: Mapping[Kind, Sequence[Measured]]) -> tuple[str, ...]:
     """What depth does to the signal, the gradient and the training, one kind of stack after the other."""
     sentences = []
     for kind, measured in by_kind.items():

@@ -1,4 +1,6 @@
-"""The settings of the study of depth."""
+"""Settings of `depth`."""
+
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -15,33 +17,45 @@ from normbench.config.settings import (
     NormNames,
     Seed,
     Seeds,
+    Switch,
     Whole,
 )
 from normbench.config.validation import validated
+from normbench.studies.study import Flag
 
 TRAINED_DEPTHS = (1, 5, 10, 20, 30)
 MOST_WEIGHTS = 100_000_000
 """Of one stack: with gradients 800 MB."""
 
 
-class DepthConfig(Frozen):
-    """The question: which norms, how deep, how wide, and how the stacks are trained."""
+class DepthSettings(Frozen):
+    """Norms, depth, width, and how the stacks are trained."""
 
     norms: NormNames = ("none", "bn", "ln")
     groups: Groups = 4
-    width: Whole = Field(512, ge=2, le=2048)
-    """Units of a layer of the MLP."""
-    depth: Whole = Field(30, ge=1, le=200)
-    activation: Activation = "relu"
-    init: Init = "torch"
+    width: Annotated[Whole, Flag()] = Field(
+        512, ge=2, le=2048, description="Units of a layer of the MLP. [default: 512]"
+    )
+    depth: Annotated[Whole, Flag()] = Field(
+        30, ge=1, le=200, description="Hidden layers of the deepest stack. [default: 30]"
+    )
+    activation: Annotated[Activation, Flag(metavar="NAME")] = Field(
+        "relu", description="relu, tanh, silu, gelu, leaky_relu or elu. [default: relu]"
+    )
+    init: Annotated[Init, Flag(metavar="NAME")] = Field(
+        "torch", description="Initialization of weights: torch, kaiming or xavier. [default: torch]"
+    )
     seed: Seed = 0
     seeds: Seeds = 1
-    lrs: tuple[LearningRate, ...] = Field((0.003, 0.03), min_length=1, max_length=100)
+    lrs: Annotated[tuple[LearningRate, ...], Flag(name="lr")] = Field((0.003, 0.03), min_length=1, max_length=100)
     epochs: Epochs = 6
-    batch_size: BatchSize = Field(128, ge=2)
+    batch_size: Annotated[BatchSize, Flag(hidden=True)] = Field(128, ge=2)
+    no_train: Annotated[Switch, Flag("Training")] = Field(False, description="Signal and gradient only, no training.")
+    dataset: Literal["auto", "cifar10", "digits"] = "digits"
+    subset: Annotated[Whole | None, Field(ge=1, le=1_000_000)] = None
 
     @model_validator(mode="after")
-    def _fits_into_memory(self) -> "DepthConfig":
+    def _fits_into_memory(self) -> "DepthSettings":
         if self.width**2 * self.depth > MOST_WEIGHTS:
             raise ValueError(
                 f"a stack of {self.depth} layers of {self.width} units has over {MOST_WEIGHTS:,} weights, the most here"
@@ -65,10 +79,14 @@ class DepthConfig(Frozen):
         """Seeds of weights, noise and batches."""
         return range(self.seed, self.seed + self.seeds)
 
+    @property
+    def data(self) -> DataConfig:
+        """All digits, or 5,000 images of CIFAR-10, with a tenth or 1,000 held out to choose the learning rate on."""
+        digits = self.dataset == "digits"
+        images = 5000 if self.subset is None and not digits else self.subset
+        settings = {"name": self.dataset, "subset": images, "val_split": 0.1 if digits else 0.02, "crop_padding": 0}
+        return validated(DataConfig, settings, COMMAND_LINE)
 
-def data_settings(name: str, subset: int | None) -> DataConfig:
-    """Images to train on: all digits, or 5,000 of CIFAR-10, with a tenth or 1,000 held out to choose the rate on."""
-    digits = name == "digits"
-    images = 5000 if subset is None and not digits else subset
-    settings = {"name": name, "subset": images, "val_split": 0.1 if digits else 0.02, "crop_padding": 0}
-    return validated(DataConfig, settings, COMMAND_LINE)
+    def values(self) -> dict[str, Any]:
+        """The settings of the stacks, as JSON holds them; the data set stands in the caption."""
+        return self.model_dump(mode="json", exclude={"no_train", "dataset", "subset"})

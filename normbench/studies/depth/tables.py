@@ -1,12 +1,20 @@
-"""The tables and charts of the study of depth."""
+"""Result of `depth`: tables, charts and the caption."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
-from normbench.analysis import Chart, Estimate, Line, Table, estimate
+import torch
+
+from normbench.analysis import Chart, Estimate, Line, StudyResult, Table, estimate
 from normbench.analysis.format import percent
+from normbench.device import describe
 from normbench.networks.stacks import Kind
-from normbench.studies.depth.measure import CONV_WIDTH, SIDE, Depth, Measured
-from normbench.studies.depth.sentences import rounded
+from normbench.runs.environment import environment
+from normbench.studies.depth.measure import CONTROL, CONV_WIDTH, KINDS, SIDE, TRAINED_WIDTH, Depth, Measured
+from normbench.studies.depth.sentences import conclusions, rounded
+from normbench.studies.depth.signal import BATCH
+from normbench.studies.depth.study import STUDY
 
 WORTH_DRAWING = 0.05
 """Where no layer has this share of dead units, the chart of them would show noise."""
@@ -18,7 +26,57 @@ EXPLANATION = (
 )
 
 
-def depth_tables(depth: Depth, by_kind: Mapping[Kind, Sequence[Measured]]) -> tuple[Table, ...]:
+def depth_result(depth: Depth, device: torch.device) -> StudyResult:
+    """Lay out the measurements as a result."""
+    kinds = [kind for kind in KINDS if any(one.variant.kind == kind for one in depth.measured)]
+    by_kind = {kind: [one for one in depth.measured if one.variant.kind == kind] for kind in kinds}
+    return StudyResult(
+        study=STUDY.name,
+        title=STUDY.question,
+        answer=conclusions(depth, by_kind),
+        conditions=_caption(depth, device),
+        tables=_all_tables(depth, by_kind),
+        charts=_all_charts(depth, by_kind),
+        warnings=depth.left_out,
+        environment=environment(device),
+        values=_values(depth),
+    )
+
+
+def _values(depth: Depth) -> dict[str, Any]:
+    """By kind and then by norm and place, as `values["mlp"]["bn pre"]`."""
+    found: dict[str, Any] = {kind: {} for kind in KINDS}
+    for one in depth.measured:
+        trained = {str(place): [run and asdict(run) for run in runs] for place, runs in one.trained.items()}
+        found[one.variant.kind][one.variant.label] = {**asdict(one.signal), "trained": trained}
+    return {"config": depth.config.values(), "control": CONTROL, **found}
+
+
+def _caption(depth: Depth, device: torch.device) -> str:
+    config, data = depth.config, depth.data
+    seeds = (
+        f"seed {config.seed}" if config.seeds == 1 else f"{config.seeds} seeds ({config.seed}-{config.all_seeds[-1]})"
+    )
+    parts = [
+        f"{config.activation}, weights drawn as `{config.init}` does, no shortcut, and no bias "
+        "but the norm's (with `none` and `lrn`: that of the weights)",
+        f"signal and gradient: N(0, 1) noise, batch {BATCH}, train mode, before any training",
+    ]
+    if data is not None:
+        parts.append(
+            f"training: {data.name} ({len(data.train):,} train, {len(data.validation or ()):,} validation and "
+            f"{len(data.test):,} test images), {_epochs(config.epochs)}, batch {config.batch_size}, SGD with momentum "
+            f"0.9, learning rate the best of {', '.join(f'{lr:g}' for lr in config.lrs)} by validation accuracy, "
+            f"widths {TRAINED_WIDTH['mlp']} (mlp) and {TRAINED_WIDTH['conv']} (conv)"
+        )
+    return "; ".join([*parts, seeds, describe(device), f"torch {torch.__version__}"]) + "."
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'s' if count > 1 else ''}"
+
+
+def _all_tables(depth: Depth, by_kind: Mapping[Kind, Sequence[Measured]]) -> tuple[Table, ...]:
     """Signal and gradient, then test accuracy, of each kind of stack; what columns mean is said once."""
     tables: list[Table] = []
     for kind, measured in by_kind.items():
@@ -26,8 +84,8 @@ def depth_tables(depth: Depth, by_kind: Mapping[Kind, Sequence[Measured]]) -> tu
     return tuple(tables)
 
 
-def depth_charts(depth: Depth, by_kind: Mapping[Kind, Sequence[Measured]]) -> tuple[Chart, ...]:
-    """Output, gradient, dead units, cosine_similarity and accuracy by depth, of each kind of stack."""
+def _all_charts(depth: Depth, by_kind: Mapping[Kind, Sequence[Measured]]) -> tuple[Chart, ...]:
+    """Output, gradient, dead units, cosine similarity and accuracy by depth, of each kind of stack."""
     return tuple(chart for kind, measured in by_kind.items() for chart in _charts(depth, kind, measured))
 
 

@@ -9,7 +9,7 @@ from normbench.evaluation import NonFiniteError, evaluate
 from normbench.networks import draws_random_numbers
 from normbench.networks.stacks import StackConfig, build_stack
 from normbench.norms import Norm
-from normbench.studies.depth.settings import DepthConfig
+from normbench.studies.depth.settings import DepthSettings
 from normbench.training import DivergedError, EpochRow, Graphs, RunGroup, Training
 
 
@@ -48,7 +48,7 @@ def train_stack(
     stack: StackConfig,
     norm: Norm,
     data: DataSet,
-    config: DepthConfig,
+    config: DepthSettings,
     *,
     seed: int,
     after_epoch: Callable[[], None] = lambda: None,
@@ -71,7 +71,7 @@ def train_stack(
 
 
 def train_together(
-    jobs: Sequence[StackTraining], data: DataSet, config: DepthConfig, graphs: Graphs | None, at_once: int
+    jobs: Sequence[StackTraining], data: DataSet, config: DepthSettings, graphs: Graphs | None, at_once: int
 ) -> Iterator[tuple[StackTraining, Trained | None]]:
     """`train_stack` for several jobs whose steps are captured together; a few jobs are trained at a time.
 
@@ -96,7 +96,7 @@ def train_together(
 
 
 def _train_group(
-    jobs: Sequence[StackTraining], lrs: Sequence[float], data: DataSet, config: DepthConfig, graphs: Graphs | None
+    jobs: Sequence[StackTraining], lrs: Sequence[float], data: DataSet, config: DepthSettings, graphs: Graphs | None
 ) -> list[tuple[StackTraining, _Attempt]]:
     batches: dict[int, Batches] = {}
     tries = []
@@ -120,7 +120,7 @@ def _train_group(
 
 
 def _training(
-    job: StackTraining, lr: float, data: DataSet, config: DepthConfig, batches: Batches | None = None
+    job: StackTraining, lr: float, data: DataSet, config: DepthSettings, batches: Batches | None = None
 ) -> Training:
     run = RunConfig(
         norm=job.norm.name, groups=job.norm.groups, seed=job.seed, data=DataConfig(crop_padding=0),
@@ -129,7 +129,7 @@ def _training(
     return Training(run, build_stack(job.stack, job.norm, len(data.classes), job.seed), data, batches)
 
 
-def _best(depth: int, attempts: Sequence[_Attempt], data: DataSet, config: DepthConfig) -> Trained | None:
+def _best(depth: int, attempts: Sequence[_Attempt], data: DataSet, config: DepthSettings) -> Trained | None:
     """Choose by validation accuracy, the first of equals, and read the test images with it."""
     best: tuple[float, _Attempt] | None = None
     for attempt in attempts:

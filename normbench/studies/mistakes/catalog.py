@@ -1,8 +1,9 @@
 """The mistakes: what is done, what is right, the line of code, what to look for, and how each is measured."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from normbench.errors import UsageError, unknown
 from normbench.studies.mistakes import scoring, setup
 from normbench.studies.mistakes.bench import Bench, Outcome
 
@@ -103,3 +104,19 @@ _ENTRIES = (
 )  # fmt: skip
 
 MISTAKES: dict[str, Mistake] = {entry.name: entry for entry in _ENTRIES}
+
+
+def chosen(names: Collection[str] | None) -> list[Mistake]:
+    """The mistakes of these names in the order of the catalog; all of them for None.
+
+    Raises:
+        UsageError: There are no names, or there is no mistake of one of them.
+    """
+    if names is None:
+        return list(MISTAKES.values())
+    if not names:
+        raise UsageError("--only names no mistake", f"Known: {', '.join(MISTAKES)}.")
+    for name in names:
+        if name not in MISTAKES:
+            raise unknown("mistake", name, MISTAKES)
+    return [mistake for mistake in MISTAKES.values() if mistake.name in names]

@@ -1,36 +1,50 @@
-"""The study of mistakes: each made on every seed, set against the right way in pairs, and told."""
+"""Each mistake made on every seed, and compared with the right way in pairs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
-from normbench.analysis import PairedDifference, StudyResult, Table, compare_pairs
-from normbench.analysis.format import percent, points
+from normbench.analysis import PairedDifference, compare_pairs
+from normbench.analysis.format import percent
 from normbench.config import MachineConfig, Recipe
 from normbench.data import DataSet
 from normbench.device import describe
 from normbench.engine.concurrency import Concurrency, plan_concurrency
 from normbench.engine.threads import Threads, threads_each
-from normbench.runs.environment import environment
-from normbench.studies.mistakes.bench import TEST_IMAGES, Bench, Outcome
+from normbench.studies.mistakes.bench import Bench, Outcome
 from normbench.studies.mistakes.catalog import Mistake
-from normbench.studies.mistakes.charts import Outcomes, draw, mean
-from normbench.studies.mistakes.sentences import conditions, p_value, sentences, verdict
+
+Outcomes = Mapping[str, Sequence[Outcome]]
+"""By mistake, one a seed."""
 
 
-def find(
-    recipe: Recipe, data: DataSet, mistakes: Sequence[Mistake], machine: MachineConfig, tell: Callable[[str], None]
-) -> StudyResult:
-    """Make every mistake on every seed of the recipe, and say what each costs in test accuracy.
+@dataclass(frozen=True)
+class Measured:
+    """Outcomes of the mistakes, and the conditions that they hold for."""
+
+    recipe: Recipe
+    data: DataSet
+    mistakes: tuple[Mistake, ...]
+    outcomes: Outcomes
+    differences: Mapping[str, PairedDifference]
+    """Wrong less right, by mistake."""
+    device: str
+    """Described, with the number of seeds that shared it."""
+
+
+def measure_mistakes(
+    recipe: Recipe, data: DataSet, mistakes: Sequence[Mistake], machine: MachineConfig, note: Callable[[str], None]
+) -> Measured:
+    """Make every mistake on every seed of the recipe, and test the differences in test accuracy.
 
     Args:
         recipe: Network, training and seeds.
         data: Images that are loaded already.
         mistakes: In the order of the tables.
-        machine: How many seeds may share the device.
-        tell: Is told in words how it goes on, by several threads.
+        machine: Bounds the number of seeds that share the device.
+        note: Receives a line per mistake and seed, from several threads.
 
     Raises:
         DivergedError: A training loss is no longer finite.
@@ -38,19 +52,11 @@ def find(
     device = data.train.images.device
     shared = _sharing(recipe, machine, device)
     with threads_each(shared.threads):
-        outcomes = _make(recipe, data, mistakes, shared.runs, tell)
-        where = describe(device) + (f", {shared.runs} seeds trained concurrently" if shared.runs > 1 else "")
-    differences = _differences(mistakes, outcomes, recipe.seed)
-    return StudyResult(
-        study="mistakes",
-        title="What do common mistakes with norms cost?",
-        answer=sentences(mistakes, differences),
-        conditions=conditions(recipe, data, min(TEST_IMAGES, len(data.test)), where),
-        tables=(_costs(mistakes, outcomes, differences), _lessons(mistakes, outcomes)),
-        charts=draw(mistakes, outcomes),
-        environment=environment(device),
-        values={"torch": torch.__version__, "mistakes": _values(mistakes, outcomes, differences)},
-    )
+        outcomes = _make(recipe, data, mistakes, shared.runs, note)
+        described = describe(device)
+    if shared.runs > 1:
+        described += f", {shared.runs} seeds trained concurrently"
+    return Measured(recipe, data, tuple(mistakes), outcomes, _differences(mistakes, outcomes, recipe.seed), described)
 
 
 def _sharing(recipe: Recipe, machine: MachineConfig, device: torch.device) -> Concurrency:
@@ -61,7 +67,7 @@ def _sharing(recipe: Recipe, machine: MachineConfig, device: torch.device) -> Co
 
 
 def _make(
-    recipe: Recipe, data: DataSet, mistakes: Sequence[Mistake], at_once: int, tell: Callable[[str], None]
+    recipe: Recipe, data: DataSet, mistakes: Sequence[Mistake], at_once: int, note: Callable[[str], None]
 ) -> dict[str, list[Outcome]]:
     """What came of every mistake, by seed."""
 
@@ -71,7 +77,7 @@ def _make(
         for one in mistakes:
             outcomes.append(one.measure(bench))
             right, wrong = percent(outcomes[-1].right), percent(outcomes[-1].wrong)
-            tell(f"seed {seed}  {one.name}: right {right}, wrong {wrong}")
+            note(f"seed {seed}  {one.name}: right {right}, wrong {wrong}")
         return outcomes
 
     threads = Threads(work, at_once)
@@ -96,73 +102,3 @@ def _differences(mistakes: Sequence[Mistake], outcomes: Outcomes, first: int) ->
 
 def _right(mistake: Mistake) -> str:
     return f"{mistake.name}: right"
-
-
-def _costs(mistakes: Sequence[Mistake], outcomes: Outcomes, differences: Mapping[str, PairedDifference]) -> Table:
-    rows = [
-        (
-            one.name,
-            percent(mean(outcomes, one, "right")),
-            percent(mean(outcomes, one, "wrong")),
-            points(differences[one.name].difference),
-            p_value(differences[one.name].p_holm),
-            verdict(differences[one.name]),
-        )
-        for one in mistakes
-    ]
-    note = (
-        "Test accuracy. Difference: wrong less right on the same seeds, each with an interval of its own; p and "
-        "verdict: paired t-test, Holm-adjusted for all of them together."
-    )
-    columns = ("mistake", "right way", "wrong way", "difference", "Holm p", "verdict")
-    return Table(title="What each mistake costs", columns=columns, rows=tuple(rows), note=note)
-
-
-def _lessons(mistakes: Sequence[Mistake], outcomes: Outcomes) -> Table:
-    rows = [
-        (
-            one.name,
-            f"Wrong: {one.wrong}\n  {one.wrong_code}\nRight: {one.right}\n  {one.right_code}",
-            look(one, outcomes[one.name]),
-        )
-        for one in mistakes
-    ]
-    columns = ("mistake", "wrong and right", "what to look for")
-    return Table(title="How to know each", columns=columns, rows=tuple(rows), sentences=True)
-
-
-def look(mistake: Mistake, outcomes: Sequence[Outcome]) -> str:
-    """What to look for, with the figures that were measured: means over the seeds."""
-    facts: dict[str, Any] = {}
-    for name, value in outcomes[0].facts.items():
-        figures = [outcome.facts[name] for outcome in outcomes]
-        facts[name] = value if isinstance(value, str) else sum(map(float, figures)) / len(figures)
-    return mistake.look.format(**facts).replace("%", " %")
-
-
-def _values(
-    mistakes: Sequence[Mistake], outcomes: Outcomes, differences: Mapping[str, PairedDifference]
-) -> list[dict[str, Any]]:
-    """By mistake, for programs: accuracies by seed, the difference, and the words."""
-    values = []
-    for one in mistakes:
-        found, difference = outcomes[one.name], differences[one.name].difference
-        values.append(
-            {
-                "name": one.name,
-                "wrong": one.wrong,
-                "right": one.right,
-                "wrong_code": one.wrong_code,
-                "right_code": one.right_code,
-                "look": look(one, found),
-                "right_accuracy": [outcome.right for outcome in found],
-                "wrong_accuracy": [outcome.wrong for outcome in found],
-                "facts": [outcome.facts for outcome in found],
-                "difference": difference and difference.mean,
-                "low95": difference and difference.low,
-                "high95": difference and difference.high,
-                "p_holm": differences[one.name].p_holm,
-                "verdict": verdict(differences[one.name]),
-            }
-        )
-    return values

@@ -1,4 +1,4 @@
-"""What a difference between the wrong and the right way is called, and the sentences of the answer."""
+"""Verdict on each difference between the wrong and the right way, and the conclusions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -36,7 +36,7 @@ def p_value(p: float | None) -> str:
     return "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def sentences(mistakes: Sequence[Mistake], differences: Mapping[str, PairedDifference]) -> tuple[str, ...]:
+def conclusions(mistakes: Sequence[Mistake], differences: Mapping[str, PairedDifference]) -> tuple[str, ...]:
     """The dearest first, then what is told from nothing, then what is not."""
     by_cost = sorted(mistakes, key=lambda one: _mean(differences[one.name]))
     kinds: dict[str, list[Mistake]] = {}
@@ -82,7 +82,7 @@ def _points(mistake: Mistake, differences: Mapping[str, PairedDifference]) -> st
     return points(differences[mistake.name].difference)
 
 
-def conditions(recipe: Recipe, data: DataSet, scored: int, device: str) -> str:
+def caption(recipe: Recipe, data: DataSet, scored: int, device: str) -> str:
     """What the figures hold for."""
     name = {"cifar10": "CIFAR-10", "digits": "the embedded digits, not CIFAR-10"}.get(data.name, data.name)
     training = recipe.training

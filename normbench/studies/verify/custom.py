@@ -52,7 +52,7 @@ DIRECTIONS = 2
 INITIAL_VALUES = "initial values"
 
 
-def verify_own(norm: str, reference: str | None, cases: Sequence[Case]) -> Verified:
+def verify_custom(norm: str, reference: str | None, cases: Sequence[Case]) -> Verified:
     """Compare the module of `norm` with the function `reference`, both spelt file.py:name.
 
     Forward, and the buffers where the function returns them, are compared as they stand. Gradients have no formula

@@ -1,4 +1,4 @@
-"""What a verification found, in sentences, tables and a chart."""
+"""Result of `verify`: tables and a chart."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,6 +12,8 @@ from normbench.runs.environment import environment
 from normbench.studies.verify.builtin import DROPOUT, ONE_PASS
 from normbench.studies.verify.cases import HARD, KINDS
 from normbench.studies.verify.checks import QUANTITIES, ROUNDING, Check, Precision, Quantity, Verified, badness, worst
+from normbench.studies.verify.sentences import conclusions, label, percent, value_name
+from normbench.studies.verify.study import STUDY
 
 SHORT: dict[Quantity, str] = {
     "forward": "forward", "input gradient": "dx", "parameter gradients": "dp", "buffers": "buffers",
@@ -22,18 +24,17 @@ MOST_PROBLEMS = 4
 """Of each norm, in warnings."""
 
 
-def finding(verified: Sequence[Verified], seed: int, cases: int) -> StudyResult:
-    """The finding of a verification; `cases` are the ordinary ones."""
+def verify_result(verified: Sequence[Verified], seed: int, cases: int) -> StudyResult:
+    """Lay out the comparisons as a result; `cases` are the ordinary ones."""
     device = torch.device("cpu")
     defined = [one for one in verified if one.defined]
     failed = [one for one in defined if not one.passed]
     failures = _failures(failed)
     tables = [_verdicts(verified), *([failures] if failures.rows else []), _hard_inputs(defined)]
-    answer = (*_answer(defined, failed), *_undefined(verified), *_not_compared(defined), *_not_built(defined))
     return StudyResult(
-        study="verify",
-        title="Is every norm what its definition says?",
-        answer=(*answer, *_refused(defined), *_one_pass(defined), *_undecided(defined)),
+        study=STUDY.name,
+        title=STUDY.question,
+        answer=conclusions(verified),
         conditions=(
             f"Seed {seed}; for each norm {cases} ordinary inputs, {HARD} hard ones and those of the network's layers; "
             f"forward and backward, train and eval mode, contiguous and channels last; {describe(device)}; torch "
@@ -45,105 +46,6 @@ def finding(verified: Sequence[Verified], seed: int, cases: int) -> StudyResult:
         environment=environment(device),
         values={"passed": not failed, "norms": [_values(one) for one in verified]},
     )
-
-
-def _answer(defined: Sequence[Verified], failed: Sequence[Verified]) -> list[str]:
-    checks = [(check, one.name) for one in defined for check in one.checks]
-    names = ", ".join(one.name for one in failed)
-    if failed:
-        return [f"Not what the definition says: {names}.", *(_worst_of(one) for one in failed)]
-    if not checks:
-        return []
-    largest, name = max(checks, key=lambda pair: badness(pair[0]))
-    subjects = f"All {len(defined)} are what their definitions say" if len(defined) > 1 else f"{name} is as defined"
-    not_compared = sorted({name for one in defined for name in one.not_compared})
-    left_out = f", {_and(not_compared)} not compared" if not_compared else ""
-    return [
-        f"{subjects}{left_out}: {len(checks):,} comparisons, and the largest error is {_percent(largest.share)} of "
-        f"what rounding can explain ({name}, {largest.quantity}, {largest.where})."
-    ]
-
-
-def _worst_of(one: Verified) -> str:
-    """The value that is furthest from its definition, or what else is wrong."""
-    check = worst(check for check in one.checks if not check.passed)
-    if check is None:
-        return f"{one.name}: {one.problems[0]}."
-    return (
-        f"{one.name}: {_place(check)} is {check.got:.6g} and should be {check.expected:.6g}, on {check.where}: an "
-        f"error of {_percent(check.share)} of the bound."
-    )
-
-
-def _place(check: Check) -> str:
-    """The array and the worst value in it."""
-    return f"{check.array}{list(check.index)}" if check.index else f"{check.array}, along a direction,"
-
-
-def _undefined(verified: Sequence[Verified]) -> list[str]:
-    names = [one.name for one in verified if not one.defined]
-    return [f"No reference definition, so not checked: {', '.join(names)}."] if names else []
-
-
-def _not_compared(defined: Sequence[Verified]) -> list[str]:
-    if not any(one.not_compared for one in defined):
-        return []
-    return [
-        "To have buffers compared, let the reference return (y, buffers) with those that a step leaves behind by name; "
-        "to have initial values compared, set an attribute of it: reference.initial = {name: value}."
-    ]
-
-
-def _not_built(defined: Sequence[Verified]) -> list[str]:
-    return [
-        f"Not checked with {_and([str(channels) for channels in one.not_built])} channels: {label(one.name)} cannot be "
-        "built for them."
-        for one in defined
-        if one.not_built
-    ]
-
-
-def _and(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def _refused(verified: Sequence[Verified]) -> list[str]:
-    refused = [f"{one.name} {one.refused}" for one in verified if one.refused]
-    return [f"Inputs of single values, which have no variance, are refused: {', '.join(refused)}."] if refused else []
-
-
-def _one_pass(verified: Sequence[Verified]) -> list[str]:
-    """What torch's variance in one pass costs, where it was measured."""
-    sentences = []
-    for one in verified:
-        by_layout = [
-            [c for c in one.of("float32", "forward", "offset") if c.layout == layout]
-            for layout in ("channels last", "contiguous")
-        ]
-        if (one.name, "channels last") not in ONE_PASS or not all(by_layout):
-            continue
-        there, here = (max(check.relative for check in checks) for checks in by_layout)
-        sentences.append(
-            f"Where the mean is 1,000 standard deviations, the float32 output of {one.name} is off by {there:.1e} of "
-            f"its largest value in channels last, and by {here:.1e} contiguous: in channels last torch takes the "
-            "variance as E[x²] - E[x]², and the bound allows for that."
-        )
-    return sentences
-
-
-def _undecided(verified: Sequence[Verified]) -> list[str]:
-    """Comparisons that nothing could have failed."""
-    float32 = [check for one in verified for check in one.of("float32")]
-    vague = sum(not check.decides for check in float32)
-    if not vague:
-        return []
-    float64 = [check for one in verified for check in one.of("float64")]
-    left = sum(not check.decides for check in float64)
-    return [
-        f"In {vague:,} of {len(float32):,} comparisons in float32 the terms cancel so far that the bound is above the "
-        f"result; in float64 in {left:,} of {len(float64):,}."
-    ]
 
 
 def _verdicts(verified: Sequence[Verified]) -> Table:
@@ -172,20 +74,9 @@ def _row(one: Verified, precision: Precision) -> tuple[str, ...]:
         precision.removeprefix("float"),
         *(_most([check.error for check in one.of(precision, quantity)]) for quantity in QUANTITIES),
         f"{largest.bound:.0e}" if largest else "-",
-        _percent(largest.share) if largest else "-",
+        percent(largest.share) if largest else "-",
         "ok" if _passed(one, precision) else "FAILS",
     )
-
-
-def label(name: str) -> str:
-    """A norm's name as tables have room for: of one of the user's own that of its factory."""
-    return name.rpartition(":")[2]
-
-
-def _percent(share: float) -> str:
-    if np.isnan(share):
-        return "nan"
-    return f"{100 * share:.2g} %" if share < 10 else f"{share:.0e}×"
 
 
 def _passed(one: Verified, precision: Precision) -> bool:
@@ -199,7 +90,7 @@ def _failures(failed: Sequence[Verified]) -> Table:
         rows=tuple(
             (
                 label(one.name),
-                _place(check),
+                value_name(check),
                 check.where,
                 f"{check.got:.6g}",
                 f"{check.expected:.6g}",

@@ -1,0 +1,28 @@
+"""Settings of `batch-size`, laid over its recipe."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from normbench.config import PARAMETER_BUDGET
+from normbench.config.settings import BatchSize, Frozen, LrScaling, NormNames, Whole
+from normbench.studies.study import Flag
+
+
+class BatchSizeSettings(Frozen):
+    """Norms and batch sizes; None takes the recipe's."""
+
+    norms: NormNames | None = None
+    sizes: Annotated[tuple[BatchSize, ...] | None, Flag(metavar="A,B,C")] = Field(
+        None, min_length=1, max_length=64, description="Batch sizes, with commas. [default: the recipe's]"
+    )
+    scaling: Annotated[LrScaling | None, Flag("Training", "NAME")] = Field(
+        None, description="Learning rate by batch size: linear, sqrt or none. [default: linear]"
+    )
+    max_params: Whole = Field(PARAMETER_BUDGET, ge=1, le=10_000_000)
+
+    def overrides(self) -> dict[str, Any]:
+        """Nested settings over the recipe."""
+        sweep = {"batch_sizes": self.sizes, "lr_scaling": self.scaling}
+        sweep = {key: value for key, value in sweep.items() if value is not None}
+        return ({"norms": self.norms} if self.norms else {}) | ({"sweep": sweep} if sweep else {})

@@ -1,0 +1,47 @@
+"""Conclusions of `cost`, computed from its figures."""
+
+from collections.abc import Sequence
+
+from normbench.studies.cost.clock import Spread
+from normbench.studies.cost.measure import CONTROL, Cost
+
+MIB = 2**20
+
+
+def conclusions(costs: Sequence[Cost]) -> tuple[str, ...]:
+    """Time, share of the norm layers, memory, and difference of the modes."""
+    control = next(cost for cost in costs if cost.norm == CONTROL)
+    others = sorted((cost for cost in costs if cost is not control), key=lambda cost: cost.ratio.median)
+    none = (
+        f"A training step takes {_milliseconds(control.step)} ms without a norm and keeps "
+        f"{mebibytes(control.step_saved)} MiB for the"
+    )
+    if not others:
+        return (f"{none} backward pass.",)
+    ratios = ", ".join(f"{cost.norm} {cost.ratio.median:.2f}" for cost in others)
+    shares = ", ".join(f"{cost.norm} {percent(cost.share)}" for cost in others)
+    memory = ", ".join(f"{cost.norm} {cost.step_saved / control.step_saved:.2f}" for cost in others)
+    differing = ", ".join(cost.norm for cost in others if cost.differs)
+    return (
+        f"{none} backward pass; with a norm it takes this many times as long: {ratios}.",
+        f"Share of the norm layers, forward and backward, in the step: {shares}.",
+        f"Memory kept for the backward pass, as a multiple of that without a norm: {memory}.",
+        f"Train and eval mode give different outputs with {differing}."
+        if differing
+        else "No norm here gives different outputs in train and in eval mode.",
+    )
+
+
+def _milliseconds(value: Spread) -> str:
+    """Format a fraction."""
+    return f"{1000 * value.median:.3g}"
+
+
+def mebibytes(count: int | None) -> str:
+    """Format bytes in MiB; `-` where they were not measured."""
+    return "-" if count is None else f"{count / MIB:.1f}"
+
+
+def percent(share: float) -> str:
+    """Format a fraction."""
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,39 @@
+"""Settings of `verify`."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from normbench.config.settings import Frozen, Seed, Whole
+from normbench.studies.study import Flag
+
+LONGEST_NAME = 80
+"""Characters of a factory's name in a folder's."""
+
+
+class VerifySettings(Frozen):
+    """The norm to check, and the inputs to check it on; norm None takes every built-in one."""
+
+    norm: str | None = None
+    reference: Annotated[str | None, Flag(metavar="FUNCTION")] = Field(
+        None, description="Definition of a custom norm: file.py:function of float64 arrays."
+    )
+    seed: Seed = 0
+    cases: Annotated[Whole, Flag()] = Field(
+        12, ge=1, le=1000, description="Ordinary random inputs; hard ones come on top. [default: 12]"
+    )
+
+
+def variant(settings: VerifySettings) -> str:
+    """Suffix of the folder: one per norm, so that no check overwrites another's; custom norms differ by file, too."""
+    if settings.norm is None:
+        return ""
+    source, colon, name = settings.norm.rpartition(":")
+    if not colon:
+        return settings.norm
+    path = str(Path(source).expanduser().resolve()) if source.endswith(".py") else source
+    plain = re.sub(r"[^A-Za-z0-9_+-]", "-", name)[:LONGEST_NAME]
+    return f"{plain}-{hashlib.sha256(f'{path}:{name}'.encode()).hexdigest()[:8]}"
