@@ -14,7 +14,7 @@ from normbench.analysis.sensitivity import Sensitivity, sensitivity_curves
 from normbench.analysis.time_to_accuracy import TimeToAccuracy, times_to_accuracy
 from normbench.config import Recipe, RunConfig
 from normbench.errors import UsageError
-from normbench.norms import NORMS, norm_info
+from normbench.norms import listing_order, norm_info
 from normbench.runs import RunResult, list_experiment
 
 SAME = ("device", "torch", "batch_size", "epochs", "dataset", "train_images", "split_seed", "network", "precision")
@@ -265,8 +265,7 @@ def earlier_results(folder: Path, recipe: Recipe, configs: Sequence[RunConfig]) 
         and entry.config.norm_source == code.get(entry.config.norm, entry.config.norm_source)
         and _is_of(entry.config, recipe, configs[0])
     ]
-    order = list(NORMS)
-    return sorted(results, key=lambda r: (order.index(r.norm) if r.norm in order else len(order), r.norm, r.seed, r.lr))
+    return sorted(results, key=lambda result: (listing_order(result.norm), result.seed, result.lr))
 
 
 def _is_of(config: RunConfig, recipe: Recipe, example: RunConfig) -> bool:

@@ -55,7 +55,8 @@ def command(options: Options) -> None:
             progress.on_download,
             leave_out_oversized=bool(options["every"]),
         )
-        _check_control(options["control"], list(plan.parameters), grid)
+        control = options.norm_name("control")
+        _check_control(control, list(plan.parameters), grid)
         question = question_of(plan, recipe, "compare", grid.is_search)
         plan = placed(options, plan, question)
         if not announce(options, plan, progress):
@@ -63,7 +64,7 @@ def command(options: Options) -> None:
         results = engine.run_all(plan, callback, progress.on_download)
     compare = partial(
         Comparison.of,
-        control=options["control"],
+        control=control,
         margin=margin,
         searching=grid.is_search,
         epochs=recipe.training.epochs,

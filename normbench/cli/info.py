@@ -38,18 +38,19 @@ def _norm_page(options: Options, name: str) -> None:
     from normbench.norms import Norm
     from normbench.runs import list_runs
 
-    info, out = Norm.parse(name).info, options.machine().out
-    groups = RunConfig.model_fields["groups"].default if options["groups"] is None else options["groups"]
+    default = RunConfig.model_fields["groups"].default
+    norm = Norm.parse(name, default if options["groups"] is None else options["groups"])
+    info, out = norm.info, options.machine().out
     if options["svg"] is not None:
-        _write_picture(options, info, groups)
-    show_norm(options.output(), NormPage(name, info, groups, norm_history(list_runs(out), name), str(out)))
+        _write_picture(options, info)
+    show_norm(options.output(), NormPage(norm.name, info, norm_history(list_runs(out), norm.name), str(out)))
 
 
-def _write_picture(options: Options, info: "NormInfo", groups: int) -> None:
+def _write_picture(options: Options, info: "NormInfo") -> None:
     from normbench.files import is_svg, output_file, replace_text
     from normbench.report.axes import axes_file
 
-    picture = axes_file(info, groups)
+    picture = axes_file(info)
     if picture is None:
         raise UsageError(f"there is no picture of {info.name}: it averages over nothing, or that is not known")
     replace_text(output_file(options["svg"], "an SVG picture", is_svg), picture)

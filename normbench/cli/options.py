@@ -152,9 +152,9 @@ class Options:
     def load_recipe(self, overrides: dict[str, Any], default: str | None = None) -> "Recipe":
         """Load the recipe of --config, else `default`, else the baseline, with the overrides applied."""
         from normbench.config import load_recipe
-        from normbench.norms import NORMS
+        from normbench.norms import canonical_name
 
-        return load_recipe(self.get("config") or default or DEFAULT_RECIPE, overrides, NORMS)
+        return load_recipe(self.get("config") or default or DEFAULT_RECIPE, overrides, canonical_name)
 
     def norms(self) -> tuple[str, ...]:
         """Norms of --norms, of the assignment (--all), or all built-in ones (--every); empty if none was typed.
@@ -171,17 +171,39 @@ class Options:
             from normbench.norms import NORMS
 
             return tuple(NORMS)
-        return self.names("norms", "--norms names no norm", "For example: --norms bn,gn; see `normbench norms`.")
+        from normbench.norms import canonical_name
+
+        names = self.names("norms", "--norms names no norm", "For example: --norms bn,gn; see `normbench norms`.")
+        return tuple(dict.fromkeys(map(canonical_name, names)))
+
+    def norm_name(self, flag: str) -> str | None:
+        """Canonical name of the norm that a flag gives; None if it was not typed.
+
+        Raises:
+            UsageError: An argument of the norm does not fit; an unknown name is left to the command.
+        """
+        from normbench.config.norm_names import NormName
+        from normbench.norms import NORMS, canonical_name
+
+        text = self[flag]
+        if text is None:
+            return None
+        name = NormName.parse(text)
+        return canonical_name(text) if name.is_custom or name.base in NORMS else str(name)
 
     def names(self, flag: str, empty: str, hint: str) -> tuple[str, ...]:
         """Names of a comma-separated flag, each once; empty if it was not typed.
+
+        Commas in parentheses belong to the arguments of a norm.
 
         Raises:
             UsageError: The flag was typed, and names nothing.
         """
         if self[flag] is None:
             return ()
-        names = tuple(dict.fromkeys(name.strip() for name in self[flag].split(",") if name.strip()))
+        from normbench.config.norm_names import split_names
+
+        names = split_names(self[flag])
         if not names:
             raise UsageError(empty, hint)
         return names

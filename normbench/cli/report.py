@@ -18,7 +18,7 @@ def command(options: Options) -> None:
 
     output, machine = options.output(), options.machine()
     folder = runs.find_experiment(options["experiment"], machine.out)
-    written = write_report(folder, machine, options["control"], options.margin())
+    written = write_report(folder, machine, options.norm_name("control"), options.margin())
     for reason in written.left_out:
         output.note(f"left out: {reason}")
     document = {

@@ -1,14 +1,14 @@
 """Recipes: named TOML files that fix every training setting, for all norms or one by one."""
 
 import tomllib
-from collections.abc import Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, PrivateAttr
 
+from normbench.config.norm_names import NormName, canonical_text
 from normbench.config.settings import (
-    WEIGHT_STANDARDIZATION,
     DataConfig,
     Frozen,
     Groups,
@@ -25,6 +25,9 @@ from normbench.config.settings import (
 )
 from normbench.config.validation import user_path, validated
 from normbench.errors import UsageError, nearest, unknown
+
+Canonical = Callable[[str], str]
+"""From a norm's name as it was typed to its canonical text; raises UsageError where there is no such norm."""
 
 PER_NORM_KEYS = frozenset({"lr", "weight_decay", "groups"})
 MOST_RUNS = 10_000
@@ -55,6 +58,7 @@ class Recipe(Frozen):
     norm: dict[str, NormSettings] = Field(default_factory=dict)
     _found: dict[str, tuple[float, float]] = PrivateAttr(default_factory=dict)
     """Learning rate and weight decay of each norm that has a rate of its own, as in the file, before any override."""
+    _canonical: Canonical = PrivateAttr(default_factory=lambda: canonical_text)
 
     def model_post_init(self, _context: Any, /) -> None:
         """Take what the recipe states for single norms as found by its search."""
@@ -67,12 +71,16 @@ class Recipe(Frozen):
             UsageError: A setting does not fit.
         """
         recipe = validated(Recipe, settings, COMMAND_LINE)
-        recipe._found = self._found
+        recipe._found, recipe._canonical = self._found, self._canonical
         return recipe
 
     def _own(self, norm: str) -> dict[str, Any]:
-        """What one norm sets differently; with weight standardization first what its base norm does."""
-        names = (norm.removesuffix(WEIGHT_STANDARDIZATION), norm)
+        """The settings of one norm alone: those of its base norm, of its arguments, then of weight standardization.
+
+        `gn(groups=8)+ws` reads `[norm.gn]`, `[norm."gn(groups=8)"]`, `[norm."gn+ws"]` and its own section, in this
+        order; a later one wins.
+        """
+        names = NormName.parse(norm).fallbacks
         sections = [self.norm[name].model_dump(exclude_none=True) for name in names if name in self.norm]
         return {key: value for section in sections for key, value in section.items()}
 
@@ -82,6 +90,7 @@ class Recipe(Frozen):
 
     def run(self, norm: str, seed: int, **extra: Any) -> RunConfig:
         """The run of one norm and seed: the recipe's settings, then those under `[norm.NAME]`."""
+        norm = self._canonical(norm)
         own = self._own(norm)
         training = self.training.model_dump() | {k: v for k, v in own.items() if k != "groups"}
         settings = {
@@ -134,9 +143,7 @@ def recipe_header(path: Path) -> str:
     return "\n".join(lines)
 
 
-def load_recipe(
-    name: str, overrides: dict[str, Any] | None = None, known_norms: Collection[str] | None = None
-) -> Recipe:
+def load_recipe(name: str, overrides: dict[str, Any] | None = None, canonical: Canonical = canonical_text) -> Recipe:
     """Read a recipe and lay overrides over it: nested as the TOML is, `{"training": {"lr": 0.1}}`.
 
     An override of a per-norm key (`lr`, `weight_decay`, `groups`) wins over `[norm.NAME]` too: a flag beats
@@ -145,8 +152,8 @@ def load_recipe(
     Args:
         name: Of a recipe, or the path of a TOML file.
         overrides: Settings that win over the file's.
-        known_norms: The registered norms: other names under `norm` are refused, but for custom norms, which stand there
-            as they are typed. None takes every name.
+        canonical: Gives each norm the text of its name that all equal names share, and refuses names of no norm, as
+            `normbench.norms.canonical_name` does; by default only the spelling is looked at.
 
     Raises:
         UsageError: There is no such recipe, or a key or value in it or in the overrides does not fit.
@@ -159,11 +166,12 @@ def load_recipe(
         raise UsageError(f"{path}: not valid TOML: {reason}") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    _check_per_norm(settings, str(path), known_norms)
+    settings = _per_norm(settings, str(path), canonical)
     recipe = validated(Recipe, settings, str(path))
+    recipe._canonical = canonical
     if not overrides:
         return recipe
-    _check_per_norm(overrides, COMMAND_LINE, known_norms)
+    overrides = _per_norm(overrides, COMMAND_LINE, canonical)
     given = _leaves({key: value for key, value in overrides.items() if key != "norm"})
     for own in settings.get("norm", {}).values():
         for key in given & own.keys():
@@ -192,26 +200,32 @@ def check_count(runs: int) -> None:
         )
 
 
-def _check_per_norm(settings: dict[str, Any], where: str, known_norms: Collection[str] | None) -> None:
+def _per_norm(settings: dict[str, Any], where: str, canonical: Canonical) -> dict[str, Any]:
+    """The settings with every norm by its canonical name, once their sections under `norm` are checked."""
     sections = settings.get("norm", {})
     if not isinstance(sections, dict) or not all(isinstance(own, dict) for own in sections.values()):
         raise UsageError(f"{where}: settings of one norm stand under [norm.NAME]")
+    named: dict[str, dict[str, Any]] = {}
     for norm, own in sections.items():
-        if known_norms is not None and not _is_norm(norm, known_norms):
-            close = nearest(norm.removesuffix(WEIGHT_STANDARDIZATION), known_norms)
-            raise UsageError(
-                f"{where}: unknown norm '{norm}' in [norm.{norm}]",
-                f"{close} A custom norm stands there as it is typed: file.py:factory.",
-            )
+        try:
+            name = canonical(norm)
+        except UsageError as error:
+            custom = "A custom norm stands there as it is typed: file.py:factory."
+            raise UsageError(f"{where}: {error.message} in [norm.{norm}]", f"{error.hint} {custom}".strip()) from error
+        if name in named:
+            raise UsageError(f"{where}: two sections for the norm {name}", "Leave one of them out.")
         for key in own:
             if key not in PER_NORM_KEYS:
                 raise UsageError(f"{where}: unknown key '{key}' in [norm.{norm}]", nearest(key, PER_NORM_KEYS))
-
-
-def _is_norm(name: str, known: Collection[str]) -> bool:
-    base = name.removesuffix(WEIGHT_STANDARDIZATION)
-    source, colon, factory = base.rpartition(":")
-    return base in known or bool(source and colon and factory)
+        named[name] = own
+    settings = settings | ({"norm": named} if named else {})
+    norms = settings.get("norms")
+    if isinstance(norms, list | tuple) and all(isinstance(norm, str) for norm in norms):
+        try:
+            settings["norms"] = tuple(dict.fromkeys(canonical(norm) for norm in norms))
+        except UsageError as error:
+            raise UsageError(f"{where}: {error.message} in norms", error.hint) from error
+    return settings
 
 
 def _leaves(settings: dict[str, Any]) -> set[str]:

@@ -4,12 +4,24 @@ import hashlib
 import json
 from functools import reduce
 from operator import getitem
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
+
+from normbench.config.norm_names import NormName, canonical_text
+from normbench.errors import UsageError
 
 MAX_EPOCHS = 20
 PARAMETER_BUDGET = 50_000
+
+
+def _canonical(name: str) -> str:
+    """The canonical text of a norm's name; pydantic asks for a ValueError where it has none."""
+    try:
+        return canonical_text(name)
+    except UsageError as error:
+        raise ValueError(error.message) from error
+
 
 # Numbers are numbers: neither `true` nor a text is one. All have two bounds, so that none can ask for gigabytes or run
 # without end; those of a study's own settings are with the study.
@@ -25,15 +37,13 @@ Groups = Annotated[int, Strict(), Field(ge=1, le=1024)]
 Seed = Annotated[int, Strict(), Field(ge=0, le=2**32 - 1)]
 Seeds = Annotated[int, Strict(), Field(ge=1, le=1000)]
 Width = Annotated[int, Strict(), Field(ge=1, le=512)]
-NormNames = Annotated[tuple[str, ...], Field(min_length=1, max_length=64)]
+NormText = Annotated[str, AfterValidator(_canonical)]
+NormNames = Annotated[tuple[NormText, ...], Field(min_length=1, max_length=64)]
 
 Activation = Literal["relu", "silu", "gelu", "leaky_relu", "elu", "tanh"]
 Init = Literal["torch", "kaiming", "xavier"]
 Schedule = Literal["step", "constant", "cosine", "onecycle", "linear"]
 LrScaling = Literal["linear", "sqrt", "none"]
-
-WEIGHT_STANDARDIZATION = "+ws"
-"""At the end of a norm's name: the switch for weight standardization."""
 
 MOVES_NO_NUMBER = ("max_params", "tuned")
 """Settings of a run that are no part of its fingerprint."""
@@ -129,10 +139,10 @@ class SweepConfig(Frozen):
 class RunConfig(Frozen):
     """One training of one network with one norm and one seed."""
 
-    norm: str
-    """A registered name, `package.module:factory` or `file.py:factory`, each optionally with `+ws`."""
+    norm: NormText
+    """A built-in norm, `package.module:factory` or `file.py:factory`, each optionally with arguments and `+ws`."""
     groups: Groups = 4
-    """Channel groups of GroupNorm (`gn` only)."""
+    """Channel groups of GroupNorm (`gn` only); those that the norm's own arguments state, where they do."""
     seed: Seed = 0
     network: NetworkConfig = NetworkConfig()
     data: DataConfig = DataConfig()
@@ -148,6 +158,19 @@ class RunConfig(Frozen):
     tuned: Switch | None = None
     """Whether learning rate and weight decay were found by a search for this norm; None where that is not known, as
     in the search itself."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_groups_of_the_norm(cls, settings: Any) -> Any:
+        """Let `groups` be what the norm's name states, so that the recipe's own moves no number and no fingerprint."""
+        if not isinstance(settings, dict) or not isinstance(settings.get("norm"), str):
+            return settings
+        try:
+            name = NormName.parse(settings["norm"])
+        except UsageError:
+            return settings  # the field's own validator names it
+        groups = None if name.is_custom else name.arguments.get("groups")
+        return settings if groups is None else settings | {"groups": groups}
 
     @property
     def fingerprint(self) -> str:

@@ -29,14 +29,21 @@ def _in_words(model: type[BaseModel], error: ValidationError, where: str) -> Usa
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return UsageError(f"{where}: unknown key '{shortened(key)}'", _nearest_key(model, first["loc"]))
-    said = first["msg"].removeprefix("Value error, ")
-    said = said[0].lower() + said[1:]
+    reason = sentence(first["msg"])
     if key.endswith("epochs") and first["type"] != "int_type":
         return UsageError(
             f"{where}: epochs = {_value(first['input'])}, but the rules of the benchmark are 1 to 20 epochs",
             "Give --epochs a value from 1 to 20.",
         )
-    return UsageError(f"{where}: {shortened(key)} = {_value(first['input'])}: {said}" if key else f"{where}: {said}")
+    return UsageError(
+        f"{where}: {shortened(key)} = {_value(first['input'])}: {reason}" if key else f"{where}: {reason}"
+    )
+
+
+def sentence(message: str) -> str:
+    """A message of pydantic as the end of a sentence."""
+    message = message.removeprefix("Value error, ")
+    return message[0].lower() + message[1:]
 
 
 def _nearest_key(model: type[BaseModel], path: tuple[int | str, ...]) -> str:

@@ -14,8 +14,19 @@ from normbench.console.text import Text
 from normbench.data import Status, check_torchvision
 from normbench.device import describe, resolve_device
 from normbench.errors import DataError
-from normbench.norms import NORMS
+from normbench.norms import NORMS, NormInfo, default_arguments
 from normbench.runs.environment import package_versions
+
+
+def arguments(info: NormInfo) -> list[str]:
+    """The arguments that the name of a built-in norm can give, with their defaults."""
+    return [f"{name}={value}" for name, value in default_arguments(info).items()]
+
+
+def norm_document(info: NormInfo) -> dict[str, object]:
+    """The record of a norm as JSON."""
+    fields = {field.name: getattr(info, field.name) for field in dataclasses.fields(info) if field.name != "build"}
+    return fields | {"axes": info.axes_text, "arguments": default_arguments(info)}
 
 
 def show_norms(output: Output) -> None:
@@ -24,15 +35,16 @@ def show_norms(output: Output) -> None:
     for info in NORMS.values():
         batch = "depends on the batch" if info.batch_statistics else "each image alone"
         modes = "train and eval differ" if info.train_eval_differ else "train and eval agree"
-        over = info.statistic if info.axes == "-" else f"{info.statistic} over {info.axes}"
+        over = f"{info.statistic} over {info.axes}" if info.axes and not info.axes.is_empty else info.statistic
         heading = Text.assemble((info.name, "bold cyan"), f"  {info.title}  ", (f"({info.paper})", "dim"))
         lines = [f"  y = {info.formula}", f"  {over}; {batch}; {modes}", f"  {info.when}"]
+        lines += [f"  {info.name}({', '.join(arguments(info))})"] * bool(arguments(info))
         parts += [heading, Text("\n".join(lines) + "\n")]
     parts.append(Text("Add +ws to any name for weight standardization (arXiv:1903.10520): --norm gn+ws"))
+    parts.append(Text("Arguments, with their defaults above: --norm 'gn(groups=8)', --norms 'bn,bn(momentum=0.01)'"))
     parts.append(Text("A page on one, with a picture and what was measured: normbench norms gn"))
     parts.append(Text("Your own: --norm file.py:factory or --norm package.module:factory, called with the channels"))
-    fields = [field.name for field in dataclasses.fields(next(iter(NORMS.values()))) if field.name != "build"]
-    documents = [{name: getattr(info, name) for name in fields} for info in NORMS.values()]
+    documents = [norm_document(info) for info in NORMS.values()]
     output.result(parts, {"command": "norms", "norms": documents}, quiet="\n".join(NORMS))
 
 

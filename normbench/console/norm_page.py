@@ -1,6 +1,5 @@
 """What `normbench norms NAME` shows: one norm, with a picture of what it averages over and what has been measured."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,11 +8,12 @@ from rich.table import Table
 
 from normbench.analysis import HistoryEntry
 from normbench.analysis.format import accuracy, finished
+from normbench.console.lists import arguments, norm_document
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
 from normbench.console.text import Text
 from normbench.norms import NormInfo
-from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes, axes_of, axes_words
+from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes
 
 MARKED, OTHER = ("██", "bold blue"), ("··", "dim")
 """Cells of one statistic, and the others: told apart by shape as well as by colour."""
@@ -29,7 +29,6 @@ class NormPage:
     name: str
     """As the user typed it."""
     info: NormInfo
-    groups: int
     history: Sequence[HistoryEntry]
     out: str
     """Where the runs were looked for."""
@@ -48,10 +47,10 @@ def show_norm(output: Output, page: NormPage) -> None:
         Text.assemble(
             (page.name, "bold cyan"), f"  {info.title}{' with weight standardization' * page.standardized}\n"
         ),
-        _facts(page, "" if info.axes == "?" else f"{batch}; {modes}"),
+        _facts(page, "" if info.axes is None else f"{batch}; {modes}"),
     ]
-    if axes := axes_of(info, page.groups):
-        parts += [Text("\nOne statistic, in a batch of images:\n"), cube(axes)]
+    if info.axes and not info.axes.is_empty:
+        parts += [Text("\nOne statistic, in a batch of images:\n"), cube(info.axes)]
     output.result([*parts, *_figures(page)], document(page), quiet=f"y = {info.formula}")
 
 
@@ -61,7 +60,8 @@ def _facts(page: NormPage, nature: str) -> RenderableType:
     papers = [info.paper] * (info.paper != "-") + [WS_PAPER] * page.standardized
     lines = {
         "formula": formulas,
-        "over": [axes_words(info, page.groups), *([f"{nature[:1].upper()}{nature[1:]}."] if nature else [])],
+        "arguments": [", ".join(arguments(info))] if arguments(info) else [],
+        "over": [info.axes_sentence, *([f"{nature[:1].upper()}{nature[1:]}."] if nature else [])],
         "use": [info.when],
         "avoid": [info.avoid] if info.avoid else [],
         "mistakes": list(info.mistakes),
@@ -86,7 +86,7 @@ def cube(axes: Axes) -> Text:
         for image in range(IMAGES):
             for channel in range(CHANNELS):
                 # Counted from the last channel, as the drawing in three dimensions is seen from there.
-                text.append(*(MARKED if axes.has(image, channel, position) else OTHER))
+                text.append(*(MARKED if axes.covers(image, channel, position) else OTHER))
             text.append("   " if image < IMAGES - 1 else "\n")
     text.append(f"{'':7}{f'C, {CHANNELS} channels':<{2 * CHANNELS + 3}}", "dim")
     text.append(*MARKED).append(" in the statistic   ", "dim").append(*OTHER).append(" not", "dim")
@@ -109,9 +109,7 @@ def _figures(page: NormPage) -> list[RenderableType]:
 
 def document(page: NormPage) -> dict[str, object]:
     """What `norms NAME --json` prints; accuracies are fractions."""
-    fields = {
-        field.name: getattr(page.info, field.name) for field in dataclasses.fields(page.info) if field.name != "build"
-    }
+    fields = norm_document(page.info)
     measured = [{"experiment": one.experiment, **one.row.to_dict(), "conditions": one.caption} for one in page.history]
-    extra = {"weight_standardization": page.standardized, "averages": axes_words(page.info, page.groups)}
+    extra = {"weight_standardization": page.standardized, "averages": page.info.axes_sentence}
     return {"command": "norms", "norm": fields | {"name": page.name} | extra, "measured": measured}

@@ -101,7 +101,7 @@ def _draws(config: RunConfig) -> bool:
 
 def _uncaptured(configs: Sequence[RunConfig]) -> dict[str, str]:
     """Custom norms whose training steps cannot be captured in a CUDA graph, with the reason; all built-in ones can."""
-    custom = {config.norm: config for config in configs if ":" in config.norm}
+    custom = {config.norm: config for config in configs if is_custom(config.norm)}
     networks = {name: build_for(config) for name, config in custom.items()}
     reasons = {name: host_access(network, IMAGE_SHAPE) for name, network in networks.items()}
     return {name: reason for name, reason in reasons.items() if reason is not None}

@@ -75,9 +75,9 @@ def budget_error(summary: ModelSummary) -> OverBudgetError:
 
 
 def _reach(norm: Norm) -> Reach:
-    if norm.info.axes == "?":
+    if norm.info.axes is None:
         return "unknown"
-    if "H" not in norm.info.axes:
+    if not norm.info.axes.positions:
         return "never"
     return "training" if norm.info.train_eval_differ else "always"
 

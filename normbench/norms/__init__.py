@@ -1,12 +1,16 @@
 """The thing under study: every norm behind one registry, each made by `make(channels)`."""
 
+from normbench.norms.axes import Axes
 from normbench.norms.code import Code, import_attribute
 from normbench.norms.layers import apply_norm, autocast_enabled
 from normbench.norms.registry import NORMS, NormInfo
 from normbench.norms.resolve import (
     Norm,
+    canonical_name,
     code_from_folder,
+    default_arguments,
     is_custom,
+    listing_order,
     norm_code,
     norm_from_folder,
     norm_info,
@@ -16,14 +20,18 @@ from normbench.norms.resolve import (
 
 __all__ = [
     "NORMS",
+    "Axes",
     "Code",
     "Norm",
     "NormInfo",
     "apply_norm",
     "autocast_enabled",
+    "canonical_name",
     "code_from_folder",
+    "default_arguments",
     "import_attribute",
     "is_custom",
+    "listing_order",
     "norm_code",
     "norm_from_folder",
     "norm_info",

@@ -1,63 +1,68 @@
-"""What a norm averages over, on a cube of images (N), channels (C) and positions (H*W): as cells, and in words."""
+"""The axes of (N, C, H, W) that a norm's statistics are taken over: as data, as cells of a cube, and as a sentence."""
 
-import re
 from dataclasses import dataclass
-
-from normbench.norms.registry import NormInfo
+from typing import Literal
 
 CHANNELS, POSITIONS, IMAGES = 8, 5, 4
-"""Of the cube that pictures show."""
+"""Size of the cube in pictures: channels (C), positions (H*W) and images (N)."""
+
+Channels = Literal["one", "window", "group", "all"]
 
 
 @dataclass(frozen=True)
 class Axes:
-    """How far one statistic reaches along each axis of the cube."""
+    """The extent of one statistic along each axis; by default that of a single value."""
 
-    images: bool
-    channels: int
-    """How many, of the cube's; the others have statistics of their own."""
-    positions: bool
+    images: bool = False
+    """Whether it is taken over the batch (N)."""
+    channels: Channels = "one"
+    positions: bool = False
+    """Whether it is taken over H and W."""
+    count: int = 1
+    """Channels of a window, or groups that the channels are dealt into."""
 
-    def has(self, image: int, channel: int, position: int) -> bool:
-        """Whether a cell goes into the statistic of the cell where the three visible faces meet."""
-        return (self.images or image == 0) and channel >= CHANNELS - self.channels and (self.positions or position == 0)
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is of single values, so that there is no statistic."""
+        return self == Axes()
 
+    @property
+    def channels_of_cube(self) -> int:
+        """Channels of the cube in one statistic."""
+        sizes = {"one": 1, "window": min(self.count, CHANNELS), "group": max(1, CHANNELS // self.count)}
+        return sizes.get(self.channels, CHANNELS)
 
-def axes_of(info: NormInfo, groups: int = 4) -> Axes | None:
-    """The axes of a norm as the registry spells them; None where nothing is averaged, or that is not known."""
-    names = [name.strip() for name in info.axes.split(",")]
-    if info.axes in {"-", "?"}:
-        return None
-    return Axes("N" in names, _channels(names, groups), "H" in names and "W" in names)
+    def covers(self, image: int, channel: int, position: int) -> bool:
+        """Whether a cell is in one statistic with the cell of the cube where its three visible faces meet."""
+        return (
+            (self.images or image == 0)
+            and channel >= CHANNELS - self.channels_of_cube
+            and (self.positions or position == 0)
+        )
 
+    def sentence(self, statistic: str) -> str:
+        """One sentence on it.
 
-def _channels(names: list[str], groups: int) -> int:
-    if "C" in names:
-        return CHANNELS
-    if "C/groups" in names:
-        return max(1, CHANNELS // groups)
-    window = re.search(r"(\d+) neighbouring C", ",".join(names))
-    return int(window[1]) if window else 1
+        Args:
+            statistic: Its name, such as "mean and variance".
+        """
+        if self.is_empty:
+            return "It averages over nothing."
+        per, over = {
+            "one": ("channel", ""),
+            "window": ("channel", f"{self.count} neighbouring channels"),
+            "group": ("group of channels", "its channels"),
+            "all": ("", "all channels"),
+        }[self.channels]
+        each = ["" if self.images else "image", "" if self.positions else "position", per]
+        taken_over = ["the images of the batch" * self.images, over, "all positions" * self.positions]
+        return f"One {statistic} for each {_and(each)}, over {_and(taken_over)}."
 
-
-def axes_words(info: NormInfo, groups: int = 4) -> str:
-    """The picture as a sentence."""
-    axes = axes_of(info, groups)
-    if axes is None:
-        return "It averages over nothing." if info.axes == "-" else "Only its own code says what it averages over."
-    each, over = _channel_words(info, axes)
-    for_each = ["" if axes.images else "image", "" if axes.positions else "position", each]
-    taken_over = ["the images of the batch" * axes.images, over, "all positions" * axes.positions]
-    return f"One {info.statistic} for each {_and(for_each)}, over {_and(taken_over)}."
-
-
-def _channel_words(info: NormInfo, axes: Axes) -> tuple[str, str]:
-    """For each what of the channels there is a statistic, and over what of them; either may be nothing."""
-    if "neighbouring" in info.axes:
-        return "channel", f"{axes.channels} neighbouring channels"
-    if "groups" in info.axes:
-        return "group of channels", "its channels"
-    return ("", "all channels") if axes.channels == CHANNELS else ("channel", "")
+    def __str__(self) -> str:
+        """The axes by their letters, as in "C/groups, H, W"."""
+        channels = {"one": "", "window": f"{self.count} neighbouring C", "group": "C/groups", "all": "C"}
+        letters = ["N" * self.images, channels[self.channels], "H, W" * self.positions]
+        return ", ".join(filter(None, letters)) or "-"
 
 
 def _and(words: list[str]) -> str:

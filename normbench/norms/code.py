@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 from types import CodeType, ModuleType
 from typing import Any
 
-from normbench.config.settings import WEIGHT_STANDARDIZATION
+from normbench.config.norm_names import NormName
 from normbench.errors import UsageError
 
 NEVER_OWN = frozenset({"normbench", "numpy", "torch"})
@@ -105,12 +105,13 @@ class Code:
 
 
 def split_spec(spec: str, kind: str = "norm") -> tuple[str, str]:
-    """Split `file.py:factory` or `package.module:factory` in two; `+ws` is dropped.
+    """Split `file.py:factory` or `package.module:factory` in two; arguments of a norm and `+ws` are dropped.
 
     Raises:
         UsageError: It has another form.
     """
-    source, _, attribute = spec.removesuffix(WEIGHT_STANDARDIZATION).rpartition(":")
+    base = NormName.parse(spec).base if kind == "norm" else spec
+    source, _, attribute = base.rpartition(":")
     if not source or not attribute.isidentifier():
         what = "factory" if kind == "norm" else "function"
         raise UsageError(f"{kind} '{spec}' is not of the form file.py:{what} or package.module:{what}")

@@ -1,13 +1,16 @@
 """Norms from their names: built-in ones, and custom ones from `file.py:factory` or `package.module:factory`."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import nn
 
-from normbench.config.settings import WEIGHT_STANDARDIZATION
+from normbench.config.norm_names import WEIGHT_STANDARDIZATION, Argument, NormName
 from normbench.errors import UsageError, unknown
+from normbench.norms.arguments import Signature
+from normbench.norms.axes import Axes
 from normbench.norms.code import (
     Code,
     Location,
@@ -22,38 +25,45 @@ from normbench.norms.code import (
 from normbench.norms.layers import StandardizedConv2d
 from normbench.norms.registry import NORMS, OTHER_NAMES, NormInfo
 
+GROUPS = "groups"
+"""The argument that a recipe states, too, where a name leaves it out."""
+
 
 @dataclass(frozen=True)
 class Norm:
-    """A norm ready to build layers: its record, its group count, and the convolutions it goes with."""
+    """A norm ready to build layers: its record, its arguments, and the convolutions it goes with."""
 
     info: NormInfo
+    arguments: Mapping[str, Argument] = field(hash=False)
+    """Of the builder, with the recipe's groups where it takes groups."""
     groups: int
+    """The recipe's, which the name may overrule."""
     weight_standardization: bool
     code: Code | None = None
     """Of a custom norm: all the code that was imported."""
 
     @classmethod
     def parse(cls, spec: str, groups: int = 4) -> "Norm":
-        """The norm of a name: built-in, `package.module:factory` or `file.py:factory`.
+        """The norm of a name: built-in, `package.module:factory` or `file.py:factory`, optionally with arguments.
 
         Args:
-            spec: The name; `+ws` at its end adds weight standardization.
-            groups: Channel groups of GroupNorm.
+            spec: The name, as in `gn(groups=8)`; `+ws` at its end adds weight standardization.
+            groups: Channel groups of GroupNorm where the name does not state them.
 
         Raises:
-            UsageError: No such norm, or the factory cannot be imported.
+            UsageError: No such norm, an argument does not fit, or the factory cannot be imported.
         """
-        name = spec.removesuffix(WEIGHT_STANDARDIZATION)
-        if is_custom(name):
-            return _custom(spec, locate(name), groups)
-        if name not in NORMS:
-            raise unknown("norm", name, NORMS, OTHER_NAMES)
-        return cls(NORMS[name], groups, weight_standardization=name != spec)
+        name = NormName.parse(spec)
+        if name.is_custom:
+            return _custom(name, locate(name.base), groups)
+        info = norm_info(spec, groups)
+        signature = Signature.of(info.build)
+        shared: dict[str, Argument] = {GROUPS: groups} if GROUPS in signature.parameters else {}
+        return cls(info, shared | signature.check(name), groups, name.weight_standardization)
 
     @property
     def name(self) -> str:
-        """The name as the user typed it, `+ws` included."""
+        """The canonical name, arguments and `+ws` included."""
         return self.info.name + (WEIGHT_STANDARDIZATION if self.weight_standardization else "")
 
     @property
@@ -67,27 +77,66 @@ class Norm:
         return StandardizedConv2d if self.weight_standardization else nn.Conv2d
 
     def make(self, channels: int) -> nn.Module:
-        """A norm layer for (N, `channels`, H, W)."""
-        return self.info.build(channels, self.groups)
+        """A norm layer for (N, `channels`, H, W).
+
+        Raises:
+            UsageError: There is none for so many channels, or a custom factory fails.
+        """
+        return self.info.build(channels, **self.arguments)
 
 
-def norm_info(spec: str) -> NormInfo:
-    """The record of a norm, read without importing it; of a custom one it holds little more than the name.
+def canonical_name(spec: str) -> str:
+    """The name that all spellings of a norm share: arguments sorted, and none of a built-in norm at its default.
+
+    `gn(groups=4)` stays as it is, since `gn` has the groups of the recipe. Arguments of a custom norm are not compared
+    with its defaults, which only its code knows.
 
     Raises:
-        UsageError: The name is neither built-in nor of the form of a custom norm.
+        UsageError: There is no such built-in norm, or an argument of it does not fit.
     """
-    name = spec.removesuffix(WEIGHT_STANDARDIZATION)
-    if name in NORMS:
-        return NORMS[name]
-    if ":" not in name:
-        raise unknown("norm", name, NORMS, OTHER_NAMES)
+    name = NormName.parse(spec)
+    if name.is_custom:
+        split_spec(spec)
+        return str(name)
+    return str(_without_defaults(name))
+
+
+def _without_defaults(name: NormName) -> NormName:
+    signature = Signature.of(_record(name).build)
+    arguments = {
+        key: value
+        for key, value in signature.check(name).items()
+        if key == GROUPS or value != signature.parameters[key].default
+    }
+    return replace(name, arguments=arguments)
+
+
+def _record(name: NormName) -> NormInfo:
+    if name.base not in NORMS:
+        raise unknown("norm", name.base, NORMS, OTHER_NAMES)
+    return NORMS[name.base]
+
+
+def norm_info(spec: str, groups: int = 4) -> NormInfo:
+    """The record of a norm, read without importing it; of a custom one it holds little more than the name.
+
+    Args:
+        spec: The name; its arguments are in the name and the axes of the record, `+ws` is not.
+        groups: As for `Norm.parse`.
+
+    Raises:
+        UsageError: The name is neither built-in nor of the form of a custom norm, or an argument does not fit.
+    """
+    name = replace(NormName.parse(spec), weight_standardization=False)
+    if not name.is_custom:
+        record, name = _record(name), _without_defaults(name)
+        return replace(record, name=str(name), axes=_axes(record.axes, {GROUPS: groups, **name.arguments}))
     return replace(
         NORMS["none"],
-        name=name,
-        title=f"{name.rpartition(':')[2]} (your own)",
+        name=str(name),
+        title=f"{str(name)[name.base.rindex(':') + 1 :]} (your own)",
         formula="as your code says",
-        axes="?",
+        axes=None,
         when="Your own norm.",
         avoid="",
         mistakes=(),
@@ -97,9 +146,27 @@ def norm_info(spec: str) -> NormInfo:
     )
 
 
+def _axes(axes: Axes | None, arguments: Mapping[str, Argument]) -> Axes | None:
+    """The axes with the count that the arguments state."""
+    count = arguments.get({"group": GROUPS, "window": "size"}.get(axes.channels, "")) if axes else None
+    return replace(axes, count=count) if axes and isinstance(count, int) else axes
+
+
+def default_arguments(info: NormInfo) -> dict[str, Argument]:
+    """The arguments that the name of a built-in norm can give, with their defaults; none of a custom norm."""
+    parameters = Signature.of(info.build).parameters.values()
+    return {parameter.name: parameter.default for parameter in parameters if parameter.default is not parameter.empty}
+
+
+def listing_order(spec: str) -> tuple[int, str]:
+    """The sort key that puts norms in the order of the registry, each before those with arguments; custom ones last."""
+    name, order = NormName.parse(spec), list(NORMS)
+    return order.index(name.base) if name.base in order else len(order), str(name)
+
+
 def is_custom(spec: str) -> bool:
     """Whether a name is that of a custom norm, whose code is imported, rather than of a built-in one."""
-    return ":" in spec
+    return NormName.parse(spec).is_custom
 
 
 def norm_code(spec: str) -> Code | None:
@@ -110,7 +177,7 @@ def norm_code(spec: str) -> Code | None:
     """
     if not is_custom(spec):
         return None
-    location = locate(spec)
+    location = locate(NormName.parse(spec).base)
     if location is None:
         source = split_spec(spec)[0]
         return Code(source, {}, (release(source),))
@@ -139,7 +206,7 @@ def norm_from_folder(folder: Path, main: str, spec: str, groups: int = 4) -> Nor
     Raises:
         UsageError: It cannot be imported.
     """
-    return _custom(spec, locate_in_folder(folder, main, split_spec(spec)[1]), groups)
+    return _custom(NormName.parse(spec), locate_in_folder(folder, main, split_spec(spec)[1]), groups)
 
 
 def code_from_folder(folder: Path, main: str, spec: str) -> Code:
@@ -157,29 +224,29 @@ def uncovered_files(spec: str) -> tuple[str, ...]:
     Raises:
         UsageError: It cannot be imported.
     """
-    location = locate(spec) if is_custom(spec) else None
-    return tuple(sorted(imported_from(location, spec).uncovered)) if location else ()
+    name = NormName.parse(spec)
+    location = locate(name.base) if name.is_custom else None
+    return tuple(sorted(imported_from(location, name.base).uncovered)) if location else ()
 
 
-def _custom(spec: str, location: Location | None, groups: int) -> Norm:
-    name = spec.removesuffix(WEIGHT_STANDARDIZATION)
-    factory, loaded = import_from(location, name)
+def _custom(name: NormName, location: Location | None, groups: int) -> Norm:
+    factory, loaded = import_from(location, name.base)
+    arguments = Signature.of(factory).check(name) if name.arguments else {}
     importable = loaded.importable if loaded else nullcontext
+    norm = str(name.without_ws)
     contract = "A norm factory takes the number of channels and returns a torch.nn.Module."
 
-    def build(channels: int, _groups: int) -> nn.Module:
+    def build(channels: int, **arguments: Argument) -> nn.Module:
+        call = f"factory({', '.join([str(channels), *(f'{key}={value!r}' for key, value in arguments.items())])})"
         try:
             with importable():
-                module = factory(channels)
+                module = factory(channels, **arguments)
         except (Exception, SystemExit) as error:
-            raise UsageError(
-                f"norm '{name}': factory({channels}) failed: {type(error).__name__}: {error}", contract
-            ) from error
+            raise UsageError(f"norm '{norm}': {call} failed: {type(error).__name__}: {error}", contract) from error
         if not isinstance(module, nn.Module):
-            raise UsageError(
-                f"norm '{name}': factory({channels}) returned {type(module).__name__}, not a module", contract
-            )
+            raise UsageError(f"norm '{norm}': {call} returned {type(module).__name__}, not a module", contract)
         return module
 
-    info = replace(norm_info(name), build=build)
-    return Norm(info, groups, name != spec, loaded.code if loaded else norm_code(spec))
+    info = replace(norm_info(norm), build=build)
+    code = loaded.code if loaded else norm_code(name.base)
+    return Norm(info, arguments, groups, name.weight_standardization, code)

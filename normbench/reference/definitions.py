@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from normbench.errors import unknown
 from normbench.reference import convolution as around
 from normbench.reference import error_bounds as magnitudes
 from normbench.reference import norms
-from normbench.reference.standardize import Array, Axes, over_images
+from normbench.reference.standardize import EPS, Array, Axes, over_images
 
 Parameters = Mapping[str, Array]
 Shape = tuple[int, ...]
@@ -60,34 +61,34 @@ class Definition:
     """Whether forward or backward depend on the mode."""
 
 
-def definition(name: str, groups: int = 4, *, one_pass: bool = False) -> Definition:
-    """The definition of a registered norm.
+def definition(name: str, arguments: Mapping[str, Any] | None = None, *, one_pass: bool = False) -> Definition:
+    """The definition of a built-in norm.
 
     Args:
-        name: Of the registry, without `+ws`.
-        groups: Channel groups of GroupNorm.
-        one_pass: Whether the program to be checked takes GroupNorm's variance as E[x²] - E[x]² (see `magnitudes`).
+        name: The name without arguments and `+ws`.
+        arguments: Keyword arguments by the names that the norm's builder has for them; GroupNorm has 4 groups without.
+        one_pass: Whether the program to be checked takes GroupNorm's variance as E[x²] - E[x]² (see `error_bounds`).
 
     Raises:
         UsageError: There is none of that name.
     """
-    known = _definitions(groups, one_pass)
-    if name not in known:
-        raise unknown("definition", name, known)
-    return known[name]()
+    definitions = _definitions(one_pass)
+    if name not in definitions:
+        raise unknown("definition", name, definitions)
+    return definitions[name](**(arguments or {}))
 
 
 def has_definition(name: str) -> bool:
-    """Whether a registered norm can be verified: a record of the registry may come without a definition."""
-    return name in _definitions(groups=1, one_pass=False)
+    """Whether a built-in norm can be verified: a record of the registry may come without a definition."""
+    return name in _definitions(one_pass=False)
 
 
-def _definitions(groups: int, one_pass: bool) -> dict[str, Callable[[], Definition]]:
+def _definitions(one_pass: bool) -> dict[str, Callable[..., Definition]]:
     return {
         "bn": _batch_norm,
-        "gn": partial(_group_norm, groups, one_pass),
-        "ln": partial(_group_norm, 1, one_pass),
-        "in": partial(_over_axes, norms.IMAGE, lambda shape, _training: prod(shape[2:]) == 1),
+        "gn": partial(_group_norm, one_pass=one_pass),
+        "ln": partial(_group_norm, groups=1, one_pass=one_pass),
+        "in": partial(_over_axes, norms.IMAGE, refuses=lambda shape, _training: prod(shape[2:]) == 1),
         "lrn": _local_response_norm,
         "ln-chw": partial(_over_axes, norms.SAMPLE, of_positions=True),
         "ln-c": partial(_over_axes, norms.POSITION),
@@ -98,19 +99,20 @@ def _definitions(groups: int, one_pass: bool) -> dict[str, Callable[[], Definiti
 
 def _over_axes(
     axes: Axes,
-    refuses: Callable[[Shape, bool], bool] = lambda _shape, _training: False,
     *,
+    eps: float = EPS,
+    refuses: Callable[[Shape, bool], bool] = lambda _shape, _training: False,
     of_positions: bool = False,
 ) -> Definition:
     def backward_magnitudes(dy: Array, x: Array, parameters: Parameters, _training: bool) -> Gradients:
-        terms, gamma = magnitudes.standardized(x, axes), parameters["weight"]
+        terms, gamma = magnitudes.standardized(x, axes, eps=eps), parameters["weight"]
         g = np.abs(dy * over_images(gamma))
         return Gradients(terms.backward(g), magnitudes.parameters(dy, terms.magnitude, gamma))
 
     return Definition(
-        forward=lambda x, p, _training: norms.normalize(x, p["weight"], p["bias"], axes),
-        backward=lambda dy, x, p, _training: _affine(norms.normalize_backward(dy, x, p["weight"], axes)),
-        forward_magnitudes=lambda x, p, _training: _scaled(magnitudes.standardized(x, axes).magnitude, p),
+        forward=lambda x, p, _training: norms.normalize(x, p["weight"], p["bias"], axes, eps),
+        backward=lambda dy, x, p, _training: _affine(norms.normalize_backward(dy, x, p["weight"], axes, eps)),
+        forward_magnitudes=lambda x, p, _training: _scaled(magnitudes.standardized(x, axes, eps=eps).magnitude, p),
         backward_magnitudes=backward_magnitudes,
         parameters=lambda shape: dict.fromkeys(("weight", "bias"), shape[1:] if of_positions else shape[1:2]),
         summed=lambda shape: max(prod(shape[axis] for axis in axes), _shared(shape)),
@@ -118,16 +120,16 @@ def _over_axes(
     )
 
 
-def _group_norm(groups: int, one_pass: bool) -> Definition:
+def _group_norm(*, groups: int = 4, eps: float = EPS, one_pass: bool = False) -> Definition:
     def backward_magnitudes(dy: Array, x: Array, parameters: Parameters, _training: bool) -> Gradients:
-        (terms, magnitude), gamma = magnitudes.grouped(x, groups, one_pass), parameters["weight"]
+        (terms, magnitude), gamma = magnitudes.grouped(x, groups, one_pass, eps), parameters["weight"]
         g = norms.in_groups(np.abs(dy * over_images(gamma)), groups)
         return Gradients(terms.backward(g).reshape(x.shape), magnitudes.parameters(dy, magnitude, gamma))
 
     return Definition(
-        forward=lambda x, p, _training: norms.group_norm(x, p["weight"], p["bias"], groups),
-        backward=lambda dy, x, p, _training: _affine(norms.group_norm_backward(dy, x, p["weight"], groups)),
-        forward_magnitudes=lambda x, p, _training: _scaled(magnitudes.grouped(x, groups, one_pass)[1], p),
+        forward=lambda x, p, _training: norms.group_norm(x, p["weight"], p["bias"], groups, eps),
+        backward=lambda dy, x, p, _training: _affine(norms.group_norm_backward(dy, x, p["weight"], groups, eps)),
+        forward_magnitudes=lambda x, p, _training: _scaled(magnitudes.grouped(x, groups, one_pass, eps)[1], p),
         backward_magnitudes=backward_magnitudes,
         parameters=lambda shape: dict.fromkeys(("weight", "bias"), shape[1:2]),
         summed=lambda shape: max(prod(shape[1:]) // groups, _shared(shape)),
@@ -135,18 +137,18 @@ def _group_norm(groups: int, one_pass: bool) -> Definition:
     )
 
 
-def _batch_norm() -> Definition:
-    train = _over_axes(norms.BATCH)
+def _batch_norm(*, eps: float = EPS, momentum: float = 0.1) -> Definition:
+    train = _over_axes(norms.BATCH, eps=eps)
 
     def forward(x: Array, p: Parameters, training: bool) -> Array:
         if training:
             return train.forward(x, p, training)
-        return norms.batch_norm_eval(x, p["weight"], p["bias"], p["running_mean"], p["running_var"])
+        return norms.batch_norm_eval(x, p["weight"], p["bias"], p["running_mean"], p["running_var"], eps=eps)
 
     def backward(dy: Array, x: Array, p: Parameters, training: bool) -> Gradients:
         if training:
             return train.backward(dy, x, p, training)
-        return _affine(norms.batch_norm_eval_backward(dy, x, p["weight"], p["running_mean"], p["running_var"]))
+        return _affine(norms.batch_norm_eval_backward(dy, x, p["weight"], p["running_mean"], p["running_var"], eps=eps))
 
     def forward_magnitudes(x: Array, p: Parameters, training: bool) -> Array:
         return train.forward_magnitudes(x, p, training) if training else _scaled(reach(x, p), p)
@@ -157,7 +159,7 @@ def _batch_norm() -> Definition:
         return Gradients(np.abs(backward(dy, x, p, training).x), magnitudes.parameters(dy, reach(x, p), p["weight"]))
 
     def reach(x: Array, p: Parameters) -> Array:
-        return magnitudes.reach_of_running(x, p["running_mean"], p["running_var"])
+        return magnitudes.reach_of_running(x, p["running_mean"], p["running_var"], eps)
 
     return Definition(
         forward,
@@ -167,27 +169,27 @@ def _batch_norm() -> Definition:
         parameters=lambda shape: train.parameters(shape) | dict.fromkeys(RUNNING, shape[1:2]),
         summed=train.summed,
         refuses=lambda shape, training: training and _shared(shape) == 1,
-        buffers=lambda x, p: _running(norms.running_statistics(x, p["running_mean"], p["running_var"])),
-        buffers_magnitudes=lambda x, p: _running(magnitudes.running(x, p["running_mean"], p["running_var"])),
+        buffers=lambda x, p: _running(norms.running_statistics(x, p["running_mean"], p["running_var"], momentum)),
+        buffers_magnitudes=lambda x, p: _running(magnitudes.running(x, p["running_mean"], p["running_var"], momentum)),
         train_eval_differ=True,
     )
 
 
-def _rms_norm() -> Definition:
+def _rms_norm(*, eps: float = EPS) -> Definition:
     def backward(dy: Array, x: Array, p: Parameters, _training: bool) -> Gradients:
-        dx, dgamma = norms.rms_norm_backward(dy, x, p["weight"])
+        dx, dgamma = norms.rms_norm_backward(dy, x, p["weight"], eps)
         return Gradients(dx, {"weight": dgamma})
 
     def backward_magnitudes(dy: Array, x: Array, p: Parameters, _training: bool) -> Gradients:
-        terms, gamma = magnitudes.root_mean_squared(x), p["weight"]
+        terms, gamma = magnitudes.root_mean_squared(x, eps), p["weight"]
         dgamma = magnitudes.parameters(dy, terms.magnitude, gamma)["weight"]
         return Gradients(terms.backward(np.abs(dy * over_images(gamma))), {"weight": dgamma})
 
     return Definition(
-        forward=lambda x, p, _training: norms.rms_norm(x, p["weight"]),
+        forward=lambda x, p, _training: norms.rms_norm(x, p["weight"], eps),
         backward=backward,
         forward_magnitudes=lambda x, p, _training: (
-            np.abs(over_images(p["weight"])) * magnitudes.root_mean_squared(x).magnitude
+            np.abs(over_images(p["weight"])) * magnitudes.root_mean_squared(x, eps).magnitude
         ),
         backward_magnitudes=backward_magnitudes,
         parameters=lambda shape: {"weight": shape[1:2]},
@@ -195,14 +197,17 @@ def _rms_norm() -> Definition:
     )
 
 
-def _local_response_norm() -> Definition:
+def _local_response_norm(*, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Definition:
+    constants = norms.ResponseConstants(size, alpha, beta, k)
     return Definition(
-        forward=lambda x, _p, _training: norms.local_response_norm(x),
-        backward=lambda dy, x, _p, _training: Gradients(norms.local_response_norm_backward(dy, x), {}),
-        forward_magnitudes=lambda x, _p, _training: np.abs(norms.local_response_norm(x)),
-        backward_magnitudes=lambda dy, x, _p, _training: Gradients(magnitudes.local_response_backward(dy, x), {}),
+        forward=lambda x, _p, _training: norms.local_response_norm(x, constants),
+        backward=lambda dy, x, _p, _training: Gradients(norms.local_response_norm_backward(dy, x, constants), {}),
+        forward_magnitudes=lambda x, _p, _training: magnitudes.local_response(x, constants),
+        backward_magnitudes=lambda dy, x, _p, _training: Gradients(
+            magnitudes.local_response_backward(dy, x, constants), {}
+        ),
         parameters=lambda _shape: {},
-        summed=lambda _shape: 5,
+        summed=lambda _shape: size,
     )
 
 

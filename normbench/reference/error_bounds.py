@@ -11,7 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from normbench.reference.convolution import convolve, convolve_backward
-from normbench.reference.norms import BATCH, SAMPLE, in_groups, neighbours
+from normbench.reference.norms import (
+    BATCH,
+    RESPONSE,
+    SAMPLE,
+    ResponseConstants,
+    in_groups,
+    local_response_norm,
+    neighbours,
+)
 from normbench.reference.standardize import EPS, Array, Axes, moments, over_images, root_mean_square
 
 
@@ -68,15 +76,15 @@ def parameters(dy: Array, magnitude: Array, gamma: Array) -> dict[str, Array]:
     return {"weight": (np.abs(dy) * magnitude).sum(shared), "bias": np.abs(dy).sum(shared)}
 
 
-def grouped(x: Array, groups: int, one_pass: bool) -> tuple[Standardized, Array]:
+def grouped(x: Array, groups: int, one_pass: bool, eps: float = EPS) -> tuple[Standardized, Array]:
     """The terms of standardizing each group, and the magnitude of x̂ in the shape of x."""
-    terms = standardized(in_groups(x, groups), (2,), one_pass)
+    terms = standardized(in_groups(x, groups), (2,), one_pass, eps)
     return terms, terms.magnitude.reshape(x.shape)
 
 
-def root_mean_squared(x: Array) -> Standardized:
+def root_mean_squared(x: Array, eps: float = EPS) -> Standardized:
     """The terms of x̂ = x / r: as standardizing without a mean."""
-    rms = root_mean_square(x, SAMPLE)
+    rms = root_mean_square(x, SAMPLE, eps)
     return Standardized(x / rms, np.abs(x) / rms, rms, SAMPLE, uncertainty=1.0)
 
 
@@ -93,13 +101,19 @@ def running(x: Array, mean: Array, var: Array, momentum: float = 0.1) -> tuple[A
     return (1 - momentum) * np.abs(mean) + momentum * mean_abs, (1 - momentum) * var + momentum * spread
 
 
-def local_response_backward(
-    dy: Array, x: Array, *, size: int = 5, alpha: float = 1e-4, power: float = 0.75, k: float = 1.0
-) -> Array:
+def local_response(x: Array, constants: ResponseConstants = RESPONSE) -> Array:
+    """Of local response normalization; a relative error of d enters the power `beta` times, where that is above 1."""
+    magnitude: Array = max(1.0, constants.beta) * np.abs(local_response_norm(x, constants))
+    return magnitude
+
+
+def local_response_backward(dy: Array, x: Array, constants: ResponseConstants = RESPONSE) -> Array:
     """Of dL/dx of local response normalization."""
+    size, alpha, beta, k = constants.size, constants.alpha, constants.beta, constants.k
     d = k + alpha / size * neighbours(x**2, size)
-    through_d = neighbours(np.abs(dy * x) / d ** (power + 1), size)
-    return np.abs(dy) / d**power + 2 * alpha * power / size * np.abs(x) * through_d
+    through_d = neighbours(np.abs(dy * x) / d ** (beta + 1), size, turned=True)
+    magnitude: Array = np.abs(dy) / d**beta + 2 * alpha * beta / size * np.abs(x) * through_d
+    return max(1.0, beta) * magnitude
 
 
 def standardized_convolution(x: Array, weight: Array) -> Array:

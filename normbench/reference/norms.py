@@ -3,6 +3,8 @@
 A backward function returns dL/dx, dL/dγ and dL/dβ (as far as there are such) for the dL/dy it is given.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from normbench.reference.standardize import (
@@ -91,27 +93,44 @@ def rms_norm_backward(dy: Array, x: Array, gamma: Array, eps: float = EPS) -> tu
     return (g - x_hat * (g * x_hat).mean(SAMPLE, keepdims=True)) / rms, (dy * x_hat).sum(BATCH)
 
 
-def neighbours(values: Array, size: int = 5) -> Array:
-    """The sum over each channel's `size` (odd) neighbours, itself included; beyond the edge there is 0."""
-    reach = size // 2
-    padded = np.pad(values, ((0, 0), (reach, reach), (0, 0), (0, 0)))
+@dataclass(frozen=True)
+class ResponseConstants:
+    """Constants of local response normalization, as torch names them; by default torch's.
+
+    Krizhevsky et al. (NeurIPS 2012) do not divide alpha by the size: in these terms theirs are alpha = 5e-4 and k = 2.
+    """
+
+    size: int = 5
+    """Channels in the window."""
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
+
+
+RESPONSE = ResponseConstants()
+
+
+def neighbours(values: Array, size: int, *, turned: bool = False) -> Array:
+    """The sum over the `size` channels around each, itself included; beyond the edge there is 0.
+
+    Of an even size one channel more is before it than behind it, as torch has it, and the other way round if `turned`:
+    a channel is then summed over those whose sums it is part of.
+    """
+    before, behind = size // 2, (size - 1) // 2
+    padding = (behind, before) if turned else (before, behind)
+    padded = np.pad(values, ((0, 0), padding, (0, 0), (0, 0)))
     total: Array = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1).sum(-1)
     return total
 
 
-def local_response_norm(x: Array, *, size: int = 5, alpha: float = 1e-4, power: float = 0.75, k: float = 1.0) -> Array:
-    """Divide by the neighbours: y_c = x_c / d_c^power, d_c = k + alpha/size Σ x_j² over the channels j around c.
-
-    Constants and the division by size are torch's. Krizhevsky et al. (NeurIPS 2012) have k = 2 and do not divide:
-    in these terms k = 2 and alpha = 5e-4.
-    """
-    return x / (k + alpha / size * neighbours(x**2, size)) ** power
+def local_response_norm(x: Array, constants: ResponseConstants = RESPONSE) -> Array:
+    """Divide by the neighbours: y_c = x_c / d_c^beta, d_c = k + alpha/size Σ x_j² over the channels j around c."""
+    return x / (constants.k + constants.alpha / constants.size * neighbours(x**2, constants.size)) ** constants.beta
 
 
-def local_response_norm_backward(
-    dy: Array, x: Array, *, size: int = 5, alpha: float = 1e-4, power: float = 0.75, k: float = 1.0
-) -> Array:
-    """Back to x: dL/dx_j = dL/dy_j / d_j^power - 2 alpha power / size x_j Σ dL/dy_c x_c / d_c^(power + 1)."""
+def local_response_norm_backward(dy: Array, x: Array, constants: ResponseConstants = RESPONSE) -> Array:
+    """Back to x: dL/dx_j = dL/dy_j / d_j^beta - 2 alpha beta / size x_j Σ dL/dy_c x_c / d_c^(beta + 1)."""
+    size, alpha, beta, k = constants.size, constants.alpha, constants.beta, constants.k
     d = k + alpha / size * neighbours(x**2, size)
-    through_d = neighbours(dy * x / d ** (power + 1), size)
-    return dy / d**power - 2 * alpha * power / size * x * through_d
+    through_d = neighbours(dy * x / d ** (beta + 1), size, turned=True)
+    return dy / d**beta - 2 * alpha * beta / size * x * through_d

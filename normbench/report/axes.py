@@ -5,7 +5,7 @@ import re
 from markupsafe import Markup, escape
 
 from normbench.norms import NormInfo
-from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes, axes_of, axes_words
+from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes
 from normbench.text import visible
 
 EDGE, SLANT = 15, 8
@@ -15,48 +15,47 @@ WIDTH = LEFT + CHANNELS * EDGE + IMAGES * SLANT + 26
 HEIGHT = TOP + IMAGES * SLANT + POSITIONS * EDGE + 24
 
 
-def axes_svg(info: NormInfo, groups: int = 4, ident: str = "axes") -> Markup | None:
+def axes_svg(info: NormInfo, ident: str = "axes") -> Markup | None:
     """The picture as a piece of HTML or a file of its own; None where there is nothing to mark.
 
     Args:
         info: The norm.
-        groups: Channel groups of GroupNorm.
         ident: What the ids in it begin with, which differ between the pictures of one page.
     """
-    axes = axes_of(info, groups)
-    if axes is None:
+    axes = info.axes
+    if axes is None or axes.is_empty:
         return None
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="axes" role="img" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'width="{WIDTH}" height="{HEIGHT}" aria-labelledby="{ident}-title {ident}-desc">'
         f'<title id="{ident}-title">{escape(info.name)}: what it averages over</title>'
         f'<desc id="{ident}-desc">A cube of images (N), channels (C) and positions (H×W), with the cells of one '
-        f"statistic marked. {escape(axes_words(info, groups))}</desc>"
+        f"statistic marked. {escape(info.axes_sentence)}</desc>"
     )
     return Markup(visible(head + "".join(_faces(axes)) + _labels() + "</svg>"))  # escaped above
 
 
-def axes_file(info: NormInfo, groups: int = 4) -> str | None:
+def axes_file(info: NormInfo) -> str | None:
     """The picture as an SVG file, for programs that know no CSS variables; None where there is nothing to mark."""
-    picture = axes_svg(info, groups)
+    picture = axes_svg(info)
     return None if picture is None else re.sub(r"var\(--[a-z]+, (#[0-9a-f]{6})\)", r"\1", picture) + "\n"
 
 
 def _faces(axes: Axes) -> list[str]:
     """The cells of the three faces that are seen: front (first image), top (first position), side (last channel)."""
     front = [
-        _cell(axes.has(0, c, p), (c, p, 0), (c + 1, p, 0), (c + 1, p + 1, 0), (c, p + 1, 0))
+        _cell(axes.covers(0, c, p), (c, p, 0), (c + 1, p, 0), (c + 1, p + 1, 0), (c, p + 1, 0))
         for c in range(CHANNELS)
         for p in range(POSITIONS)
     ]
     top = [
-        _cell(axes.has(n, c, 0), (c, 0, n), (c + 1, 0, n), (c + 1, 0, n + 1), (c, 0, n + 1))
+        _cell(axes.covers(n, c, 0), (c, 0, n), (c + 1, 0, n), (c + 1, 0, n + 1), (c, 0, n + 1))
         for c in range(CHANNELS)
         for n in range(IMAGES)
     ]
     side = [
         _cell(
-            axes.has(n, CHANNELS - 1, p),
+            axes.covers(n, CHANNELS - 1, p),
             *((CHANNELS, p + down, n + back) for down, back in ((0, 0), (0, 1), (1, 1), (1, 0))),
         )
         for p in range(POSITIONS)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from normbench.analysis import MARGIN, Comparison, Series
 from normbench.errors import UsageError
-from normbench.norms import NORMS
+from normbench.norms import listing_order
 from normbench.report.select import Finished, LeftOut, select
 from normbench.runs import list_experiment
 
@@ -60,6 +60,5 @@ def collect(folder: Path, control: str | None = None, margin: float = MARGIN) ->
 
 def _order(run: Finished) -> tuple[int, str, float, float, int]:
     """Order of the registry, then custom norms by name; settings and seeds in ascending order."""
-    result, names = run.result, list(NORMS)
-    index = names.index(name) if (name := result.norm.removesuffix("+ws")) in names else len(names)
-    return index, result.norm, result.lr, result.weight_decay, result.seed
+    result = run.result
+    return *listing_order(result.norm), result.lr, result.weight_decay, result.seed

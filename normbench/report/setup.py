@@ -11,8 +11,7 @@ from typing import Any
 from normbench.analysis import Series, Table
 from normbench.analysis.format import percent
 from normbench.config.settings import MOVES_NO_NUMBER
-from normbench.norms import norm_info
-from normbench.norms.axes import axes_words
+from normbench.norms import NormInfo, norm_info
 from normbench.report.axes import axes_svg
 from normbench.report.elements import Code, Element, Fold, Norm, Section, TableElement, Text
 from normbench.report.experiment import Experiment
@@ -52,25 +51,26 @@ def norms(experiment: Experiment) -> Section:
 
 
 def _norm(series: Series, run: Finished) -> Norm:
-    info, groups = norm_info(series.row.norm), run.settings["groups"]
+    info = norm_info(series.row.norm, run.settings["groups"])
     standardized = " Convolutions before it have standardized weights (+ws)." * series.row.norm.endswith("+ws")
     return Norm(
         name=series.row.norm,
         title=info.title,
         formula=f"y = {info.formula}",
-        axes=_axes(info.axes, groups) + axes_words(info, groups) + standardized,
+        axes=_axes(info) + info.axes_sentence + standardized,
         when=info.when,
         avoid=info.avoid,
         paper=info.paper,
-        picture=axes_svg(info, groups, f"axes-{series.index + 1}"),
+        picture=axes_svg(info, f"axes-{series.index + 1}"),
     )
 
 
-def _axes(axes: str, groups: int) -> str:
-    """The axes as the registry names them, where it does."""
-    if axes in {"-", "?"}:
+def _axes(info: NormInfo) -> str:
+    """The axes by their letters, where there are any."""
+    axes = info.axes
+    if axes is None or axes.is_empty:
         return ""
-    return f"{axes}, with {groups} groups. " if "groups" in axes else f"{axes}. "
+    return f"{axes}, with {axes.count} groups. " if axes.channels == "group" else f"{axes}. "
 
 
 def configuration(experiment: Experiment) -> Section:

@@ -7,7 +7,7 @@ command, by naming the norm or with `--trust`.
 import hashlib
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,10 +16,10 @@ from torch import nn
 
 from normbench import networks
 from normbench.config import RunConfig
-from normbench.config.settings import WEIGHT_STANDARDIZATION
+from normbench.config.norm_names import NormName
 from normbench.errors import NormbenchError, RunFailedError, UsageError
 from normbench.files import check_regular, kind_of, read_regular
-from normbench.norms import Code, Norm, is_custom, norm_code, norm_from_folder, norm_info
+from normbench.norms import Code, Norm, canonical_name, is_custom, norm_code, norm_from_folder, norm_info
 from normbench.norms.code import split_spec
 from normbench.runs.folder import MODEL, read_result
 from normbench.runs.kept_code import FOLDER, kept, kept_main
@@ -117,7 +117,8 @@ def saved_norm(folder: Path, config: RunConfig, permission: Permission) -> tuple
     if then is not None and then.digest != config.norm_source:
         then = None  # edited since, or no longer whole
     if typed is not None:
-        norm = Norm.parse(_with_ws(typed, config.norm), config.groups)
+        spec = replace(NormName.parse(config.norm), base=NormName.parse(typed).base)
+        norm = Norm.parse(str(spec), config.groups)
         same = norm.code is not None and norm.code.digest == config.norm_source
         return norm, () if same else (f"--norm {typed}: {_difference(norm.code, then)}",)
     today, problem = _today(config.norm)
@@ -137,16 +138,19 @@ def saved_norm(folder: Path, config: RunConfig, permission: Permission) -> tuple
 
 
 def _names(typed: str, norm: str) -> bool:
-    """Whether the user means a run's norm: the same one, or a factory of the same name in a file that has moved."""
+    """Whether the user means a run's norm: the same one, or a factory of the same name in a file that has moved.
+
+    Arguments, and `+ws`, are the run's where the user leaves them out.
+    """
     if not (is_custom(typed) and is_custom(norm)):
-        return typed == norm
+        return canonical_name(typed) == canonical_name(norm)
+    arguments = NormName.parse(typed).arguments
     (source, attribute), (other, same) = split_spec(typed), split_spec(norm)
-    return attribute == same and Path(source).name == Path(other).name
-
-
-def _with_ws(typed: str, norm: str) -> str:
-    ws = WEIGHT_STANDARDIZATION if norm.endswith(WEIGHT_STANDARDIZATION) else ""
-    return typed.removesuffix(WEIGHT_STANDARDIZATION) + ws
+    return (
+        attribute == same
+        and Path(source).name == Path(other).name
+        and (not arguments or arguments == NormName.parse(norm).arguments)
+    )
 
 
 def _today(norm: str) -> tuple[Code | None, str]:

@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import pickle
-import re
 import struct
 import zipfile
 import zlib
@@ -22,6 +21,7 @@ from pydantic import ValidationError
 from safetensors.torch import save
 
 from normbench.config import RunConfig
+from normbench.config.norm_names import NormName
 from normbench.errors import RunFailedError
 from normbench.files import (
     append_text,
@@ -76,7 +76,7 @@ class RunFolder:
     """The files of one run."""
 
     def __init__(self, out: Path, experiment: str, config: RunConfig) -> None:
-        norm = re.sub(r"[^A-Za-z0-9+._-]+", "-", config.norm).strip("-.")[-LONGEST:].strip("-.")
+        norm = NormName.parse(config.norm).label[-LONGEST:].strip("-.")
         self.path = out / experiment / f"{norm}-s{config.seed}-{config.fingerprint[:8]}"
         self.config = config
 

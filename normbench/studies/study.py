@@ -77,9 +77,9 @@ class StudyContext(ABC):
             UsageError: There is no such recipe, or a setting does not fit.
         """
         from normbench.config import load_recipe
-        from normbench.norms import NORMS
+        from normbench.norms import canonical_name
 
-        return load_recipe(self.recipe or default or "baseline", _merged(self.overrides, own or {}), NORMS)
+        return load_recipe(self.recipe or default or "baseline", _merged(self.overrides, own or {}), canonical_name)
 
     def load_data(self, config: "DataConfig") -> "DataSet":
         """Load images onto the device; CIFAR-10 is downloaded where it is missing.

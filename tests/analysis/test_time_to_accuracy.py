@@ -89,7 +89,7 @@ def test_a_diverged_run_misses_and_a_failed_one_was_not_measured(tmp_path):
         ("[1]", "should be an object"),
         ('{"epoch": 2}', "lr: Field required"),
         (lines(None, None)[1].replace("0.5", '"half"'), "train_running_accuracy: Input should be a valid number"),
-        (lines(0.1)[0], "tells of epoch 1, not of epoch 2"),
+        (lines(0.1)[0], "holds epoch 1 instead of epoch 2"),
     ],
 )
 def test_a_damaged_line_is_an_error_that_names_it(tmp_path, bad, words):

@@ -79,7 +79,7 @@ def test_summary_has_a_row_for_each_norm_of_the_assignment_or_of_the_registry() 
 
 def over(info: NormInfo) -> str:
     """The axes, where the norm takes a statistic over any."""
-    return "" if info.axes == "-" else f" over {info.axes}"
+    return "" if info.axes.is_empty else f" over {info.axes}"
 
 
 def test_norms_explains_every_entry_of_the_registry() -> None:

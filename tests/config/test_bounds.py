@@ -130,7 +130,7 @@ def test_a_number_of_24_digits_is_refused_by_every_command(command: str, flag: s
         f"[norm.bn]\nlr = {HUGE**2}",
         "[sweep]\nbatch_sizes = [2, true]",
         "[sweep]\nbatch_sizes = []",
-        f"norms = {['bn'] * 100}",
+        f"norms = {[f'gn(groups={count})' for count in range(1, 101)]}",
         "seed = 0x" + "f" * 5000,
         "seed = " + "9" * 5000,
         "x = " + "[" * 1000 + "]" * 1000,

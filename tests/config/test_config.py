@@ -17,7 +17,7 @@ from normbench.config import (
 from normbench.config.recipes import recipe_header
 from normbench.engine import within_budget
 from normbench.errors import UsageError
-from normbench.norms import NORMS
+from normbench.norms import canonical_name
 
 
 @pytest.fixture
@@ -156,14 +156,15 @@ def test_a_misspelt_recipe_is_answered_with_the_nearest_and_a_missing_file_with_
 
 @pytest.mark.parametrize("name", ["gm", "GN", "gm+ws", "gn+Ws", "mine.py:"])
 def test_a_section_for_a_norm_that_does_not_exist_is_refused_with_the_file_and_the_nearest_one(recipe, name):
-    with pytest.raises(UsageError, match=rf"mine\.toml: unknown norm '{re.escape(name)}' in \[norm\.") as error:
-        load_recipe(recipe(f'[norm."{name}"]\nlr = 0.1'), known_norms=NORMS)
+    problem = "norm 'mine.py:' is not of the form" if ":" in name else f"unknown norm '{name.removesuffix('+ws')}' in"
+    with pytest.raises(UsageError, match=rf"mine\.toml: {re.escape(problem)} .*\[norm\.") as error:
+        load_recipe(recipe(f'[norm."{name}"]\nlr = 0.1'), canonical=canonical_name)
     assert ("Did you mean 'gn'?" in error.value.hint) == name.lower().startswith("g")
 
 
 @pytest.mark.parametrize("name", ["gn", "gn+ws", "mine.py:Mine", "mine.py:Mine+ws", "pkg.norms:make"])
 def test_sections_for_registered_and_custom_norms_are_theirs(recipe, name):
-    loaded = load_recipe(recipe(f'[norm."{name}"]\nlr = 0.1'), known_norms=NORMS)
+    loaded = load_recipe(recipe(f'[norm."{name}"]\nlr = 0.1'), canonical=canonical_name)
     assert loaded.run(name, 0).training.lr == 0.1
 
 

@@ -10,8 +10,8 @@ from helpers.small import run_config
 
 from normbench.analysis import norm_history
 from normbench.console.norm_page import MARKED, OTHER, cube
-from normbench.norms import NORMS
-from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes, axes_of
+from normbench.norms import NORMS, norm_info
+from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes
 from normbench.report.axes import axes_svg
 from normbench.runs import Entry, RunResult
 
@@ -37,8 +37,8 @@ def test_every_norm_has_a_reason_against_it_that_says_where_it_is_from():
 @pytest.mark.parametrize("name", NORMS)
 @pytest.mark.parametrize("groups", [1, 4])
 def test_the_cube_marks_as_many_cells_as_one_statistic_is_taken_over(name, groups):
-    axes = axes_of(NORMS[name], groups)
-    if axes is None:
+    axes = norm_info(name, groups).axes
+    if axes.is_empty:
         assert name == "none"
         return
     cells = [line[7:] for line in cube(axes).plain.splitlines()[1 : POSITIONS + 1]]
@@ -51,7 +51,7 @@ def test_the_cube_marks_as_many_cells_as_one_statistic_is_taken_over(name, group
 
 
 def test_the_cube_fits_80_columns_and_is_legible_without_colour():
-    lines = cube(Axes(images=True, channels=1, positions=True)).plain.splitlines()
+    lines = cube(Axes(images=True, positions=True)).plain.splitlines()
     assert max(map(len, lines)) <= 80
     assert MARKED[0] != OTHER[0]
 

@@ -14,7 +14,9 @@ SHAPE = (3, 4, 3, 2)
 
 
 def subject(name: str, groups: int = 2) -> Definition:
-    return {"+ws": standardized_convolution(5), "dropout": dropout(0.3)}.get(name) or definition(name, groups)
+    return {"+ws": standardized_convolution(5), "dropout": dropout(0.3)}.get(name) or definition(
+        name, {"groups": groups} if name == "gn" else {}
+    )
 
 
 def parameters(name: str, chance: np.random.Generator, shape: tuple[int, ...] = SHAPE) -> dict[str, np.ndarray]:

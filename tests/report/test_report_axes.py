@@ -5,7 +5,7 @@ import re
 import pytest
 
 from normbench.norms import NORMS, norm_info
-from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, axes_of, axes_words
+from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS
 from normbench.report.axes import axes_svg
 
 SHARES = {
@@ -38,21 +38,21 @@ def test_as_many_cells_are_marked_as_one_statistic_is_taken_over(name):
 
 @pytest.mark.parametrize(("groups", "channels"), [(1, 8), (2, 4), (8, 1), (64, 1)])
 def test_the_groups_of_group_norm_share_the_channels(groups, channels):
-    assert axes_of(NORMS["gn"], groups).channels == channels
+    assert norm_info("gn", groups).axes.channels_of_cube == channels
 
 
 def test_the_words_say_what_the_picture_shows():
     assert (
-        axes_words(NORMS["bn"])
+        NORMS["bn"].axes_sentence
         == "One mean and variance for each channel, over the images of the batch and all positions."
     )
-    assert axes_words(NORMS["ln"]) == "One mean and variance for each image, over all channels and all positions."
-    assert axes_words(NORMS["ln-c"]) == "One mean and variance for each image and position, over all channels."
-    assert "group of channels, over its channels and all positions" in axes_words(NORMS["gn"])
-    rms, lrn = axes_words(NORMS["rms"]), axes_words(NORMS["lrn"])
+    assert NORMS["ln"].axes_sentence == "One mean and variance for each image, over all channels and all positions."
+    assert NORMS["ln-c"].axes_sentence == "One mean and variance for each image and position, over all channels."
+    assert "group of channels, over its channels and all positions" in NORMS["gn"].axes_sentence
+    rms, lrn = NORMS["rms"].axes_sentence, NORMS["lrn"].axes_sentence
     assert rms == "One mean square for each image, over all channels and all positions."
     assert lrn == "One sum of squares for each image, position and channel, over 5 neighbouring channels."
-    assert axes_words(NORMS["none"]) == "It averages over nothing."
+    assert NORMS["none"].axes_sentence == "It averages over nothing."
 
 
 def test_a_norm_of_the_users_own_is_named_without_being_imported():

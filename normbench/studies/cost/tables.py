@@ -8,7 +8,7 @@ import torch
 
 from normbench.analysis import Chart, Line, StudyResult, Table
 from normbench.config import RunConfig
-from normbench.config.settings import WEIGHT_STANDARDIZATION
+from normbench.config.norm_names import WEIGHT_STANDARDIZATION
 from normbench.device import describe
 from normbench.runs.environment import environment
 from normbench.studies.cost.clock import Spread

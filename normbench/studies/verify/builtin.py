@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from normbench.config.norm_names import NormName
+from normbench.errors import UsageError
 from normbench.norms import NORMS, Norm
 from normbench.norms.layers import StandardizedConv2d
 from normbench.reference import (
@@ -57,25 +59,34 @@ class Subject:
     """At most so many of a case."""
     defined: bool = True
     """False for a record of the registry that nobody has written a definition for."""
+    base: str = ""
+    """Of a norm: its name without arguments."""
 
 
 def subjects() -> list[Subject]:
-    """Every registered norm, the convolution of `+ws`, and dropout."""
+    """Every built-in norm, the convolution of `+ws`, and dropout."""
     around = [
         Subject("+ws", _convolution, lambda _case, _one_pass: standardized_convolution(KERNELS), CONVOLVED),
         Subject("dropout", lambda _case: nn.Dropout(DROPOUT), lambda _case, _one_pass: dropout(DROPOUT)),
     ]
-    return [*(_registered(name) for name in NORMS), *around]
+    return [*(built_in(name) for name in NORMS), *around]
 
 
-def _registered(name: str) -> Subject:
+def built_in(name: str) -> Subject:
+    """A built-in norm, optionally with arguments, which its definition takes likewise.
+
+    Raises:
+        UsageError: There is no such norm, or an argument does not fit.
+    """
+    base = NormName.parse(name).base
+
     def make(case: Case) -> nn.Module:
         return Norm.parse(name, case.groups).make(case.shape[1])
 
     def define(case: Case, one_pass: bool) -> Definition:
-        return definition(name, case.groups, one_pass=one_pass)
+        return definition(base, Norm.parse(name, case.groups).arguments, one_pass=one_pass)
 
-    return Subject(name, make, define, defined=has_definition(name))
+    return Subject(Norm.parse(name).name, make, define, defined=has_definition(base), base=base)
 
 
 def _convolution(case: Case) -> nn.Module:
@@ -89,16 +100,31 @@ def verify_builtin(subject: Subject, cases: Sequence[Case]) -> Verified:
     refused = 0
     if not subject.defined:
         return Verified(subject.name, 0, 0, (), (), defined=False)
+    not_built: dict[int, UsageError] = {}
     for case in (case.of_images(subject.images) for case in cases):
+        try:
+            subject.make(case)
+        except UsageError as error:
+            not_built[case.shape[1]] = error
+            continue
         oracles = {one_pass: _Oracle(subject.define(case, one_pass), case) for one_pass in (False, True)}
         trials = [
-            _Trial(subject, setting, oracles[(subject.name, setting.layout) in ONE_PASS]).run()
+            _Trial(subject, setting, oracles[(subject.base, setting.layout) in ONE_PASS]).run()
             for setting in settings(case)
         ]
         checks += [check for trial in trials for check in trial.checks]
         problems += [problem for trial in trials for problem in trial.problems]
         refused += any(trial.refused for trial in trials)
-    return Verified(subject.name, len(cases), refused, tuple(checks), tuple(dict.fromkeys(problems)))
+    if not_built and not checks:
+        raise next(iter(not_built.values()))
+    return Verified(
+        subject.name,
+        len(cases),
+        refused,
+        tuple(checks),
+        tuple(dict.fromkeys(problems)),
+        not_built=tuple(sorted(not_built)),
+    )
 
 
 @dataclass(frozen=True)

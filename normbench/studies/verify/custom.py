@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from normbench.errors import UsageError
-from normbench.norms import Norm, import_attribute
+from normbench.norms import Norm, import_attribute, is_custom
+from normbench.norms.arguments import Signature
 from normbench.reference import Array, Parameters
 from normbench.studies.verify.cases import Case
 from normbench.studies.verify.checks import (
@@ -46,7 +47,8 @@ Reference = Callable[[Array, dict[str, Array], bool], Any]
 CONTRACT = (
     "A reference is f(x, parameters, training) -> y, with x a float64 array (N, C, H, W), parameters a dict of the "
     "module's parameters and buffers by name, training a bool, and y an array like x. To have buffers compared, too, "
-    "it returns (y, buffers): a dict of those that a step leaves behind."
+    "it returns (y, buffers): a dict of those that a step leaves behind. Arguments of the norm that it names among its "
+    "parameters it gets by name."
 )
 DIRECTIONS = 2
 INITIAL_VALUES = "initial values"
@@ -65,11 +67,14 @@ def verify_custom(norm: str, reference: str | None, cases: Sequence[Case]) -> Ve
     if reference is None:
         Norm.parse(norm)  # a name that does not exist is the first thing to tell of
         raise UsageError(
-            f"{norm} is {'a norm of your own' if ':' in norm else 'a norm without a reference definition'}, and "
+            f"{norm} is {'a norm of your own' if is_custom(norm) else 'a norm without a reference definition'}, and "
             "normbench has no definition of it",
             f"Write one in NumPy and add --reference file.py:function. {CONTRACT}",
         )
-    own = _Own(norm, import_attribute(reference, "reference"), reference)
+    function = import_attribute(reference, "reference")
+    known = list(Signature.of(function).parameters)[2:]  # behind x, parameters and training
+    arguments = {name: value for name, value in Norm.parse(norm).arguments.items() if name in known}
+    own = _Own(norm, partial(function, **arguments) if arguments else function, reference)
     not_built: dict[int, UsageError] = {}
     trials = [trial.run() for case in cases for trial in own.trials(case, not_built)]
     if not trials:

@@ -1,15 +1,14 @@
 """Choice of the norms to verify, and the check of each."""
 
+from normbench.config.norm_names import WEIGHT_STANDARDIZATION, NormName
 from normbench.errors import UsageError, unknown
-from normbench.norms import Norm
+from normbench.norms import NORMS, Norm, canonical_name, is_custom
 from normbench.norms.registry import OTHER_NAMES
-from normbench.studies.verify.builtin import subjects, verify_builtin
+from normbench.studies.verify.builtin import built_in, subjects, verify_builtin
 from normbench.studies.verify.cases import draw_cases
 from normbench.studies.verify.checks import Verified
 from normbench.studies.verify.custom import verify_custom
 from normbench.studies.verify.settings import VerifySettings
-
-STANDARDIZED = "+ws"
 
 
 def verify(settings: VerifySettings) -> list[Verified]:
@@ -22,10 +21,12 @@ def verify(settings: VerifySettings) -> list[Verified]:
     known = {subject.name: subject for subject in subjects()}
     chosen = list(known) if norm is None else _parts(norm)
     for name in chosen:
-        if name not in known and ":" not in name:
+        if NormName.parse(name).base not in {*known, ""} and not is_custom(name):
             raise unknown("norm", name, known, OTHER_NAMES)
-        if ":" in name:
+        if name not in known:
             Norm.parse(name)  # a failed import is reported before a missing reference
+        if name not in known and not is_custom(name):
+            known[name] = built_in(name)
     undefined = [name for name in chosen if name not in known or not known[name].defined]
     if reference is not None and (norm is None or not undefined):
         raise UsageError(
@@ -42,6 +43,9 @@ def verify(settings: VerifySettings) -> list[Verified]:
 
 
 def _parts(norm: str) -> list[str]:
-    """A norm and its switch: `gn+ws` is `gn` and `+ws`."""
-    name = norm.removesuffix(STANDARDIZED)
-    return [part for part in (name, STANDARDIZED * (name != norm)) if part]
+    """A norm by its canonical name, and its switch: `gn+ws` is `gn` and `+ws`."""
+    name = NormName.parse(norm)
+    alone = str(name.without_ws)
+    if name.base in NORMS or name.is_custom:
+        alone = canonical_name(alone)
+    return [part for part in (alone, WEIGHT_STANDARDIZATION * name.weight_standardization) if part]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from normbench.config.norm_names import NormName
 from normbench.config.settings import Frozen, Seed, Whole
 from normbench.studies.study import Flag
 
@@ -31,9 +32,10 @@ def variant(settings: VerifySettings) -> str:
     """Suffix of the folder: one per norm, so that no check overwrites another's; custom norms differ by file, too."""
     if settings.norm is None:
         return ""
-    source, colon, name = settings.norm.rpartition(":")
-    if not colon:
-        return settings.norm
+    spec = NormName.parse(settings.norm)
+    if not spec.is_custom:
+        return spec.label
+    source, name = spec.base.rpartition(":")[0], str(spec)[spec.base.rindex(":") + 1 :]
     path = str(Path(source).expanduser().resolve()) if source.endswith(".py") else source
     plain = re.sub(r"[^A-Za-z0-9_+-]", "-", name)[:LONGEST_NAME]
     return f"{plain}-{hashlib.sha256(f'{path}:{name}'.encode()).hexdigest()[:8]}"
