@@ -3,15 +3,11 @@
 from typing import TYPE_CHECKING
 
 from normbench.cli.options import Options
-from normbench.errors import UsageError
 
 if TYPE_CHECKING:
     from normbench.config import Recipe
     from normbench.engine import Plan
     from normbench.runs import Question
-
-TRIES = 3
-"""Another process may take a name between the look at it and the claim."""
 
 
 def question_of(plan: "Plan", recipe: "Recipe", command: str, searching: bool = False) -> "Question":
@@ -27,12 +23,6 @@ def placed(options: Options, plan: "Plan", question: "Question") -> "Plan":
     Raises:
         UsageError: --name names an experiment of another question.
     """
-    from normbench import engine, runs
+    from normbench import engine
 
-    name = plan.folders[0].path.parent.name
-    fingerprints = {config.fingerprint for config in plan.configs}
-    for _ in range(TRIES):
-        found, warning = runs.place(plan.machine.out, name, question, options["name"] is not None, fingerprints)
-        if options["dry_run"] or runs.claim(plan.machine.out / found, question):
-            return engine.in_experiment(plan, found, *([warning] if warning else []))
-    raise UsageError(f"other processes take every name for {name} in {plan.machine.out}", "Give one with --name NAME.")
+    return engine.claim_experiment(plan, question, named=options["name"] is not None, dry_run=bool(options["dry_run"]))

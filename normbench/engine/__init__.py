@@ -3,6 +3,7 @@
 from normbench.data import OnDownload
 from normbench.engine.callbacks import Callback, CallbackList
 from normbench.engine.concurrency import Concurrency
+from normbench.engine.experiment import claim_experiment
 from normbench.engine.plan import Plan, in_experiment, plan, within_budget
 from normbench.engine.run import run_all
 
@@ -12,6 +13,7 @@ __all__ = [
     "Concurrency",
     "OnDownload",
     "Plan",
+    "claim_experiment",
     "in_experiment",
     "plan",
     "run_all",

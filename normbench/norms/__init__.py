@@ -14,6 +14,7 @@ from normbench.norms.resolve import (
     norm_code,
     norm_from_folder,
     norm_info,
+    provide,
     source_digest,
     uncovered_files,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "norm_code",
     "norm_from_folder",
     "norm_info",
+    "provide",
     "source_digest",
     "uncovered_files",
 ]

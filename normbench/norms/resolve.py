@@ -1,6 +1,6 @@
 """Norms from their names: built-in ones, and custom ones from `file.py:factory` or `package.module:factory`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +27,8 @@ from normbench.norms.registry import NORMS, OTHER_NAMES, NormInfo
 
 GROUPS = "groups"
 """The argument that a recipe states, too, where a name leaves it out."""
+
+Factory = type[nn.Module] | Callable[..., nn.Module]
 
 
 @dataclass(frozen=True)
@@ -225,12 +227,26 @@ def uncovered_files(spec: str) -> tuple[str, ...]:
         UsageError: It cannot be imported.
     """
     name = NormName.parse(spec)
-    location = locate(name.base) if name.is_custom else None
+    location = locate(name.base) if name.is_custom and name.base not in PROVIDED else None
     return tuple(sorted(imported_from(location, name.base).uncovered)) if location else ()
 
 
+PROVIDED: dict[str, Factory] = {}
+"""Factories of custom norms that Python has already imported, by the name of the norm; see `provide`."""
+
+
+def provide(spec: str, factory: Factory) -> None:
+    """Build a custom norm from a class or function that is there, instead of importing its file again.
+
+    Args:
+        spec: `file.py:name`, the file where it stands: its code is hashed and kept as that of any custom norm.
+        factory: Makes a layer from the number of channels.
+    """
+    PROVIDED[spec] = factory
+
+
 def _custom(name: NormName, location: Location | None, groups: int) -> Norm:
-    factory, loaded = import_from(location, name.base)
+    factory, loaded = import_from(location, name.base) if name.base not in PROVIDED else (PROVIDED[name.base], None)
     arguments = Signature.of(factory).check(name) if name.arguments else {}
     importable = loaded.importable if loaded else nullcontext
     norm = str(name.without_ws)

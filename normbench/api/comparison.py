@@ -1,0 +1,161 @@
+"""Several norms on equal terms, as `normbench compare`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from normbench import engine, runs
+from normbench.analysis import MARGIN
+from normbench.analysis.comparison import Comparison
+from normbench.analysis.tables import paper_tables
+from normbench.api.settings import NormLike, changed_recipe, machine, norm_spec
+from normbench.config import PARAMETER_BUDGET
+from normbench.config.grid import Grid, comparison_configs
+from normbench.config.validation import check_name
+from normbench.engine.callbacks import Callback
+from normbench.report.export import to_latex, to_markdown
+from normbench.report.html import to_html
+from normbench.report.write import write_report
+from normbench.runs import RunResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """A comparison that has run: shows itself as a table, in a terminal and in a notebook."""
+
+    comparison: Comparison
+    folder: Path
+    """Of the experiment, with the run folders."""
+    warnings: tuple[str, ...]
+    margin: float
+    """Within which norms may be called alike, as a fraction."""
+
+    @property
+    def results(self) -> tuple[RunResult, ...]:
+        """Results of the runs, norm by norm and seed by seed."""
+        return self.comparison.results
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dictionary per norm, as in `compare --json`; accuracies are fractions. For a data frame."""
+        return self.comparison.to_dicts()
+
+    def __str__(self) -> str:
+        return to_markdown(*paper_tables(self.comparison))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """The tables in a notebook."""
+        tables = paper_tables(self.comparison)
+        return "".join(to_html(table, f"table-{index}") for index, table in enumerate(tables))
+
+    def latex(self) -> str:
+        """The tables for a paper; needs the package booktabs."""
+        return to_latex(*paper_tables(self.comparison))
+
+    def plot(self) -> "Figure":
+        """Test accuracy: a point per seed, mean and 95 % interval per norm, as a matplotlib figure."""
+        from matplotlib.figure import Figure  # noqa: PLC0415  # matplotlib costs a second to import
+
+        figure = Figure(figsize=(6.4, 1.2 + 0.5 * len(self.comparison.series)), layout="constrained")
+        axes = figure.subplots()
+        for series in self.comparison.series:
+            accuracies = [100 * result.test_accuracy for result in series.done if result.test_accuracy is not None]
+            axes.plot(accuracies, [series.index] * len(accuracies), "o", alpha=0.5, color=f"C{series.index}")
+            mean = series.row.test_accuracy
+            if mean is not None and mean.low is not None and mean.high is not None:
+                interval = [[100 * (mean.mean - mean.low)], [100 * (mean.high - mean.mean)]]
+                axes.errorbar(100 * mean.mean, series.index, xerr=interval, fmt="|", color="black", capsize=4)
+        axes.set_yticks(range(len(self.comparison.series)), [series.label for series in self.comparison.series])
+        axes.invert_yaxis()
+        axes.set_xlabel("test accuracy (%)")
+        return figure
+
+    def report(self) -> Path:
+        """Write the report as one HTML page into the experiment's folder; returns its path.
+
+        Raises:
+            RunFailedError: The folder cannot be written.
+        """
+        return write_report(self.folder, machine(), margin=self.margin).report
+
+
+def compare(
+    norms: Sequence[NormLike] = (),
+    *,
+    recipe: str = "baseline",
+    seeds: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    dataset: str | None = None,
+    subset: int | None = None,
+    network: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    control: str | None = None,
+    margin: float = MARGIN,
+    name: str | None = None,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    device: str | None = None,
+    jobs: int | None = None,
+    force: bool | None = None,
+    callback: Callback | None = None,
+) -> ComparisonResult:
+    """Train several norms on the same network, data, epochs and batches; runs that are done are not trained again.
+
+    Args:
+        norms: Names as on the command line, classes or factories at the top level of a file; the recipe's by default.
+        recipe: Name or TOML file of the settings; the arguments below change some of them.
+        seeds: How many per norm.
+        epochs: 1 to 20.
+        batch_size: Images in a step.
+        seed: The first one.
+        dataset: `cifar10`, `digits` or `auto`.
+        subset: Training images, classes balanced.
+        network: `c10`, `dwnet` or `lnet`.
+        settings: Any other keys of a recipe, as `{"training.momentum": 0.95}`.
+        control: The norm that the others are set against; the first by default.
+        margin: Within which norms may be called alike, as a fraction.
+        name: Of the experiment; the recipe's by default.
+        out: Folder of experiments; `runs` by default.
+        data_dir: Folder with CIFAR-10.
+        device: `auto`, `cuda`, `cuda:1`, `mps` or `cpu`.
+        jobs: Runs trained concurrently.
+        force: Train again what is done.
+        callback: Told how the runs go on.
+
+    Raises:
+        UsageError: A norm or setting is not valid, or `name` is an experiment of another question.
+        DataError: The data set is not available.
+
+    Example:
+        >>> import normbench
+        >>> found = normbench.compare(["bn", "gn"], dataset="digits", subset=64, epochs=1, batch_size=16, out=tmp)
+        >>> [row["norm"] for row in found.to_dicts()]
+        ['bn', 'gn']
+    """
+    changed = changed_recipe(
+        recipe,
+        settings,
+        [norm_spec(norm) for norm in norms],
+        seeds=seeds,
+        seed=seed,
+        network__name=network,
+        data__name=dataset,
+        data__subset=subset,
+        training__epochs=epochs,
+        training__batch_size=batch_size,
+    )
+    experiment = check_name(name if name is not None else Path(recipe).stem, "the experiment")
+    configs = comparison_configs(changed, Grid(), PARAMETER_BUDGET)
+    plan = engine.plan(configs, machine(out=out, data_dir=data_dir, device=device, jobs=jobs, force=force), experiment)
+    question = runs.Question.of(changed.model_copy(update={"data": plan.configs[0].data}), "compare")
+    plan = engine.claim_experiment(plan, question, named=name is not None)
+    results = engine.run_all(plan, callback or Callback())
+    comparison = Comparison.of(results, control, margin, searching=False, epochs=changed.training.epochs)
+    return ComparisonResult(comparison, plan.folders[0].path.parent, (*plan.warnings, *comparison.warnings), margin)

@@ -1,0 +1,108 @@
+"""Norms, networks and trained runs as objects."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from normbench import model_summary
+from normbench.api.settings import REGISTERED, NormLike, changed_recipe, machine, norm_spec
+from normbench.config import RunConfig
+from normbench.errors import RunFailedError, UsageError
+from normbench.model_summary import ModelSummary
+from normbench.norms import NORMS, Norm
+from normbench.runs import Permission, RunResult, find_run, load_model, usable
+
+
+def norm(name: NormLike, groups: int = 4) -> Norm:
+    """A norm, whose `make(channels)` gives a layer for (N, channels, H, W).
+
+    Args:
+        name: As on the command line, as `gn(groups=8)` or `file.py:factory`; or a class or factory.
+        groups: Channel groups of GroupNorm.
+
+    Raises:
+        UsageError: No such norm.
+
+    Example:
+        >>> import normbench
+        >>> normbench.norm("gn(groups=8)").make(32).num_groups
+        8
+    """
+    return Norm.parse(norm_spec(name), groups)
+
+
+def register_norm(name: str, factory: type[nn.Module] | Callable[[int], nn.Module]) -> None:
+    """Give a class or factory a short name, for this process: `compare(["bn", "dyt"])` then takes it.
+
+    Runs keep the file that it stands in, as of every custom norm.
+
+    Args:
+        name: Letters, digits, `-` and `_`.
+        factory: Makes a layer from the number of channels; at the top level of a file.
+
+    Raises:
+        UsageError: The name is taken, or is none; or the factory has no file.
+    """
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+        raise UsageError(f"{name!r} is no name for a norm", "Use letters, digits, - and _, as in my-norm.")
+    if name in NORMS:
+        raise UsageError(f"{name} is a built-in norm", "Choose another name.")
+    REGISTERED[name] = norm_spec(factory)
+
+
+def summary(norm: NormLike = "bn", *, recipe: str = "baseline", network: str | None = None) -> ModelSummary:
+    """Layers, parameters, MACs and receptive fields of a recipe's network with a norm, and the budget.
+
+    Raises:
+        UsageError: No such norm, recipe or network.
+
+    Example:
+        >>> import normbench
+        >>> normbench.summary("bn").parameters
+        49306
+    """
+    changed = changed_recipe(recipe, None, network__name=network)
+    return model_summary.model_summary(changed.run(norm_spec(norm), changed.seed))
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A finished run with its trained network."""
+
+    config: RunConfig
+    result: RunResult
+    network: nn.Module
+    """In eval mode, on the CPU; takes images (N, 3, 32, 32) that are normalized with `mean` and `std`."""
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    """Per channel, in pixel values 0 to 255."""
+    std: tuple[float, ...]
+
+
+def load(
+    run: str | Path, *, norm: NormLike | None = None, trust: bool = False, out: str | Path | None = None
+) -> LoadedRun:
+    """Read a run's folder: settings, result and trained network.
+
+    Nothing that a run folder names is imported. The code of a custom norm runs only where the caller names the norm, or
+    trusts the code that the folder keeps.
+
+    Args:
+        run: Folder of a run, or a name that `normbench runs` lists.
+        norm: The run's custom norm.
+        trust: Whether the code kept in the folder may run.
+        out: Folder of experiments, where `run` is a name.
+
+    Raises:
+        UsageError: The run's norm is custom, and neither `norm` nor `trust` is given.
+        RunFailedError: There is no finished run, or its files do not belong together.
+    """
+    entry = find_run(str(run), machine(out=out).out)
+    config = usable(entry)
+    if entry.result is None:
+        raise RunFailedError(f"{entry.path} is not finished", "The same training again goes on with it.")
+    model = load_model(entry.path, config, Permission(None if norm is None else norm_spec(norm), trust))
+    return LoadedRun(config, entry.result, model.network, model.classes, model.mean, model.std)

@@ -1,0 +1,83 @@
+"""What the functions share: a recipe with changes, and norms as names, classes or factories."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from normbench.config import MachineConfig, Recipe, load_recipe
+from normbench.errors import UsageError
+from normbench.norms import canonical_name, provide
+
+NormLike = str | type[nn.Module] | Callable[[int], nn.Module]
+"""A norm's name, as on the command line, or a class or function that makes a layer from the number of channels."""
+
+REGISTERED: dict[str, str] = {}
+"""Short names of custom norms, by `register_norm`."""
+
+
+def norm_spec(norm: NormLike) -> str:
+    """Name of a norm, as run folders keep it; a class or function is named by its file.
+
+    Raises:
+        UsageError: It has no file, or is no class or function at the top level of one.
+    """
+    if isinstance(norm, str):
+        return REGISTERED.get(norm, norm)
+    name = getattr(norm, "__qualname__", type(norm).__name__)
+    try:
+        file = inspect.getsourcefile(norm)
+    except TypeError:
+        file = None
+    if file is None or not Path(file).is_file():
+        raise UsageError(
+            f"{name} has no file: its code could not be kept with the run",
+            "Write it to a file (in a notebook: %%writefile mynorm.py) and import it.",
+        )
+    if not name.isidentifier():
+        raise UsageError(f"{name} is not at the top level of {file}", "Define the class or function there.")
+    spec = f"{Path(file).resolve()}:{name}"
+    provide(spec, norm)
+    return spec
+
+
+def changed_recipe(recipe: str, settings: Mapping[str, Any] | None, norms: Sequence[str] = (), **fields: Any) -> Recipe:
+    """A recipe with changes laid over it.
+
+    Args:
+        recipe: Name or TOML file.
+        settings: Keys of a recipe with dots, as `{"training.momentum": 0.95}`.
+        norms: In place of the recipe's.
+        fields: Further keys, with `__` for the dots; None leaves the recipe's.
+
+    Raises:
+        UsageError: A key or value does not fit.
+    """
+    given = {key.replace("__", "."): value for key, value in fields.items() if value is not None}
+    overrides = nested({**given, **(settings or {})}) | ({"norms": tuple(norms)} if norms else {})
+    return load_recipe(recipe, overrides, canonical_name)
+
+
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by dotted key as sections: `{"training.lr": 0.1}` as `{"training": {"lr": 0.1}}`.
+
+    Raises:
+        UsageError: A key is both a setting and a section.
+    """
+    sections: dict[str, Any] = {}
+    for key, value in settings.items():
+        *parents, last = key.split(".")
+        section: Any = sections
+        for parent in parents:
+            section = section.setdefault(parent, {})
+            if not isinstance(section, dict):
+                raise UsageError(f"{key}: {parent} is a setting, not a section")
+        section[last] = value
+    return sections
+
+
+def machine(**given: Any) -> MachineConfig:
+    """Machine settings: those given, else `NORMBENCH_*`, else the defaults."""
+    return MachineConfig.resolve({name: value for name, value in given.items() if value is not None})

@@ -1,0 +1,118 @@
+"""Studies as functions."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from normbench import engine, runs
+from normbench.analysis import StudyResult, write_study_result
+from normbench.api.settings import machine, nested
+from normbench.config import Recipe, RunConfig
+from normbench.config.validation import check_name, validated
+from normbench.data import OnDownload
+from normbench.engine import Plan
+from normbench.errors import unknown
+from normbench.report import write_tables
+from normbench.report.write import write_report
+from normbench.runs import Question, RunResult
+from normbench.studies import STUDIES, StudyContext
+
+
+class _Context(StudyContext):
+    """Surroundings of a study in Python: warnings go into its result, progress nowhere."""
+
+    def __init__(self, study: str, named: bool, **fields: Any) -> None:
+        super().__init__(**fields)
+        self.study, self.named = study, named
+        self.warnings: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Ignore progress."""
+
+    def warn(self, text: str) -> None:
+        """Keep a warning for the result."""
+        self.warnings.append(text)
+
+    @contextmanager
+    def downloading(self) -> Iterator[OnDownload | None]:
+        """Download without showing progress."""
+        yield None
+
+    def train(self, configs: Sequence[RunConfig], recipe: Recipe) -> tuple[Plan, list[RunResult]]:
+        """Plan and execute the runs of a recipe in the experiment of their question."""
+        plan = engine.plan(configs, self.machine, self.experiment, leave_out_oversized=self.leave_out_oversized)
+        question = Question.of(recipe.model_copy(update={"data": plan.configs[0].data}), self.study)
+        plan = engine.claim_experiment(plan, question, named=self.named)
+        self.experiment = plan.folders[0].path.parent.name
+        self.warnings += plan.warnings
+        return plan, engine.run_all(plan)
+
+
+def study(
+    name: str,
+    *,
+    recipe: str | None = None,
+    recipe_settings: Mapping[str, Any] | None = None,
+    experiment: str | None = None,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    device: str | None = None,
+    **settings: Any,
+) -> StudyResult:
+    """Run a study and keep its result, tables, plots and report in its folder, as its command does.
+
+    Args:
+        name: `batch-size`, `cost`, `depth`, `mistakes` or `verify`.
+        recipe: Name or TOML file, for a study that trains by one; its own by default.
+        recipe_settings: Keys of the recipe to change, as `{"training.epochs": 2}`.
+        experiment: Name of the folder; the study's by default.
+        out: Folder of experiments; `runs` by default.
+        data_dir: Folder with CIFAR-10.
+        device: `auto`, `cuda`, `mps` or `cpu`.
+        settings: Flags of the command, with `_` for `-`, as `norms=["bn"]` or `no_train=True`.
+
+    Returns:
+        Conclusions, tables and charts.
+
+    Raises:
+        UsageError: There is no such study or setting, or a value is not valid.
+        RunFailedError: The folder cannot be written.
+    """
+    if name not in STUDIES:
+        raise unknown("study", name, STUDIES)
+    record = STUDIES[name]
+    chosen = validated(record.settings, settings, f"study {name}")
+    suffix = record.variant(chosen)
+    default = f"{name}-{suffix}" if suffix else name
+    context = _Context(
+        name,
+        experiment is not None,
+        machine=machine(out=out, data_dir=data_dir, device=device),
+        experiment=default if experiment is None else check_name(experiment, "the experiment"),
+        recipe=recipe,
+        overrides=nested(recipe_settings or {}),
+    )
+    result = record.run(chosen, context)
+    result = result.model_copy(update={"warnings": (*context.warnings, *result.warnings)})
+    folder = context.machine.out / context.experiment
+    if runs.belongs_to_another(folder, name):
+        folder = folder.with_name(f"{folder.name}-{name}")
+    write_study_result(folder, result)
+    write_tables(folder, result)
+    write_report(folder, context.machine)
+    return result
+
+
+def verify(norm: str | None = None, *, reference: str | None = None, out: str | Path | None = None) -> StudyResult:
+    """Check norms against their float64 definitions, as `normbench verify`; `values["passed"]` is the verdict.
+
+    Args:
+        norm: One norm; None checks all.
+        reference: For a custom norm: `file.py:function` of its definition in NumPy.
+        out: Folder of experiments.
+
+    Raises:
+        UsageError: No such norm, or one without a definition and without a `reference`.
+    """
+    return study("verify", out=out, norm=norm, reference=reference)

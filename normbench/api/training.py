@@ -1,0 +1,81 @@
+"""One run, as `normbench train`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from normbench import engine
+from normbench.api.settings import NormLike, changed_recipe, machine, norm_spec
+from normbench.config.validation import check_name
+from normbench.engine.callbacks import Callback
+from normbench.runs import RunResult
+
+
+def train(
+    norm: NormLike,
+    *,
+    recipe: str = "baseline",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    weight_decay: float | None = None,
+    seed: int | None = None,
+    dataset: str | None = None,
+    subset: int | None = None,
+    network: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    device: str | None = None,
+    force: bool | None = None,
+    callback: Callback | None = None,
+) -> RunResult:
+    """Train the network with one norm; a run that is done already is returned, not trained again.
+
+    Args:
+        norm: A name as on the command line, or a class or factory at the top level of a file.
+        recipe: Name or TOML file of the settings; the arguments below change some of them.
+        epochs: 1 to 20.
+        batch_size: Images in a step.
+        lr: Learning rate.
+        weight_decay: L2 penalty.
+        seed: Of initialisation, order and augmentation.
+        dataset: `cifar10`, `digits` or `auto`.
+        subset: Training images, classes balanced.
+        network: `c10`, `dwnet` or `lnet`.
+        settings: Any other keys of a recipe, as `{"training.momentum": 0.95}`.
+        name: Of the experiment; the recipe's by default.
+        out: Folder of experiments; `runs` by default.
+        data_dir: Folder with CIFAR-10.
+        device: `auto`, `cuda`, `cuda:1`, `mps` or `cpu`.
+        force: Train again what is done.
+        callback: Told how the run goes on.
+
+    Raises:
+        UsageError: A norm or setting is not valid.
+        DataError: The data set is not available.
+        RunFailedError: The run cannot be written.
+
+    Example:
+        >>> import normbench
+        >>> result = normbench.train("gn", dataset="digits", subset=64, epochs=1, batch_size=16, out=tmp)
+        >>> result.status, result.norm, result.epochs
+        ('done', 'gn', 1)
+    """
+    changed = changed_recipe(
+        recipe,
+        settings,
+        seed=seed,
+        network__name=network,
+        data__name=dataset,
+        data__subset=subset,
+        training__epochs=epochs,
+        training__batch_size=batch_size,
+        training__lr=lr,
+        training__weight_decay=weight_decay,
+    )
+    config = changed.run(norm_spec(norm), changed.seed)
+    experiment = check_name(name if name is not None else Path(recipe).stem, "the experiment")
+    plan = engine.plan([config], machine(out=out, data_dir=data_dir, device=device, force=force), experiment)
+    return engine.run_all(plan, callback or Callback())[0]
