@@ -16,7 +16,7 @@ Precision = Literal["fp32", "tf32", "bf16"]
 float32. `bf16`: these two compute in bfloat16 (autocast); norms take and give bfloat16, and compute in float32."""
 
 HARDWARE_QUEUES = 32
-"""Of CUDA, at most: by default it has eight, and streams beyond them wait for each other."""
+"""CUDA's maximum; by default it has eight, and streams beyond them wait for each other."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -89,7 +89,7 @@ def float32_arithmetic(device: torch.device, setting: str) -> Iterator[None]:
 
 
 def _float32_modes() -> dict[str, str]:
-    """How CUDA multiplies float32 values, by operation: `tf32`, `ieee`, or `none` for torch's more general setting."""
+    """CUDA's float32 modes by operation: `tf32`, `ieee`, or `none` for torch's more general setting."""
     cudnn, cuda = torch.backends.cudnn, torch.backends.cuda
     return {
         "conv": cudnn.conv.fp32_precision,  # type: ignore[attr-defined]

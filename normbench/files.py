@@ -17,7 +17,7 @@ from typing import Any
 from normbench.errors import RunFailedError, UsageError
 
 TEMPORARY = ".writing-"
-"""What the names of unfinished files begin with; a killed process can leave one behind."""
+"""Prefix of the names of unfinished files; a killed process can leave one behind."""
 
 NAME = 40
 """Characters of a target's name in that of its unfinished file: it may be as long as the file system allows."""
@@ -26,7 +26,7 @@ HEAD = 4096
 """Bytes of a file that show of what kind it is."""
 
 Kind = Callable[[bytes], bool]
-"""Whether the first bytes of a file are those of a kind that may be written over."""
+"""Predicate on the first bytes of a file: True for a kind that may be overwritten."""
 
 
 def replace(path: Path, write: Callable[[Path], object], kind: Kind | None = None) -> None:
@@ -108,7 +108,7 @@ def check_replaceable(path: Path, kind: Kind | None = None, what: str = "a file 
 
 
 def is_svg(head: bytes) -> bool:
-    """Whether a file begins as an SVG picture."""
+    """Recognize an SVG picture by its first bytes."""
     return head.lstrip().startswith((b"<?xml", b"<svg")) and b"<svg" in head
 
 

@@ -22,7 +22,7 @@ PATIENCE = 2.0
 """Seconds that a process may take to end after the first signal; another one after that ends it at once."""
 
 OURS = "normbench-"
-"""What the names of threads begin with that do not outlive the process, whatever they are at."""
+"""Prefix of the names of threads that do not outlive the process."""
 
 
 class _Process:
@@ -35,7 +35,7 @@ class _Process:
 
 
 def happened() -> bool:
-    """Whether the process was told to end, whatever became of the exception that this raised."""
+    """True once the process was told to end, whatever became of the exception that this raised."""
     return _Process.first is not None
 
 
@@ -109,7 +109,7 @@ def _handle(_number: int, frame: FrameType | None) -> None:
 
 
 def _importing(frame: FrameType | None) -> bool:
-    """Whether modules are being imported: some take an exception there for a broken installation, and lose it."""
+    """Detect an import in progress: some take an exception there for a broken installation, and lose it."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True

@@ -17,11 +17,11 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 HOLDER = ".holder"
 SOFT = ".soft"
-"""What is added to the name of a lock file where the lock is a soft one: the names must differ, since the file of a
+"""Suffix of the file of a soft lock: the names must differ, since the file of a
 refused `flock` stays and would look like a soft lock that is held."""
 
 REFUSED = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
-"""What `flock` fails with where the file system has no locks."""
+"""Errors of `flock` on a file system without locks."""
 
 _WRITING = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 

@@ -88,7 +88,7 @@ class _Flags(NamedTuple):
     cudnn_deterministic: bool
     cudnn_benchmark: bool
     fill_memory: bool
-    """Of torch's deterministic mode: fills memory that nobody has written to, which doubles the kernels."""
+    """Part of torch's deterministic mode: fills uninitialized memory, which doubles the kernels."""
 
 
 def _flags() -> _Flags:

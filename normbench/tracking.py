@@ -39,7 +39,7 @@ class TensorBoardTracker(Callback):
             raise UsageError("--track tensorboard needs tensorboard", "pip install 'normbench[tensorboard]'") from error
         self.make = SummaryWriter
         self.writers: dict[str, Any] = {}
-        """Of the runs that are under way, by fingerprint."""
+        """Open runs by fingerprint."""
 
     def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
         """Open the run's event file; what a resumed run had written after its last state is hidden."""
@@ -81,7 +81,7 @@ class RunTracker(Callback):
             raise UsageError(f"--track {name} needs {name}", f"pip install {name}") from error
         self.name = name
         self.runs: dict[str, Any] = {}
-        """Of the runs that are under way, by fingerprint."""
+        """Open runs by fingerprint."""
 
     def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
         """Begin a run of the project `normbench`, named as its folder, with every setting."""

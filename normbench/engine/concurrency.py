@@ -14,12 +14,12 @@ from normbench.training import Training
 LARGEST_GROUP = 31
 """On CUDA: torch has a pool of 32 streams, and the capture needs one itself."""
 SHARE_OF_MEMORY = 0.7
-"""Of what is free: norms differ in what they keep for the backward pass, and the scoring at the end needs room."""
+"""Share of the free memory to fill: norms keep different amounts for the backward pass, and scoring needs room."""
 
 
 @dataclass(frozen=True)
 class Concurrency:
-    """How many runs train at once, and on the CPU with how many threads each."""
+    """Number of concurrent runs, and on the CPU the threads of each."""
 
     runs: int
     threads: int | None = None
@@ -47,7 +47,7 @@ def plan_concurrency(device: torch.device, machine: MachineConfig, runs: int, ra
 
 
 def cores() -> int:
-    """What torch would compute with: `OMP_NUM_THREADS`, or the cores of the machine."""
+    """Number of threads that torch would use: `OMP_NUM_THREADS`, or the cores of the machine."""
     return torch.get_num_threads()
 
 
@@ -76,7 +76,7 @@ def run_groups(
 
 
 def fitting(config: RunConfig, data: DataSet, device: torch.device) -> int:
-    """How many runs like this one fit into the free memory of a CUDA device, by what one step of it takes."""
+    """Number of such runs that fit into the free memory of a CUDA device, measured on one step."""
     network = build_for(config, len(data.classes))
     free, _ = torch.cuda.mem_get_info(device)
     before = torch.cuda.memory_allocated(device)

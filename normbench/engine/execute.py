@@ -30,14 +30,14 @@ class ExecutionOptions:
     """Options of the execution of a run group."""
 
     force: bool = False
-    """Whether runs start again that are done or could go on."""
+    """Restart runs that are done or could be resumed."""
     superseded: Mapping[Path, Stamp | None] | None = None
     """With `force`: the results that are to be redone, by folder. A result that another process has put in the place of
     one of them is used. None redoes any."""
     graphs: Graphs | None = None
-    """What captures their steps, if anything does."""
+    """Captures the steps; None where nothing does."""
     concurrent_runs: int = 1
-    """How many runs the device trains at once."""
+    """Number of runs that the device trains at once."""
     interrupted: Callable[[], None] = lambda: None
     """Asked before each step; what it raises ends the training."""
 
@@ -220,7 +220,7 @@ def _finish(member: _Member, result: RunResult, callback: Callback) -> None:
 
 
 def _model_metadata(data: DataSet) -> dict[str, str]:
-    """What the weights need beside them to classify other images: class names, and the pixel statistics."""
+    """Metadata for classifying other images: class names and pixel statistics."""
     facts = {"classes": data.classes, "mean": data.mean.flatten().tolist(), "std": data.std.flatten().tolist()}
     return {"images": json.dumps(facts)}  # one entry: safetensors writes several in an order that changes
 

@@ -91,7 +91,7 @@ def in_experiment(plan: Plan, name: str, *warnings: str) -> Plan:
 
 
 def _identity(norm: str) -> dict[str, object]:
-    """What tells a norm from others of its name: the code of one's own, the revision of a built-in one."""
+    """Identity of a norm beyond its name: the code of a custom one, the revision of a built-in one."""
     return {"norm_source": source_digest(norm), "norm_revision": norm_info(norm).revision}
 
 

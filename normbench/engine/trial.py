@@ -27,7 +27,7 @@ STEPS = 2
 RATE = 0.01
 """The highest learning rate of the trial: it compares numbers, which must not overflow."""
 ROUNDING = 1e-5
-"""Of the largest value: how far apart equal networks may come."""
+"""Largest difference of equal networks, as a share of the largest value."""
 SAVED = "A run is saved as its state dict: keep what must survive in parameters, or in buffers with persistent=True."
 
 
@@ -37,7 +37,7 @@ class Trial:
 
     warnings: tuple[str, ...] = ()
     captures: bool = True
-    """Whether a step repeated from a capture does what a step does; not where Python state or generators are in it."""
+    """True if a replayed step equals an eager one; False where Python state or generators are in it."""
 
 
 def try_out(config: RunConfig) -> Trial:
@@ -200,7 +200,7 @@ class _Trial:
 
     @staticmethod
     def _draws(training: Training) -> bool:
-        """Whether a step draws from Python's or NumPy's generator, which a captured step would do only once."""
+        """Test for a step that draws from Python's or NumPy's generator, which a captured step would do only once."""
         training.batches.start(2)
         training.begin(2)
         before = randomness.host_state()

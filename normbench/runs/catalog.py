@@ -126,7 +126,7 @@ def usable(entry: Entry) -> RunConfig:
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
-    """What env.json says of where a run was made; empty if it is missing or cannot be read."""
+    """Environment of a run from its env.json; empty if it is missing or cannot be read."""
     try:
         return read_document(folder / ENVIRONMENT)
     except (OSError, NormbenchError):
@@ -134,7 +134,7 @@ def read_environment(folder: Path) -> dict[str, Any]:
 
 
 def differences(a: Entry, b: Entry) -> list[tuple[str, Any, Any]]:
-    """What differs in settings and environment: dotted key, value of `a`, value of `b`; None where one has none."""
+    """Differences in settings and environment: dotted key, value of `a`, value of `b`; None where one has none."""
     left, right = (flat(usable(e).model_dump(mode="json")) | flat(_lasting(e.path), "env.") for e in (a, b))
     keys = list(dict.fromkeys([*left, *right]))
     return [(key, left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)]

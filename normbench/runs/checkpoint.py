@@ -35,7 +35,7 @@ class Permission:
     norm: str | None = None
     """The norm as it was typed."""
     trust: bool = False
-    """Whether the code that a run folder keeps may run."""
+    """Allow the code kept in a run folder to run."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def saved_norm(folder: Path, config: RunConfig, permission: Permission) -> tuple
 
 
 def _names(typed: str, norm: str) -> bool:
-    """Whether the user means a run's norm: the same one, or a factory of the same name in a file that has moved.
+    """Test whether the user means a run's norm: the same one, or one of its name in a file that has moved.
 
     Arguments, and `+ws`, are the run's where the user leaves them out.
     """

@@ -20,7 +20,7 @@ from normbench.device import describe
 
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "typer", "rich", "pydantic")
 GIT_SECONDS = 5.0
-"""How long git is waited for."""
+"""Longest wait for git."""
 
 
 @cache

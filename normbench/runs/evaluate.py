@@ -19,7 +19,7 @@ class Evaluation:
 
     details: Details
     problem: str
-    """How the scores differ from those that the run recorded; empty if they agree."""
+    """Difference between these scores and the recorded ones, in words; empty if they agree."""
     warnings: tuple[str, ...]
 
 
@@ -54,7 +54,7 @@ def _details(model: SavedModel, config: RunConfig, data: DataSet) -> Details:
 
 
 def disagreement(entry: Entry, model: SavedModel, data: DataSet) -> str:
-    """How a saved network's scores differ from those that its run recorded; empty if they agree.
+    """Describe the difference between a saved network's scores and the recorded ones; empty if none.
 
     They are compared on the test images, or on the validation images where the run left the test images unread. On the
     same kind of device and with the same torch two images and 0.1 % of the loss are allowed for other kernels, else one

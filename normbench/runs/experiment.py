@@ -30,7 +30,7 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Question:
-    """What the runs of an experiment have in common."""
+    """Question of an experiment: the command and the settings that its runs share."""
 
     command: str
     settings: dict[str, Any]
@@ -56,7 +56,7 @@ class Question:
         return versioned({"command": self.command, "settings": self.settings})
 
     def differences(self, document: dict[str, Any]) -> list[str]:
-        """What another question, as it was written down, asks differently; a sentence each.
+        """List the differences to another question as it was written down, a sentence each.
 
         A setting that did not exist when it was written had its default.
         """
@@ -124,12 +124,12 @@ def claim(folder: Path, question: Question) -> bool:
 
 
 def answers(folder: Path, question: Question) -> bool:
-    """Whether a folder is still that of a question."""
+    """Test whether a folder still belongs to a question."""
     return not _differs(folder / EXPERIMENT, question)
 
 
 def belongs_to_another(folder: Path, command: str) -> bool:
-    """Whether a folder holds the results of another command than this study."""
+    """Test whether a folder holds the results of another command than this study."""
     if (folder / EXPERIMENT).exists():
         try:
             return read_document(folder / EXPERIMENT).get("command") != command
@@ -156,7 +156,7 @@ def _differs(path: Path, question: Question) -> list[str]:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Whether nothing of an experiment is there but its question, and tries that no process goes on with."""
+    """Test whether nothing of an experiment is there but its question, and tries that no process goes on with."""
     if any((folder / name).exists() for name in (RESULTS, FINDING)) or any(folder.glob(f"*/{RESULT}")):
         return False
     return all(holder_of(path.parent) is None for path in folder.glob(f"*/{CONFIG}"))

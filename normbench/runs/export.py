@@ -17,7 +17,7 @@ from normbench.runs.evaluate import disagreement
 
 CHECKED_IMAGES = 16
 TOLERANCE = 1e-4
-"""Of the largest score: other kernels round differently, and float32 leaves this much room over ten layers."""
+"""Tolerance as a share of the largest logit: what other kernels round differently in float32 over ten layers."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _compared(entry: Entry, saved: SavedModel, machine: MachineConfig) -> tuple[
 
 
 def _is_onnx(head: bytes) -> bool:
-    """Whether a file begins as torch writes ONNX: the version of the format, and its own name."""
+    """Recognize torch's ONNX by the first bytes: the version of the format, and its own name."""
     return head.startswith(b"\x08") and b"pytorch" in head
 
 

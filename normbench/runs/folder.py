@@ -100,7 +100,7 @@ class RunFolder:
 
     @property
     def state(self) -> RunState:
-        """Whether there is a result, or a state to resume from."""
+        """State by the files: a result, or a state to resume from."""
         return state_of(self.path)
 
     def start(self, environment: dict[str, Any], code: Code | None = None) -> None:
@@ -207,7 +207,7 @@ def model_bytes(network: torch.nn.Module, metadata: dict[str, str] | None = None
 
 
 def state_of(folder: Path) -> RunState:
-    """Whether a run folder holds a result, or a state to resume from."""
+    """State of a run folder: done with a result, interrupted with a state, else new."""
     if kind_of(folder / RESULT) is not None:
         return "done"
     return "new" if kind_of(folder / STATE) is None else "interrupted"
@@ -312,7 +312,7 @@ def _line(row: EpochRow) -> str:
 
 
 def _load_checked(path: Path) -> dict[str, Any]:
-    """What torch.save wrote: nothing is unpickled but plain values, and nothing before its checksums are right."""
+    """Load a file of torch.save: nothing is unpickled but plain values, and nothing before its checksums are right."""
     with zipfile.ZipFile(path) as archive:
         if broken := archive.testzip():
             raise zipfile.BadZipFile(f"the checksum of {broken} is wrong")

@@ -14,7 +14,7 @@ INDEX, FOLDER = "code.json", "code"
 
 
 class Index(BaseModel):
-    """Which file in the folder has the factory."""
+    """Index of the kept code: the file with the factory, and packages that are not kept."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -17,7 +17,7 @@ from normbench.runs import Entry, Permission, SavedModel, as_channels, load_mode
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 GROUND = "white"
-"""What shows through transparent pictures."""
+"""Background of transparent pictures."""
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 WIDE_FORMATS = ("PNG", "PPM")
 """Formats whose pictures of 32-bit integers hold 16 bits; of a TIFF's nobody knows the range."""
@@ -25,7 +25,7 @@ WIDE_FORMATS = ("PNG", "PPM")
 
 @dataclass(frozen=True)
 class Decision:
-    """What a network takes a picture for; the probability is its own, as sure as it is calibrated."""
+    """Class that a network decides for; its probability is as good as the network's calibration."""
 
     file: str
     """Its path in the folder."""
@@ -45,14 +45,14 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Classified:
-    """What a network says of a folder of pictures."""
+    """Decisions of a network on a folder of pictures."""
 
     decisions: tuple[Decision, ...]
     skipped: tuple[Skipped, ...]
     unknown_labels: tuple[str, ...]
     """Sub-folders that are named after no class, each with the nearest one."""
     warnings: tuple[str, ...] = ()
-    """Of the code that was run for the network."""
+    """Warnings about the code that was run for the network."""
 
     @property
     def labelled(self) -> int:
@@ -67,7 +67,7 @@ class Classified:
 
 
 def classify(entry: Entry, folder: Path, permission: Permission) -> Classified:
-    """What a run's network takes the pictures in a folder for; sub-folders named after its classes are labels.
+    """Classify the pictures in a folder; sub-folders named after classes are labels.
 
     Each picture is turned as its EXIF data say, laid on white, cut to its largest centred square and averaged down to
     32x32. One that cannot be read is passed over, with the reason.

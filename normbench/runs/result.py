@@ -11,7 +11,7 @@ from normbench.runs.schema import SCHEMA_VERSION
 SCORES = (
     "train_accuracy", "train_loss", "validation_accuracy", "validation_loss", "test_accuracy", "test_loss",
 )  # fmt: skip
-"""What a run is scored with; only a run that is done has any."""
+"""Scores of a run; only a run that is done has any."""
 
 
 class RunResult(BaseModel):
@@ -38,7 +38,7 @@ class RunResult(BaseModel):
     lr: float
     weight_decay: float
     tuned: bool | None = None
-    """Whether these two were found by a search for this norm; None where that is not known."""
+    """True if these two were found by a search for this norm; None if unknown."""
     train_accuracy: float | None = None
     train_loss: float | None = None
     validation_accuracy: float | None = None
@@ -52,20 +52,20 @@ class RunResult(BaseModel):
     side_by_side: int = 1
     """Runs that the device trained at once: the seconds are those of all of them together."""
     capture_seconds: float | None = None
-    """Of `seconds`: what recording the step took; None where it was not captured."""
+    """Part of `seconds` spent on capturing the step; None where it was not captured."""
     evaluation_seconds: float | None = None
     """Not in `seconds`: scoring the train and test images at the end."""
     split_seed: int = 0
-    """Which images were for training and which for the test; 0 as published."""
+    """Seed of the split into training and test images; 0 as published."""
     device: str
     torch: str
     precision: Precision | None = None
-    """What the run computed in, `auto` resolved; None in results of earlier versions, where `auto` meant bf16 on CUDA,
+    """Precision of the run, `auto` resolved; None in results of earlier versions, where `auto` meant bf16 on CUDA,
     norm by norm as torch's autocast has it."""
     problem: str | None = None
     fingerprint: str
     model_sha256: str | None = None
-    """Of model.safetensors; None of a run without weights, or made by an earlier version."""
+    """Checksum of model.safetensors; None of a run without weights, or made by an earlier version."""
     folder: str | None = None
 
     @model_validator(mode="before")

@@ -104,5 +104,5 @@ def _join(current: torch.cuda.Stream, streams: Sequence[torch.cuda.Stream]) -> N
 
 
 def graphs_for(device: torch.device) -> Graphs | None:
-    """What captures on a device; None where nothing does."""
+    """Capture for a device; None where there is none."""
     return CudaGraphs(device) if device.type == "cuda" else None

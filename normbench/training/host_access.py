@@ -1,4 +1,4 @@
-"""Whether a training step can be captured in a CUDA graph, found out without a GPU before anything is captured."""
+"""Host accesses that prevent the capture of a training step, found without a GPU."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 OWN = tuple(f"{Path(module.__path__[0]).resolve()}{os.sep}" for module in (torch, sys.modules["normbench"]))
-"""Where code lies that is not the user's."""
+"""Folders of code that is not the user's."""
 META = torch.device("meta")
 
 

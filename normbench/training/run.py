@@ -121,7 +121,7 @@ class Training:
         self.totals += torch.stack([loss.detach(), (scores.argmax(1) == labels).sum().float()])
 
     def after_step(self) -> None:
-        """What the host does between two steps."""
+        """Do the host's work between two steps."""
         if self.schedule_steps and not self.rates:
             self.schedule.step()
 
@@ -169,7 +169,7 @@ class Training:
         return self.config.training.l1 * absolute.sum()
 
     def state(self) -> dict[str, Any]:
-        """What a run needs besides its config to go on after the last finished epoch."""
+        """State that a run needs besides its config to resume after the last finished epoch."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -37,7 +37,7 @@ SIX = [settings(norm, seed) for norm in ("bn", "gn", "ln") for seed in (0, 1)]
 
 
 def left_behind(folder):
-    """What a run's folder holds, without times."""
+    """Content of a run's folder, without times."""
     result = json.loads((folder / "result.json").read_text())
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     documents = [{key: value for key, value in one.items() if key not in FLEETING} for one in (result, *rows)]

@@ -25,7 +25,7 @@ SPAWN.set_forkserver_preload(["normbench.engine", "normbench.console", "normbenc
 
 
 def command(arguments: list[str], kill_at_write: int | None = None) -> None:
-    """What runs in the child: the command, silently; it dies in the n-th write, once the bytes are down."""
+    """Code of the child: the command, silently; it dies in the n-th write, once the bytes are down."""
     writes = 0
     write = os.fsync
 
@@ -55,7 +55,7 @@ def finish(arguments: list[str]) -> None:
 
 
 def left_behind(out: Path) -> dict[str, object]:
-    """What every run of a folder has come to: weights as bytes, epochs and results without times and places."""
+    """Outcome of every run of a folder: weights as bytes, epochs and results without times and places."""
     files = [path for path in sorted(out.glob("*/*/*")) if path.is_file()]
     return {f"{path.parent.name}/{path.name}": content(path) for path in files}
 

@@ -26,7 +26,7 @@ SOME = ("--norms", "bn,gn,ln", "--seeds", "2", *TINY)
 
 
 def command(arguments: list[str], folder: Path) -> None:
-    """What runs in the child, which saves the state of every epoch."""
+    """Code of the child, which saves the state of every epoch."""
     importlib.import_module("normbench.engine.execute").SAVE_EVERY = 0.0
     sys.argv = ["normbench", *arguments]
     with (

@@ -1,4 +1,4 @@
-"""Whether a step can be captured in a CUDA graph, shown without a GPU.
+"""Capturability of a step in a CUDA graph, shown without a GPU.
 
 On the meta device nothing has a number, so whatever looks at one raises there; a tensor made on the host shows among
 the inputs of a kernel. What Python counts by itself is not seen.

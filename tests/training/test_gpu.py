@@ -1,4 +1,4 @@
-"""What only a CUDA device can show: a captured step is the eager one, and company changes no number."""
+"""Tests that need a CUDA device: a captured step is the eager one, and company changes no number."""
 
 import dataclasses
 import os
@@ -66,7 +66,7 @@ def rows_and_weights(trainings, graphs, epochs=2):
 
 
 def outcome(row):
-    """What an epoch gave; a run that diverged, as `none` may, has to do so in the same way."""
+    """Outcome of an epoch; a run that diverged, as `none` may, has to do so in the same way."""
     return str(row) if isinstance(row, DivergedError) else timeless(row)
 
 

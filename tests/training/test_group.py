@@ -178,7 +178,7 @@ def test_the_host_reads_no_single_number_in_an_epoch(norm, digits):
 
 @pytest.mark.parametrize("norm", ["bn", "gn", "ln"])
 def test_a_step_has_no_more_kernels_than_its_layers_need(norm, digits):
-    """What a GPU launches, and a CPU allocates for: forward and backward of each layer, one update, one batch."""
+    """Work that a GPU launches and a CPU allocates for: forward and backward of each layer, one update, one batch."""
     training = capturable(run_config(norm, batch_size=8), digits)
     training.batches.start(1)
     training.step(*training.batches.next())
@@ -193,7 +193,7 @@ def test_a_step_has_no_more_kernels_than_its_layers_need(norm, digits):
 
 
 def is_bookkeeping(kernel):
-    """Whether a kernel only names memory, or copies a gradient because the recording holds on to it."""
+    """Test whether a kernel only names memory, or copies a gradient because the recording holds on to it."""
     name = kernel._schema.name.removeprefix("aten::")
     views = {"view", "select", "detach", "expand", "as_strided", "as_strided_", "squeeze", "unsqueeze", "permute"}
     return name in views | {"empty", "new_empty_strided", "copy_", "t", "transpose", "alias"} or "profiler" in name
