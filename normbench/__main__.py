@@ -37,6 +37,9 @@ def main() -> None:
 
 def _exit(code: int) -> None:
     interruption.end(code)
+    if interruption.happened():  # the teardown takes our handlers away, and a second signal would change the exit code
+        for number in interruption.SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
     if any(thread.name.startswith(interruption.OURS) for thread in threading.enumerate()):
         # One of them hangs, or computes: the interpreter must not be torn down under it.
         sys.stdout.flush()
