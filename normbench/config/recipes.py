@@ -222,7 +222,7 @@ def _per_norm(settings: dict[str, Any], where: str, canonical: Canonical) -> dic
     norms = settings.get("norms")
     if isinstance(norms, list | tuple) and all(isinstance(norm, str) for norm in norms):
         try:
-            settings["norms"] = tuple(dict.fromkeys(canonical(norm) for norm in norms))
+            settings["norms"] = list(dict.fromkeys(canonical(norm) for norm in norms))
         except UsageError as error:
             raise UsageError(f"{where}: {error.message} in norms", error.hint) from error
     return settings
