@@ -36,7 +36,17 @@ def make_run(out: Path, norm: str, seed: int, accuracy: float | None, experiment
     scores = {} if accuracy is None else dict.fromkeys(("train_accuracy", "test_accuracy"), accuracy)
     losses = {} if accuracy is None else dict.fromkeys(("train_loss", "test_loss"), 1.0)
     for epoch in range(1, EPOCHS + 1):
-        folder.append(EpochRow(epoch, lr, 2.0 / epoch, 0.2 * epoch, None, None, 1.0, 100.0))
+        row = EpochRow(
+            epoch=epoch,
+            lr=lr,
+            train_running_loss=2.0 / epoch,
+            train_running_accuracy=0.2 * epoch,
+            validation_loss=None,
+            validation_accuracy=None,
+            seconds=1.0,
+            images_per_second=100.0,
+        )
+        folder.append(row)
     if counts := other.get("counts"):
         folder.save_confusion(Confusion(classes=tuple("0123456789"), counts=counts))
     folder.finish(
