@@ -56,7 +56,7 @@ def command(options: Options) -> None:
             leave_out_oversized=bool(options["every"]),
         )
         control = options.norm_name("control")
-        _check_control(control, list(plan.parameters), grid)
+        _check_control(control, list(plan.norms), grid)
         question = question_of(plan, recipe, "compare", grid.is_search)
         plan = placed(options, plan, question)
         if not announce(options, plan, progress):

@@ -70,7 +70,7 @@ def show_plan(output: Output, plan: Plan) -> None:
         training = config.training
         rate = learning_rate(training.lr, config.tuned)
         figures = (config.seed, training.epochs, training.batch_size, rate, f"{training.weight_decay:g}")
-        parameters = f"{plan.parameters[config.norm]:,}"
+        parameters = f"{plan.parameters_of(config):,}"
         table.add_row(config.norm, *map(str, figures), parameters, folder.state, Text(str(folder.path)))
     runs = [
         {"folder": str(folder.path), "state": folder.state, "config": config.model_dump(mode="json")}

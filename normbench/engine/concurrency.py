@@ -64,13 +64,14 @@ def run_groups(
 ) -> list[list[RunFolder]]:
     """Put runs that can train in lockstep together, at most `size` of them: equal data, batch size and epochs.
 
+    Runs of different networks keep apart as well, as the steps of the smaller ones would wait for the larger ones.
     Runs of norms whose steps cannot be captured keep to themselves.
     """
-    alike: dict[str, list[RunFolder]] = {}
+    alike: dict[object, list[RunFolder]] = {}
     for folder in folders:
         training = folder.config.training
         captured = folder.config.norm not in uncaptured
-        key = f"{training.epochs} {training.batch_size} {folder.config.data.model_dump_json()} {captured}"
+        key = (training.epochs, training.batch_size, folder.config.data, folder.config.network, captured)
         alike.setdefault(key, []).append(folder)
     return [group[first : first + size] for group in alike.values() for first in range(0, len(group), size)]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from normbench import data as datasets
-from normbench.config import MachineConfig, RunConfig
+from normbench.config import MachineConfig, NetworkConfig, RunConfig
 from normbench.data import OnDownload
 from normbench.device import resolve_device
 from normbench.engine.concurrency import Concurrency, plan_concurrency
@@ -30,12 +30,31 @@ class Plan:
     folders: tuple[RunFolder, ...]
     machine: MachineConfig
     device: torch.device
-    parameters: dict[str, int]
-    """Trainable parameters of the network, by norm."""
+    parameters: dict[tuple[str, NetworkConfig], int]
+    """Trainable parameters, by norm and network."""
     warnings: tuple[str, ...]
     concurrency: Concurrency
     uncaptured: frozenset[str] = frozenset()
     """Norms, as they were typed, whose steps cannot be captured in a CUDA graph."""
+
+    @property
+    def norms(self) -> tuple[str, ...]:
+        """Norms in the order in which they first appear."""
+        return tuple(dict.fromkeys(config.norm for config in self.configs))
+
+    def parameters_of(self, config: RunConfig) -> int:
+        """Trainable parameters of the network of one run."""
+        return self.parameters[model_of(config)]
+
+
+def model_of(config: RunConfig) -> tuple[str, NetworkConfig]:
+    """Norm and network of a run: runs that share both train the same model."""
+    return config.norm, config.network
+
+
+def one_per_model(configs: Sequence[RunConfig]) -> list[RunConfig]:
+    """The last run of every model of a plan, in the order in which the models first appear."""
+    return list({model_of(config): config for config in configs}.values())
 
 
 def plan(
@@ -57,9 +76,9 @@ def plan(
     device = resolve_device(machine.device)
     warnings = {warning: None for config in configs for warning in _check_batch_size(config)}
     parameters = {}
-    for config in {c.norm: c for c in configs}.values():
+    for config in one_per_model(configs):
         try:
-            parameters[config.norm] = within_budget(config)
+            parameters[model_of(config)] = within_budget(config)
         except OverBudgetError as error:
             if not leave_out_oversized:
                 raise
@@ -70,16 +89,17 @@ def plan(
     settled = tuple(
         config.model_copy(update={"data": choice.config} | _identity(config.norm))
         for config in configs
-        if config.norm in parameters
+        if model_of(config) in parameters
     )
     folders = tuple(RunFolder(machine.out, experiment, config) for config in settled)
-    trials = {name: try_out(config) for name, config in {c.norm: c for c in settled if is_custom(c.norm)}.items()}
-    warnings |= {warning: None for trial in trials.values() for warning in trial.warnings}
-    random = any(_draws(config) for config in {config.norm: config for config in settled}.values())
+    models = one_per_model(settled)
+    trials = [(config.norm, try_out(config)) for config in models if is_custom(config.norm)]
+    warnings |= {warning: None for _, trial in trials for warning in trial.warnings}
+    random = any(_draws(config) for config in models)
     concurrency = plan_concurrency(device, machine, len(settled), random)
     capture = device.type == "cuda" and machine.capture
-    host = {name: "a step of it depends on more than tensors" for name, trial in trials.items() if not trial.captures}
-    reasons = host | _uncaptured(settled) if capture else {}
+    host = {name: "a step of it depends on more than tensors" for name, trial in trials if not trial.captures}
+    reasons = host | _uncaptured(models) if capture else {}
     warnings |= {uncaptured(norm, reason): None for norm, reason in reasons.items()}
     return Plan(settled, folders, machine, device, parameters, tuple(warnings), concurrency, frozenset(reasons))
 
@@ -101,10 +121,9 @@ def _draws(config: RunConfig) -> bool:
 
 def _uncaptured(configs: Sequence[RunConfig]) -> dict[str, str]:
     """Custom norms whose training steps cannot be captured in a CUDA graph, with the reason; all built-in ones can."""
-    custom = {config.norm: config for config in configs if is_custom(config.norm)}
-    networks = {name: build_for(config) for name, config in custom.items()}
-    reasons = {name: host_access(network, IMAGE_SHAPE) for name, network in networks.items()}
-    return {name: reason for name, reason in reasons.items() if reason is not None}
+    networks = [(config.norm, build_for(config)) for config in configs if is_custom(config.norm)]
+    reasons = [(norm, host_access(network, IMAGE_SHAPE)) for norm, network in networks]
+    return {norm: reason for norm, reason in reasons if reason is not None}
 
 
 def _check_batch_size(config: RunConfig) -> list[str]:

@@ -166,7 +166,8 @@ def _as_run_groups(
 ) -> Outcomes:
     size = plan.concurrency.runs
     if size > 1 and plan.machine.jobs is None and waiting:
-        size = min(size, fitting(waiting[0].config, data, plan.device))
+        per_network = {folder.config.network: folder.config for folder in reversed(waiting)}
+        size = min(size, *(fitting(config, data, plan.device) for config in per_network.values()))
     for group in run_groups(waiting, size, plan.uncaptured):
         capturable = group[0].config.norm not in plan.uncaptured
         yield from _run_group(group, data, callback, conditions if capturable else replace(conditions, graphs=None))
@@ -252,7 +253,7 @@ def _failed(folder: RunFolder, data: DataSet, plan: Plan, error: Exception) -> R
         dataset=data.name,
         split_seed=config.data.split_seed,
         network=config.network.name,
-        parameters=plan.parameters[config.norm],
+        parameters=plan.parameters_of(config),
         epochs=0,
         batch_size=config.training.batch_size,
         lr=config.training.lr,

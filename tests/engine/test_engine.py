@@ -15,7 +15,8 @@ from normbench.data import load
 from normbench.engine import concurrency, run, threads
 from normbench.engine.concurrency import Concurrency, evenly, plan_concurrency
 from normbench.engine.execute import ExecutionOptions, execute
-from normbench.errors import UsageError
+from normbench.errors import OverBudgetError, UsageError
+from normbench.networks import build_for, count_parameters
 from normbench.runs import RunFolder
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -135,6 +136,18 @@ def test_concurrent_runs_on_a_cpu_leave_the_folders_of_runs_one_after_another(tm
     assert torch.get_num_threads() == before
     for mine, yours in zip(beside.folders, after.folders, strict=True):
         assert left_behind(mine.path) == left_behind(yours.path)
+
+
+def test_a_plan_checks_every_network_of_a_norm(tmp_path):
+    small, large = settings("bn"), settings("bn").model_copy(update={"network": NetworkConfig(name="lnet")})
+    with pytest.raises(OverBudgetError, match="lnet"):
+        planned(tmp_path, [large, small])
+    plan = engine.plan([large, small], MachineConfig(out=tmp_path, device="cpu"), "one", leave_out_oversized=True)
+    assert [config.network.name for config in plan.configs] == ["c10"]
+    both = [config.model_copy(update={"max_params": 100_000}) for config in (large, small)]
+    plan = planned(tmp_path, both)
+    assert [plan.parameters_of(config) for config in both] == [count_parameters(build_for(config)) for config in both]
+    assert plan.norms == ("bn",)
 
 
 def test_networks_that_draw_random_numbers_train_alone(tmp_path, monkeypatch):
