@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from normbench.cli.flags import OUTPUT, flags
 from normbench.cli.options import Options
-from normbench.cli.streams import is_terminal
 from normbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ def command(options: Options) -> None:
 
 def _asks(options: Options) -> bool:
     """Only a person at a terminal who has said nothing of the task is asked."""
+    from normbench.console.output import is_terminal
+
     about = ("task", "batch_size", "devices", "image", "sequence", "needs", "json", "quiet")
     asked = is_terminal(sys.stdin) and is_terminal(sys.stderr)
     return asked and not options.typed(*about)

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from normbench.cli.announce import announce
 from normbench.cli.flags import OUTPUT, SCIENCE, flags
 from normbench.cli.options import MACHINE_FLAGS, Options
-from normbench.cli.place import placed, question_of
+from normbench.cli.plan import announce, claim_experiment, question_of
 from normbench.errors import SOME_RUNS_FAILED, RunFailedError, UsageError, unknown
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def command(options: Options) -> None:
         control = options.norm_name("control")
         _check_control(control, list(plan.norms), grid)
         question = question_of(plan, recipe, "compare", grid.is_search)
-        plan = placed(options, plan, question)
+        plan = claim_experiment(options, plan, question)
         if not announce(options, plan, progress):
             return
         results = engine.run_all(plan, callback, progress.on_download)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from normbench.cli.options import Options, number, whole
 from normbench.errors import UsageError, shortened
@@ -243,3 +244,25 @@ def _parameter(name: str, annotation: Any) -> inspect.Parameter:
 def _typed(value: Any) -> Any:
     """Value of a flag as typed; None in place of the False or the empty list that Typer gives for one that was not."""
     return None if value is False or value in ([], ()) else value
+
+
+class Command(TyperCommand):
+    """Command whose --help is shown without the type that Typer gives it."""
+
+    def get_help_option(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Option --help without a type."""
+        return _without_metavar(super().get_help_option(ctx))
+
+
+class Group(TyperGroup):
+    """Group of commands whose --help is shown without the type that Typer gives it."""
+
+    def get_help_option(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Option --help without a type."""
+        return _without_metavar(super().get_help_option(ctx))
+
+
+def _without_metavar(option: Any) -> Any:
+    if option is not None:
+        option.metavar = ""
+    return option

@@ -14,16 +14,19 @@ from normbench.cli import (
     export,
     report,
     runs,
-    streams,
     summary,
     train,
 )
 from normbench.cli import info as inspect
-from normbench.cli.help import Command, Group
+from normbench.cli.flags import Command, Group
 from normbench.cli.studies import study_command
 from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
 from normbench.shortage import shortage
 from normbench.studies import STUDIES
+from normbench.text import PLAIN_SIGNS
+
+MOST_COLUMNS = 1000
+"""Columns or lines that the environment may claim for a terminal."""
 
 app = typer.Typer(
     name="normbench",
@@ -66,9 +69,9 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 
 def main() -> None:
     """Run the command line and exit with its code (see `normbench.errors`)."""
-    streams.prepare()
+    _prepare_streams()
     with interruption.handled():
-        code = streams.end(_run())
+        code = _flush(_run())
         interruption.end(code)
     sys.exit(code)
 
@@ -77,13 +80,61 @@ def _run() -> int:
     """Run the command, say in words what went wrong, and return the exit code."""
     code, failure = 0, None
     try:
-        streams.check_folder()
+        _check_folder()
         code = app(standalone_mode=False) or 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the one place where it becomes words
         failure = shortage(error) or _in_words(error)
     if code == INTERRUPTED or (interruption.happened() and not _is_interruption(failure)):
         failure = interruption.words()  # Typer caught it, or it was lost on its way, or taken for another failure
     return code if failure is None else _fail(failure)
+
+
+def _prepare_streams() -> None:
+    """Let the streams accept any text, and keep files that are opened later off their descriptors."""
+    _fill_closed()
+    for stream, errors in ((sys.stdout, PLAIN_SIGNS), (sys.stderr, PLAIN_SIGNS), (sys.stdin, "backslashreplace")):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=errors)
+    for name in ("COLUMNS", "LINES"):  # rich and Typer fail at a value that is no size
+        size = os.environ.get(name, "")
+        if not (size.isascii() and size.isdigit() and 0 < int(size[:9]) <= MOST_COLUMNS and len(size) <= 9):
+            os.environ.pop(name, None)
+
+
+def _fill_closed() -> None:
+    """Open the null device on each closed descriptor 0 to 2: the next file opened would get its number, and output."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+
+
+def _flush(code: int) -> int:
+    """Flush stdout; return the exit code, or 1 in place of 0 where the output could not be written."""
+    if sys.stdout is None:
+        return code
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        from normbench.console.output import silence
+
+        silence(sys.stdout)
+        return code or 1
+    return code
+
+
+def _check_folder() -> None:
+    """Check that the working folder still exists: MKL ends the process where it does not.
+
+    Raises:
+        UsageError: It does not exist.
+    """
+    try:
+        os.getcwd()  # noqa: PTH109  # Path.cwd() does just this
+    except OSError as error:
+        hint = "Change to a folder that exists: cd"
+        raise UsageError("the folder in which this was started does not exist any more", hint) from error
 
 
 def _is_interruption(failure: NormbenchError | None) -> bool:
@@ -100,12 +151,13 @@ def _in_words(error: BaseException) -> NormbenchError:
         message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
         return UsageError(message, "See `normbench --help`.")
     if isinstance(error, BrokenPipeError):  # the reader of stdout has seen enough
-        from normbench.console.terminal import silence
+        from normbench.console.output import silence
 
         silence(sys.stdout)
         return NormbenchError("")
-    if surroundings := streams.in_words(error):
-        return surroundings
+    if isinstance(error, OSError):
+        path = f"{error.filename}: " if error.filename is not None else ""
+        return NormbenchError(f"{path}{error.strerror or error}")
     message = f"{type(error).__name__}: {error}"
     return NormbenchError(message, "This was not expected. NORMBENCH_DEBUG=1 shows where it happened.")
 

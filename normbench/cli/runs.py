@@ -2,8 +2,7 @@
 
 import typer
 
-from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.help import Command, Group
+from normbench.cli.flags import OUTPUT, Command, Group, flags
 from normbench.cli.options import Options
 
 app = typer.Typer(cls=Group)

@@ -9,10 +9,9 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from normbench.cli.announce import announce
 from normbench.cli.flags import FLAGS, OUTPUT, command, option, switch
 from normbench.cli.options import Options
-from normbench.cli.place import placed, question_of
+from normbench.cli.plan import announce, claim_experiment, question_of
 from normbench.studies import STUDIES, Flag, Study, StudyContext
 
 if TYPE_CHECKING:
@@ -176,7 +175,7 @@ class CommandContext(StudyContext):
                 progress.on_download,
                 leave_out_oversized=self.leave_out_oversized,
             )
-            plan = placed(self.options, plan, question_of(plan, recipe, self.study.name))
+            plan = claim_experiment(self.options, plan, question_of(plan, recipe, self.study.name))
             self.experiment = plan.folders[0].path.parent.name
             if not announce(self.options, plan, progress):
                 raise typer.Exit

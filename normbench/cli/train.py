@@ -2,9 +2,9 @@
 
 import typer
 
-from normbench.cli.announce import announce
 from normbench.cli.flags import OUTPUT, SCIENCE, flags
 from normbench.cli.options import MACHINE_FLAGS, Options
+from normbench.cli.plan import announce
 from normbench.errors import RUN_FAILED, UsageError
 
 

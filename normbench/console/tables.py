@@ -1,19 +1,212 @@
-"""The tables of `train` and `--dry-run`, and what every table looks like."""
+"""Tables in the terminal, complete at any width, and those of `train` and `--dry-run`.
 
-from collections.abc import Collection
+No cell is cut. Where the natural layout is too wide, headers wrap; then columns with one value in all rows
+move into a line below; then sentences wrap; and if even that is too wide, every row becomes a block of lines.
+"""
 
-from rich.console import Group, RenderableType
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import rich.text
+from rich.box import Box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table as RichTable
 
 from normbench.analysis import Table, caption
 from normbench.analysis.format import learning_rate, percent, untuned
-from normbench.console.fit import FittedTable
 from normbench.console.output import Output
-from normbench.console.text import Text
+from normbench.console.text import Text, for_encoding
 from normbench.engine import Plan
 from normbench.runs import RunResult
 
 KEPT = ("norm", "seed", "train accuracy", "test accuracy", "validation accuracy", "state", "folder")
 """Columns that stand in every table that has them, though all their cells be equal."""
+RULE = "    \n    \n {line} \n    \n    \n {line} \n    \n    \n"
+"""A line below the headers, and one (of blanks) between sections; of columns there are none."""
+WIDE, USUAL, NARROW = 3, 2, 1
+"""Blanks between two columns."""
+NARROWEST_SENTENCE = 16
+
+
+@dataclass(frozen=True)
+class Row:
+    """The cells of a line, its style, and whether a line is drawn below it."""
+
+    cells: tuple[rich.text.Text, ...]
+    style: str | None
+    end_section: bool
+
+
+class FittedTable:
+    """A table that is laid out when it is printed, for the width and the encoding of the stream.
+
+    Args:
+        columns: The headers.
+        left: The first so many columns are words and are set to the left; the others are figures.
+        title: A line above it.
+        wraps: Columns of sentences, which may be broken between words.
+        keep: Columns that stay in the table though all their cells are equal: names and accuracies.
+    """
+
+    def __init__(
+        self, columns: Sequence[str], left: int, title: str | None, wraps: Collection[int], keep: Collection[int]
+    ) -> None:
+        self.columns = tuple(columns)
+        self.left, self.title, self.wraps = left, title, frozenset(wraps)
+        self.keep = frozenset(keep) | {0}
+        self.rows: list[Row] = []
+
+    def add_row(self, *cells: "str | rich.text.Text", style: str | None = None, end_section: bool = False) -> None:
+        """Add a line; a string is text, never markup."""
+        texts = tuple(Text(cell) if isinstance(cell, str) else cell for cell in cells)
+        texts += (Text(),) * (len(self.columns) - len(texts))
+        self.rows.append(Row(texts, style, end_section))
+
+    def __rich_measure__(self, _console: Console, options: ConsoleOptions) -> Measurement:
+        """As wide as there is room: it fits itself."""
+        return Measurement(1, options.max_width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table in the best layout that fits."""
+        layout = Layout(self, console.encoding, options.max_width)
+        if self.title:
+            yield Text(self.title, style="italic")
+        yield Segment.line()
+        yield from layout.drawn()
+        yield Segment.line()
+
+
+class Layout:
+    """How one table stands in so many columns of a terminal.
+
+    Args:
+        table: The table.
+        encoding: Of the stream.
+        width: Columns that there are.
+    """
+
+    def __init__(self, table: FittedTable, encoding: str, width: int) -> None:
+        self.table, self.width = table, width
+        self.ascii = not encoding.startswith("utf")
+        self.titles = [for_encoding(Text(title), encoding).plain for title in table.columns]
+        self.cells = [
+            [for_encoding(cell, encoding, lines=place in table.wraps) for place, cell in enumerate(row.cells)]
+            for row in table.rows
+        ]
+        self.shown = list(range(len(table.columns)))
+        """Columns that have not moved into the line below."""
+
+    def drawn(self) -> RenderResult:
+        """The table, and the line of what is equal in all rows, if anything had to move there."""
+        if self._span(self._natural(), WIDE) <= self.width:
+            yield self._table(self._natural(), WIDE)
+            return
+        moved = self._move_equal()
+        widths = self._wrapped()
+        gap = next((gap for gap in (WIDE, USUAL, NARROW) if self._span(widths, gap) <= self.width), None)
+        if gap is None and (squeezed := self._squeezed(widths)):
+            widths, gap = squeezed, USUAL
+        if gap is None:
+            yield from self._blocks()
+        else:
+            yield self._table(widths, gap)
+        if moved:
+            yield Text(f"In every row: {', '.join(moved)}.", style="dim")
+
+    def _natural(self) -> dict[int, int]:
+        """Width of each column with its header in one line."""
+        return {place: max(self._content(place), _width(self.titles[place])) for place in self.shown}
+
+    def _wrapped(self) -> dict[int, int]:
+        """Width of each column with a header of one word a line, where its cells are not wider."""
+        words = {place: max(map(_width, self.titles[place].split()), default=0) for place in self.shown}
+        return {place: max(self._content(place), words[place]) for place in self.shown}
+
+    def _squeezed(self, widths: dict[int, int]) -> dict[int, int] | None:
+        """The columns of sentences made as narrow as is needed, between words if possible; None if it is not enough."""
+        wraps = [place for place in self.shown if place in self.table.wraps]
+        room = self.width - self._span({p: w for p, w in widths.items() if p not in wraps}, USUAL) - USUAL * len(wraps)
+        if not wraps or room < NARROWEST_SENTENCE * len(wraps):
+            return None
+        words = {place: max((self._longest_word(row[place].plain) for row in self.cells), default=1) for place in wraps}
+        found = dict(widths)
+        while sum(found[place] for place in wraps) > room:
+            roomy = [place for place in wraps if found[place] > words[place]] or wraps
+            found[max(roomy, key=lambda place: found[place])] -= 1
+        return found
+
+    @staticmethod
+    def _longest_word(text: str) -> int:
+        """With the blanks before it, since a line of code begins with some."""
+        return max((_width(word) for word in re.findall(r"(?:^ +)?\S+", text, re.MULTILINE)), default=1)
+
+    def _move_equal(self) -> list[str]:
+        """Take the columns that are equal in every row out, from the right, until the others fit; says them."""
+        moved: list[str] = []
+        for place in reversed(range(len(self.titles))):
+            if self._span(self._wrapped(), USUAL) <= self.width:
+                break
+            values = {row[place].plain for row in self.cells}
+            if len(values) == 1 and place not in self.table.keep and self.titles[place]:
+                self.shown.remove(place)
+                moved.insert(0, f"{self.titles[place]} {values.pop() or '-'}")
+        return moved
+
+    def _content(self, place: int) -> int:
+        return max((max(map(_width, row[place].plain.split("\n"))) for row in self.cells), default=0)
+
+    def _span(self, widths: dict[int, int], gap: int) -> int:
+        return sum(widths.values()) + gap * (len(widths) - 1)
+
+    def _table(self, widths: dict[int, int], gap: int) -> RichTable:
+        box = Box(RULE.format(line="--" if self.ascii else "──"), ascii=self.ascii)
+        padding = (0, gap // 2, 0, (gap - 1) // 2)
+        drawn = RichTable(box=box, show_edge=False, pad_edge=False, padding=padding)
+        headers = {place: _lines(self.titles[place], widths[place]) for place in self.shown}
+        height = max((len(lines) for lines in headers.values()), default=1)
+        for place in self.shown:
+            justify: JustifyMethod = "left" if place < self.table.left or place in self.table.wraps else "right"
+            header = Text("\n".join([""] * (height - len(headers[place])) + headers[place]))
+            drawn.add_column(
+                header, justify=justify, width=widths[place], no_wrap=place not in self.table.wraps, overflow="fold"
+            )
+        for row, cells in zip(self.table.rows, self.cells, strict=True):
+            drawn.add_row(*(cells[place] for place in self.shown), style=row.style, end_section=row.end_section)
+        return drawn
+
+    def _blocks(self) -> RenderResult:
+        """A block of lines for each row: names and paths in one piece, so that they can be typed again."""
+        for row, cells in zip(self.table.rows, self.cells, strict=True):
+            style = Style.parse(row.style) if row.style else Style()
+            yield Segment(cells[0].plain, style + Style(bold=True))
+            yield Segment.line()
+            for place in self.shown[1:]:
+                title, cell = f"{self.titles[place]}: " if self.titles[place] else "", cells[place]
+                if " " not in cell.plain and _width(f"  {title}{cell.plain}") > self.width:
+                    yield Segment(f"  {title}{cell.plain}\n")  # the terminal folds it, and copies it whole
+                elif cell.plain:
+                    yield Padding(Text.assemble((title, "dim"), cell), (0, 0, 0, 2))
+
+
+def _width(text: str) -> int:
+    return cell_len(text)
+
+
+def _lines(title: str, width: int) -> list[str]:
+    """A header broken between words, as few lines as its column's width allows."""
+    lines: list[str] = []
+    for word in title.split():
+        if lines and _width(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
 
 
 def plain_table(
