@@ -56,8 +56,8 @@ class Recipe(Frozen):
     training: TrainingConfig = TrainingConfig()
     sweep: SweepConfig = SweepConfig()
     norm: dict[str, NormSettings] = Field(default_factory=dict)
-    _found: dict[str, tuple[float, float]] = PrivateAttr(default_factory=dict)
-    """Learning rate and weight decay of each norm that has a rate of its own, as in the file, before any override."""
+    _found: dict[str, tuple[float, float, str]] = PrivateAttr(default_factory=dict)
+    """Learning rate, weight decay and optimizer of each norm with a rate of its own, as the file has them."""
     _canonical: Canonical = PrivateAttr(default_factory=lambda: canonical_text)
 
     def model_post_init(self, _context: Any, /) -> None:
@@ -84,9 +84,9 @@ class Recipe(Frozen):
         sections = [self.norm[name].model_dump(exclude_none=True) for name in names if name in self.norm]
         return {key: value for section in sections for key, value in section.items()}
 
-    def _rates(self, norm: str) -> tuple[float, float]:
-        own = self._own(norm)
-        return own.get("lr", self.training.lr), own.get("weight_decay", self.training.weight_decay)
+    def _rates(self, norm: str) -> tuple[float, float, str]:
+        own, training = self._own(norm), self.training
+        return own.get("lr", training.lr), own.get("weight_decay", training.weight_decay), training.optimizer
 
     def run(self, norm: str, seed: int, **extra: Any) -> RunConfig:
         """The run of one norm and seed: the recipe's settings, then those under `[norm.NAME]`."""

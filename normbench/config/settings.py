@@ -42,7 +42,8 @@ NormNames = Annotated[tuple[NormText, ...], Field(min_length=1, max_length=64)]
 
 Activation = Literal["relu", "silu", "gelu", "leaky_relu", "elu", "tanh"]
 Init = Literal["torch", "kaiming", "xavier"]
-Schedule = Literal["step", "constant", "cosine", "onecycle", "linear"]
+Optimizer = Literal["sgd", "adam", "adamw"]
+Schedule = Literal["step", "constant", "cosine", "onecycle", "linear", "plateau", "cyclic"]
 LrScaling = Literal["linear", "sqrt", "none"]
 
 MOVES_NO_NUMBER = ("max_params", "tuned")
@@ -50,6 +51,7 @@ MOVES_NO_NUMBER = ("max_params", "tuned")
 
 ADDED_LATER: dict[str, object] = {
     "norm_revision": 1, "training.decay_norms": True, "training.warmup": 0.2, "data.split_seed": 0,
+    "training.optimizer": "sgd", "training.patience": 2, "training.cycles": 2, "training.cycle_base": 0.25,
 }  # fmt: skip
 """Settings that came after the first runs, with the value that does what was done before there was the setting.
 
@@ -99,22 +101,33 @@ class DataConfig(Frozen):
 
 
 class TrainingConfig(Frozen):
-    """SGD, its schedule and its loss."""
+    """Optimizer, learning-rate schedule and loss."""
 
     epochs: Epochs = MAX_EPOCHS
     batch_size: BatchSize = 128
+    optimizer: Optimizer = "sgd"
+    """`sgd`; `adam` (arXiv:1412.6980) and `adamw` (arXiv:1711.05101) with torch's betas 0.9 and 0.999 and eps 1e-8."""
     lr: LearningRate = 0.1
+    """The largest of the schedule. The default is one for SGD: Adam's rates are some hundred times smaller."""
     momentum: Number = Field(0.9, ge=0.0, lt=1.0)
+    """Of `sgd` alone; so is `nesterov`. Adam has its betas instead."""
     nesterov: Switch = True
     weight_decay: Penalty = 5e-4
-    """L2 penalty on the parameters, as SGD adds it to the gradient."""
+    """`sgd` and `adam` add it times the parameter to the gradient (L2); `adamw` shrinks the parameter by it times the
+    learning rate, past the gradient."""
     l1: Penalty = 0.0
     """Factor on the sum of absolute weights, added to the loss."""
     schedule: Schedule = "step"
     step_size: Whole = Field(6, ge=1, le=1000)
     """Epochs between two steps of StepLR."""
     gamma: Number = Field(0.2, gt=0.0, le=1.0)
-    """Factor on the learning rate at each step of StepLR."""
+    """Factor on the learning rate at each step of StepLR, and at each plateau."""
+    patience: Whole = Field(2, ge=0, le=1000)
+    """Epochs without a new lowest loss that the schedule `plateau` tolerates before the next one lowers the rate."""
+    cycles: Whole = Field(2, ge=1, le=1000)
+    """Triangles of the schedule `cyclic` in the whole training, each up from the lowest rate to `lr` and down again."""
+    cycle_base: Number = Field(0.25, ge=0.0, lt=1.0)
+    """Lowest rate of the schedule `cyclic`, as a fraction of `lr`."""
     warmup: Number = Field(0.2, ge=0.0, lt=1.0)
     """Fraction of the steps in which the schedule `linear` rises, before it falls linearly to zero."""
     label_smoothing: Number = Field(0.0, ge=0.0, lt=1.0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from normbench import data as datasets
-from normbench.config import MachineConfig, NetworkConfig, RunConfig
+from normbench.config import MachineConfig, NetworkConfig, RunConfig, TrainingConfig
 from normbench.data import OnDownload
 from normbench.device import resolve_device
 from normbench.engine.concurrency import Concurrency, plan_concurrency
@@ -74,7 +74,7 @@ def plan(
         DataError: The data set is asked for by name, and is not to be had.
     """
     device = resolve_device(machine.device)
-    warnings = {warning: None for config in configs for warning in _check_batch_size(config)}
+    warnings = {warning: None for config in configs for warning in _check_settings(config)}
     parameters = {}
     for config in one_per_model(configs):
         try:
@@ -124,6 +124,28 @@ def _uncaptured(configs: Sequence[RunConfig]) -> dict[str, str]:
     networks = [(config.norm, build_for(config)) for config in configs if is_custom(config.norm)]
     reasons = [(norm, host_access(network, IMAGE_SHAPE)) for norm, network in networks]
     return {norm: reason for norm, reason in reasons if reason is not None}
+
+
+def _check_settings(config: RunConfig) -> list[str]:
+    """Check settings that may not go together; returns warnings.
+
+    Raises:
+        UsageError: As of `_check_batch_size`.
+    """
+    return [*_check_batch_size(config), *_check_optimizer(config.training)]
+
+
+def _check_optimizer(training: TrainingConfig) -> list[str]:
+    """Warnings of settings of SGD that the optimizer does not read."""
+    if training.optimizer == "sgd":
+        return []
+    default = TrainingConfig()
+    unread = [name for name in ("momentum", "nesterov") if getattr(training, name) != getattr(default, name)]
+    return [
+        f"training.{name} = {str(getattr(training, name)).lower()} has no effect: it is SGD's, and "
+        f"training.optimizer = {training.optimizer}"
+        for name in unread
+    ]
 
 
 def _check_batch_size(config: RunConfig) -> list[str]:

@@ -1,4 +1,4 @@
-"""The training loop: SGD with a schedule, one epoch at a time, of a run group."""
+"""The training loop: an optimizer with a schedule, one epoch at a time, of a run group."""
 
 from normbench.training.cuda_graph import Graphs, graphs_for
 from normbench.training.group import RunGroup, uncaptured

@@ -1,14 +1,25 @@
-"""SGD and its learning-rate schedule."""
+"""The optimizer and its learning-rate schedule."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR, StepLR
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    CyclicLR,
+    LambdaLR,
+    LRScheduler,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
 
 from normbench.config import TrainingConfig
+from normbench.config.settings import Schedule
 from normbench.networks import norm_parameters
 
 
@@ -19,12 +30,12 @@ def decayed(network: nn.Module, config: TrainingConfig) -> tuple[list[nn.Paramet
     return [p for p in parameters if id(p) not in exempt], [p for p in parameters if id(p) in exempt]
 
 
-def make_optimizer(network: nn.Module, config: TrainingConfig, capturable: bool = False) -> SGD:
-    """SGD over every parameter; no norm gets a treatment of its own.
+def make_optimizer(network: nn.Module, config: TrainingConfig, capturable: bool = False) -> Optimizer:
+    """The optimizer over every parameter; no norm gets a treatment of its own.
 
     Args:
         network: Whose parameters are trained.
-        config: Learning rate, momentum and weight decay.
+        config: Which optimizer, learning rate, momentum and weight decay.
         capturable: Whether a captured step is to run it: then it is one kernel, and the learning rate a tensor that
             this kernel reads, since a captured number would never change again.
     """
@@ -34,40 +45,71 @@ def make_optimizer(network: nn.Module, config: TrainingConfig, capturable: bool 
         groups.append({"params": exempt, "weight_decay": 0.0})
     if capturable:  # a tensor for each group, since a schedule writes into that of each
         groups = [group | {"lr": torch.tensor(config.lr, device=group["params"][0].device)} for group in groups]
-    return SGD(
-        groups,
-        lr=config.lr,
-        fused=True if capturable else None,
-        momentum=config.momentum,
-        nesterov=config.nesterov and config.momentum > 0,  # torch refuses Nesterov without momentum
-        weight_decay=config.weight_decay,
-    )
+    shared: dict[str, Any] = {
+        "lr": config.lr,
+        "weight_decay": config.weight_decay,
+        "fused": True if capturable else None,
+    }
+    match config.optimizer:
+        case "sgd":
+            nesterov = config.nesterov and config.momentum > 0  # torch refuses Nesterov without momentum
+            return SGD(groups, momentum=config.momentum, nesterov=nesterov, **shared)
+        case "adam":
+            return Adam(groups, capturable=capturable, **shared)
+        case "adamw":
+            return AdamW(groups, capturable=capturable, **shared)
 
 
-def make_schedule(optimizer: SGD, config: TrainingConfig, steps: int) -> tuple[LRScheduler, bool]:
-    """The schedule of a config, and whether it advances every step (one-cycle, linear) instead of every epoch.
+EVERY_STEP: frozenset[Schedule] = frozenset({"onecycle", "linear", "cyclic"})
+"""Schedules that advance every step instead of every epoch."""
+
+
+def make_schedule(optimizer: Optimizer, config: TrainingConfig, steps: int) -> tuple[LRScheduler, bool]:
+    """The schedule of a config, and whether it advances every step instead of every epoch.
 
     Args:
         optimizer: Whose learning rate is scheduled.
         config: Which schedule, and its settings.
         steps: Training steps in an epoch.
     """
-    match config.schedule:
-        case "step":
-            return StepLR(optimizer, config.step_size, config.gamma), False
-        case "constant":
-            return ConstantLR(optimizer, factor=1.0), False
-        case "cosine":
-            return CosineAnnealingLR(optimizer, T_max=config.epochs), False
-        case "onecycle":
-            return OneCycleLR(
-                optimizer,
-                config.lr,
-                total_steps=steps * config.epochs,
-                cycle_momentum=False,  # the config's momentum stands
-            ), True
-        case "linear":
-            return LambdaLR(optimizer, LinearWarmupDecay(steps * config.epochs, config.warmup)), True
+    total = steps * config.epochs
+    schedules: dict[Schedule, Callable[[], LRScheduler]] = {
+        "step": lambda: StepLR(optimizer, config.step_size, config.gamma),
+        "constant": lambda: ConstantLR(optimizer, factor=1.0),
+        "cosine": lambda: CosineAnnealingLR(optimizer, T_max=config.epochs),
+        # Without cycles of the momentum, here and below: the config's stands.
+        "onecycle": lambda: OneCycleLR(optimizer, config.lr, total_steps=total, cycle_momentum=False),
+        "linear": lambda: LambdaLR(optimizer, LinearWarmupDecay(total, config.warmup)),
+        "plateau": lambda: _plateau(optimizer, config),
+        "cyclic": lambda: CyclicLR(
+            optimizer,
+            base_lr=config.cycle_base * config.lr,
+            max_lr=config.lr,
+            step_size_up=total / (2 * config.cycles),  # type: ignore[arg-type]  # torch computes with a float
+            cycle_momentum=False,
+        ),
+    }
+    return schedules[config.schedule](), config.schedule in EVERY_STEP
+
+
+def _plateau(optimizer: Optimizer, config: TrainingConfig) -> LRScheduler:
+    if config.gamma == 1:  # torch refuses a factor that leaves the rate as it is
+        return ConstantLR(optimizer, factor=1.0)
+    return ReduceLROnPlateau(optimizer, factor=config.gamma, patience=config.patience)
+
+
+def end_epoch(schedule: LRScheduler, loss: float) -> None:
+    """Advance a schedule that advances every epoch.
+
+    Args:
+        schedule: Of `make_schedule`.
+        loss: Of the epoch, which `plateau` watches: that of the validation split, or where there is none the training
+            loss.
+    """
+    if isinstance(schedule, ReduceLROnPlateau):
+        schedule.step(loss)
+    else:
+        schedule.step()
 
 
 class LinearWarmupDecay:
@@ -101,7 +143,7 @@ class RateTable:
         steps: Training steps in an epoch.
     """
 
-    def __init__(self, optimizer: SGD, schedule: LRScheduler, config: TrainingConfig, steps: int) -> None:
+    def __init__(self, optimizer: Optimizer, schedule: LRScheduler, config: TrainingConfig, steps: int) -> None:
         self.schedule, self.config, self.steps = schedule, config, steps
         self.rates = [group["lr"] for group in optimizer.param_groups]
         device = self.rates[0].device
@@ -139,18 +181,28 @@ def _rates(config: TrainingConfig, steps: int) -> tuple[float, ...]:
     return tuple(rates)
 
 
-def load_optimizer(optimizer: SGD, state: dict[str, Any]) -> None:
-    """Take over momentum and learning rate from a saved state; how the update is computed stays this device's.
+COMPUTATION = ("fused", "capturable")
+"""Entries of a group of parameters that say how an update is computed, and not what it is."""
+
+
+def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Take over moments and learning rate from a saved state; how the update is computed stays this device's.
 
     Raises:
         Exception: It is the state of another optimizer, or of other parameters.
     """
-    own = [(group["lr"], group["fused"]) for group in optimizer.param_groups]
-    optimizer.load_state_dict(state)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    # Before torch reads them: the counts of Adam's steps move to where a captured step needs them.
+    computation = [{name: group[name] for name in COMPUTATION if name in group} for group in optimizer.param_groups]
+    saved_groups = [saved | own for saved, own in zip(state["param_groups"], computation, strict=True)]
+    optimizer.load_state_dict(state | {"param_groups": saved_groups})
+    if any(optimizer.defaults.keys() - group.keys() for group in optimizer.param_groups):
+        raise ValueError("it is the state of another optimizer")
     for parameter, kept in optimizer.state.items():
-        if any(isinstance(value, Tensor) and value.shape != parameter.shape for value in kept.values()):
-            raise ValueError("the momentum in it is that of other parameters")
-    for group, (lr, fused) in zip(optimizer.param_groups, own, strict=True):
+        shapes = {value.shape for name, value in kept.items() if isinstance(value, Tensor) and name != "step"}
+        if shapes - {parameter.shape}:
+            raise ValueError("the moments in it are those of other parameters")
+    for group, lr in zip(optimizer.param_groups, rates, strict=True):
         saved = float(group["lr"])
         # The tensor must stay the one that a captured step reads.
-        group |= {"lr": lr.fill_(saved) if isinstance(lr, Tensor) else saved, "fused": fused}
+        group["lr"] = lr.fill_(saved) if isinstance(lr, Tensor) else saved

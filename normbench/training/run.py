@@ -16,7 +16,14 @@ from normbench.device import autocast, float32_arithmetic, synchronize
 from normbench.errors import RunFailedError
 from normbench.evaluation import NonFiniteError, evaluate
 from normbench.norms import is_custom
-from normbench.training.optimizer import RateTable, decayed, load_optimizer, make_optimizer, make_schedule
+from normbench.training.optimizer import (
+    RateTable,
+    decayed,
+    end_epoch,
+    load_optimizer,
+    make_optimizer,
+    make_schedule,
+)
 
 
 class EpochRow(BaseModel):
@@ -103,7 +110,7 @@ class Training:
             self.rates.begin((epoch - 1) * len(self.batches))
 
     def step(self, images: Tensor, labels: Tensor) -> None:
-        """One SGD step on images (B, C, H, W) float and labels (B,) int64: work of the device alone."""
+        """One optimizer step on images (B, C, H, W) float and labels (B,) int64: work of the device alone."""
         with float32_arithmetic(self.device, self.config.training.precision):
             self._step(images, labels)
 
@@ -129,8 +136,6 @@ class Training:
         """End an epoch whose totals have been read, and score the validation split where there is one."""
         if self.rates:
             self.rates.settle(epoch * len(self.batches))
-        elif not self.schedule_steps:
-            self.schedule.step()
         if not math.isfinite(loss):
             return DivergedError(epoch, lr)
         # The losses are those before each step: only the weights tell of a last step that went too far.
@@ -143,10 +148,13 @@ class Training:
         except NonFiniteError:
             return DivergedError(epoch, lr, "the logits of the validation images are")
         synchronize(self.device)
+        running_loss = loss / len(self.batches)
+        if not self.schedule_steps:
+            end_epoch(self.schedule, score.loss if score else running_loss)
         return EpochRow(
             epoch=epoch,
             lr=lr,
-            train_running_loss=loss / len(self.batches),
+            train_running_loss=running_loss,
             train_running_accuracy=correct / images,
             validation_loss=score.loss if score else None,
             validation_accuracy=score.accuracy if score else None,
@@ -190,4 +198,4 @@ class Training:
             raise ValueError("the schedule in it is another one")
         self.network.load_state_dict(state["network"])
         load_optimizer(self.optimizer, state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        self.schedule.load_state_dict(dict(state["schedule"]))  # CyclicLR takes an entry out of it

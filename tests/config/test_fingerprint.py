@@ -35,6 +35,7 @@ OTHER = {
     "training": {
         "epochs": 3,
         "batch_size": 64,
+        "optimizer": "adam",
         "lr": 0.01,
         "momentum": 0.8,
         "nesterov": False,
@@ -43,6 +44,9 @@ OTHER = {
         "schedule": "cosine",
         "step_size": 5,
         "gamma": 0.1,
+        "patience": 3,
+        "cycles": 3,
+        "cycle_base": 0.5,
         "warmup": 0.3,
         "label_smoothing": 0.1,
         "precision": "fp32",

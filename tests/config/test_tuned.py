@@ -63,6 +63,7 @@ def test_what_a_recipe_says_of_a_standardized_norm_wins_over_its_base_norm(recip
         ("bn", {"training": {"lr": 0.08, "weight_decay": 1e-3}}, True),  # what the search has found, typed out
         ("rms", {"norm": {"rms": {"lr": 0.04}}}, False),  # typed, not found
         ("bn", {"training": {"epochs": 2}}, True),
+        ("bn", {"training": {"optimizer": "adam"}}, False),  # the search was with SGD
     ],
 )
 def test_a_norm_is_tuned_whose_own_rates_the_recipes_file_gives(

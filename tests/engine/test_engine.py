@@ -318,3 +318,15 @@ def test_with_fewer_threads_than_wanted_every_run_is_trained(tmp_path, monkeypat
     plan = planned(tmp_path, [settings("bn"), settings("gn"), settings("ln")], jobs=3)
     monkeypatch.setattr(threading.Thread, "start", few)
     assert [result.status for result in engine.run_all(plan, Recorder())] == ["done"] * 3
+
+
+def test_a_plan_says_which_settings_of_sgd_another_optimizer_does_not_read(tmp_path):
+    config = settings("gn", optimizer="adam", momentum=0.5, nesterov=False)
+    unread = [
+        name
+        for name in ("momentum", "nesterov")
+        if f"training.{name} " in " ".join(planned(tmp_path, [config]).warnings)
+    ]
+    assert unread == ["momentum", "nesterov"]
+    for quiet in (settings("gn", optimizer="adam"), settings("gn", momentum=0.5, nesterov=False)):
+        assert planned(tmp_path, [quiet]).warnings == ()

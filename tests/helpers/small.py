@@ -25,9 +25,9 @@ def run_config(norm: str = "bn", seed: int = 0, dropout: float = 0.0, **training
     )
 
 
-def start(config: RunConfig, data: DataSet) -> Training:
+def start(config: RunConfig, data: DataSet, capturable: bool | None = None) -> Training:
     """The training of a run, before its first epoch."""
-    return Training(config, build_for(config), data)
+    return Training(config, build_for(config), data, capturable=capturable)
 
 
 def train_epoch(training: Training, epoch: int) -> EpochRow:

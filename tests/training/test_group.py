@@ -1,14 +1,17 @@
 """Run groups and captured steps: a run's numbers are the same alone and in company, sent anew and repeated."""
 
+import copy
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
 from helpers.recorded_graph import RecordedGraphs, Recording
-from helpers.small import run_config, timeless, train_epoch, weights
+from helpers.small import run_config, start, timeless, train_epoch, weights
 from torch import nn
 
+from normbench.config.settings import Optimizer, Schedule
 from normbench.networks import build, build_for
 from normbench.networks.blocks import Block
 from normbench.norms import NORMS, Norm
@@ -47,12 +50,29 @@ def test_a_captured_step_gives_the_numbers_of_the_eager_one(norm, digits):
     assert graphs.replayed == 2 * 12 - 3  # all steps of two epochs but those of the warm-up
 
 
-@pytest.mark.parametrize("schedule", ["step", "cosine", "onecycle", "linear", "constant"])
-def test_a_captured_step_follows_the_schedule(schedule, digits):
-    config = run_config("gn", batch_size=16, schedule=schedule, step_size=1, epochs=3)
+@pytest.mark.parametrize("optimizer", get_args(Optimizer))
+@pytest.mark.parametrize("schedule", get_args(Schedule))
+def test_a_captured_step_follows_the_schedule(schedule, optimizer, digits):
+    lr = 0.05 if optimizer == "sgd" else 1e-3
+    settings = {"step_size": 1, "patience": 0, "cycles": 1, "optimizer": optimizer, "lr": lr}
+    config = run_config("gn", batch_size=16, schedule=schedule, epochs=3, **settings)
     captured = train([capturable(config, digits)], RecordedGraphs(), epochs=3)
     assert_same(captured, train([capturable(config, digits)], epochs=3))
-    assert len({row["lr"] for row in captured[0][0]}) == (1 if schedule == "constant" else 3)
+    rates = {row["lr"] for row in captured[0][0]}
+    # The loss decides on a plateau; a cycle is as far up after a third as after two.
+    assert schedule == "plateau" or len(rates) == {"constant": 1, "cyclic": 2}.get(schedule, 3)
+
+
+def test_a_captured_step_follows_a_rate_that_the_loss_has_lowered(digits):
+    """No loss is lower than one of 0."""
+    config = run_config("gn", batch_size=16, schedule="plateau", patience=0, gamma=0.5, epochs=3)
+    ends = []
+    for graphs in (RecordedGraphs(), None):
+        training = capturable(config, digits)
+        training.schedule.best = 0.0
+        ends.append(train([training], graphs, epochs=3))
+    assert_same(*ends)
+    assert [row["lr"] for row in ends[0][0][0]] == pytest.approx([0.05, 0.025, 0.0125])
 
 
 def test_a_capture_does_nothing_by_itself(digits):
@@ -122,8 +142,9 @@ def test_a_captured_step_follows_the_schedule_in_every_group_of_parameters(digit
     )
 
 
-def test_the_state_of_a_captured_run_goes_on_uncaptured_and_back(digits):
-    config = run_config("bn", batch_size=16, epochs=3, step_size=1)
+@pytest.mark.parametrize("optimizer", get_args(Optimizer))
+def test_the_state_of_a_captured_run_goes_on_uncaptured_and_back(optimizer, digits):
+    config = run_config("bn", batch_size=16, epochs=3, step_size=1, optimizer=optimizer)
     whole = train([capturable(config, digits)], epochs=3)
     begun = capturable(config, digits)
     RunGroup([begun], RecordedGraphs()).epoch(1)
@@ -147,6 +168,22 @@ def test_a_state_may_move_between_devices_with_and_without_capture(digits):
     back.load_state(moved.state())
     assert isinstance(back.optimizer.param_groups[0]["lr"], float)
     assert not back.optimizer.param_groups[0]["fused"]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_adams_way_to_compute_is_that_of_the_device_that_goes_on(optimizer, digits):
+    """A captured step of it raises unless its groups are capturable, and its count of steps is on the device."""
+    config = run_config("bn", batch_size=16, epochs=3, step_size=1, optimizer=optimizer)
+    plain, moved = start(config, digits), capturable(config, digits)
+    train_epoch(plain, 1)
+    moved.load_state(copy.deepcopy(plain.state()))
+    back = start(config, digits)
+    back.load_state(copy.deepcopy(moved.state()))
+    for training, captured in ((moved, True), (back, False)):
+        (group,) = training.optimizer.param_groups
+        assert (bool(group["fused"]), group["capturable"]) == (captured, captured)
+        group["lr"] = plain.optimizer.param_groups[0]["lr"]  # a tensor's rate has the digits of float32
+    assert timeless(train_epoch(back, 2)) == timeless(train_epoch(plain, 2))
 
 
 def test_a_group_asks_before_each_step_whether_to_go_on(digits):

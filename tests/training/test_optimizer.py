@@ -1,14 +1,19 @@
-"""One SGD step is the step on paper: momentum, L2, L1 and label smoothing; and learning rates follow their formula."""
+"""A step of each optimizer is the step on paper, with L2, L1 and label smoothing; rates follow their formula."""
 
 import copy
 import itertools
 import math
+from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
 from helpers.small import run_config, start, train_epoch, weights
 
-from normbench.training.optimizer import LinearWarmupDecay
+from normbench.config import TrainingConfig
+from normbench.config.settings import Optimizer, Schedule
+from normbench.training import DivergedError
+from normbench.training.optimizer import LinearWarmupDecay, end_epoch, make_schedule
 
 LR, EPOCHS, STEPS = 0.05, 8, 3
 
@@ -57,6 +62,70 @@ def test_an_epoch_of_sgd_is_the_one_on_paper(settings, digits):
     train_epoch(training, 1)
     for name, parameter in training.network.named_parameters():
         torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=1e-6, msg=name)
+
+
+def adam_by_hand(network, batches, config):
+    """Adam as arXiv:1412.6980 has it in algorithm 1, AdamW's decay as arXiv:1711.05101 has it in algorithm 2."""
+    first, second = ({name: torch.zeros_like(p) for name, p in network.named_parameters()} for _ in range(2))
+    decoupled = config.optimizer == "adamw"
+    network.train()
+    for step, (images, labels) in enumerate(batches, start=1):
+        network.zero_grad()
+        losses(network, images, labels, config.label_smoothing).backward()
+        with torch.no_grad():
+            for name, weight in network.named_parameters():
+                slope = weight.grad + config.l1 * weight.sign()
+                if decoupled:
+                    weight.mul_(1 - config.lr * config.weight_decay)
+                else:
+                    slope = slope + config.weight_decay * weight
+                first[name] = 0.9 * first[name] + 0.1 * slope
+                second[name] = 0.999 * second[name] + 0.001 * slope**2
+                corrected = first[name] / (1 - 0.9**step), second[name] / (1 - 0.999**step)
+                weight.sub_(config.lr * corrected[0] / (corrected[1].sqrt() + 1e-8))
+    return dict(network.named_parameters())
+
+
+ADAM = {
+    "plain": {"weight_decay": 0.0},
+    "decay": {"weight_decay": 0.5},
+    "all": {"weight_decay": 0.5, "l1": 0.01, "label_smoothing": 0.1},
+}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+@pytest.mark.parametrize("settings", ADAM.values(), ids=ADAM)
+def test_an_epoch_of_adam_is_the_one_on_paper(settings, optimizer, digits):
+    """Far from 0: where a gradient is all rounding, Adam makes a whole step of it."""
+    config = run_config("gn", optimizer=optimizer, lr=1e-3, schedule="constant", **settings)
+    training = start(config, digits)
+    expected = adam_by_hand(copy.deepcopy(training.network), training.batches.epoch(1), config.training)
+    before = weights(training)
+    train_epoch(training, 1)
+    for name, parameter in training.network.named_parameters():
+        error, moved = (parameter - expected[name]).norm(), (parameter - before[name]).norm()
+        assert error < 1e-3 * moved, name
+
+
+def test_adam_and_adamw_differ_by_their_decay_alone(digits):
+    def end(optimizer, weight_decay):
+        settings = {"weight_decay": weight_decay, "momentum": 0.1, "nesterov": False}
+        training = start(run_config("gn", optimizer=optimizer, lr=1e-3, **settings), digits)
+        train_epoch(training, 1)
+        return weights(training)["C4.conv.weight"]
+
+    assert torch.equal(end("adam", 0.0), end("adamw", 0.0))
+    assert not torch.equal(end("adam", 0.5), end("adamw", 0.5))
+
+
+@pytest.mark.parametrize("optimizer", get_args(Optimizer))
+@pytest.mark.parametrize("capturable", [False, True])
+def test_every_optimizer_takes_a_setting_per_group_and_a_rate_per_schedule(optimizer, capturable, digits):
+    config = run_config("gn", optimizer=optimizer, lr=1e-3, decay_norms=False, weight_decay=0.1)
+    training = start(config, digits, capturable)
+    assert [group["weight_decay"] for group in training.optimizer.param_groups] == [0.1, 0.0]
+    train_epoch(training, 1)
+    assert {type(group["lr"]) for group in training.optimizer.param_groups} == {torch.Tensor if capturable else float}
 
 
 def test_every_setting_of_sgd_changes_the_weights(digits):
@@ -136,13 +205,24 @@ def linear(done):
     return rates[done]
 
 
+def cyclic(done):
+    """Two triangles over all steps, between a quarter of the rate and the rate."""
+    place = done / (STEPS * EPOCHS) * 2 % 1
+    return LR * (0.25 + 0.75 * (1 - abs(1 - 2 * place)))
+
+
 RATES = {
     "constant": lambda epoch: LR,
     "step": lambda epoch: LR * 0.5 ** ((epoch - 1) // 3),
     "cosine": lambda epoch: LR * (1 + math.cos(math.pi * (epoch - 1) / EPOCHS)) / 2,
     "onecycle": lambda epoch: one_cycle((epoch - 1) * STEPS),
     "linear": lambda epoch: linear((epoch - 1) * STEPS),
+    "cyclic": lambda epoch: cyclic((epoch - 1) * STEPS),
 }
+
+
+def test_every_schedule_but_that_of_the_loss_has_its_formula_above():
+    assert {*RATES, "plateau"} == set(get_args(Schedule))
 
 
 @pytest.mark.parametrize("schedule", RATES)
@@ -153,7 +233,16 @@ def test_the_learning_rate_of_every_epoch_follows_its_formula(schedule, digits):
     assert rates == pytest.approx([RATES[schedule](epoch) for epoch in range(1, EPOCHS + 1)], rel=1e-6)
 
 
+@pytest.mark.parametrize("optimizer", get_args(Optimizer))
 @pytest.mark.parametrize("schedule", RATES)
+def test_so_it_does_with_every_optimizer_and_captured(schedule, optimizer, digits):
+    config = run_config("gn", optimizer=optimizer, lr=LR, epochs=EPOCHS, schedule=schedule, step_size=3, gamma=0.5)
+    training = start(config, digits, capturable=True)
+    rates = [train_epoch(training, epoch).lr for epoch in (1, 2, 3, 4)]
+    assert rates == pytest.approx([RATES[schedule](epoch) for epoch in (1, 2, 3, 4)], rel=1e-6)
+
+
+@pytest.mark.parametrize("schedule", get_args(Schedule))
 @pytest.mark.parametrize("momentum", [0.0, 0.7])
 def test_momentum_is_what_the_config_says_under_every_schedule(schedule, momentum, digits):
     training = start(run_config("gn", schedule=schedule, momentum=momentum), digits)
@@ -170,3 +259,64 @@ def test_the_linear_schedule_peaks_after_its_warmup_and_ends_one_step_above_zero
     assert max(factors) == 1.0
     assert factors[-1] == pytest.approx(1 / (steps - round(warmup * steps)))
     assert factor(steps) == 0.0
+
+
+@pytest.mark.parametrize(("cycles", "base"), [(1, 0.0), (2, 0.25), (3, 0.5)])
+def test_the_cyclic_schedule_ends_where_it_began_after_its_cycles(cycles, base):
+    config = TrainingConfig(schedule="cyclic", lr=1.0, epochs=2, cycles=cycles, cycle_base=base)
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    schedule, every_step = make_schedule(optimizer, config, steps=30)
+    rates = [schedule.get_last_lr()[0]]
+    for _ in range(60):
+        optimizer.step()
+        schedule.step()
+        rates.append(schedule.get_last_lr()[0])
+    assert every_step
+    assert rates[0] == pytest.approx(base)
+    assert rates[-1] == pytest.approx(base)
+    peaks = [step for step in range(1, 60) if rates[step - 1] < rates[step] > rates[step + 1]]
+    assert peaks == [round(60 / cycles * (0.5 + cycle)) for cycle in range(cycles)]
+    assert [rates[step] for step in peaks] == pytest.approx([1.0] * cycles)
+
+
+def rates_on_a_plateau(losses, patience, gamma):
+    """The rate after each epoch: times gamma after more than `patience` epochs in a row without a lower loss."""
+    rate, lowest, waited, rates = 1.0, math.inf, 0, []
+    for loss in losses:
+        waited = 0 if loss < lowest * (1 - 1e-4) else waited + 1
+        lowest = min(lowest, loss) if not waited else lowest
+        if waited > patience:
+            rate, waited = rate * gamma, 0
+        rates.append(rate)
+    return rates
+
+
+@pytest.mark.parametrize("patience", [0, 1, 2, 5])
+@pytest.mark.parametrize("gamma", [0.2, 0.5, 1.0])
+def test_a_plateau_lowers_the_rate_after_its_patience(patience, gamma):
+    config = TrainingConfig(schedule="plateau", lr=1.0, patience=patience, gamma=gamma)
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    schedule, every_step = make_schedule(optimizer, config, steps=3)
+    losses = [2.0, 1.5, 1.6, 1.49999, 1.4, 1.4, 1.4, 1.41, 1.3, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5]
+    rates = []
+    optimizer.step()
+    for loss in losses:
+        end_epoch(schedule, loss)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert not every_step
+    assert rates == pytest.approx(rates_on_a_plateau(losses, patience, gamma))
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_a_plateau_watches_the_validation_loss_or_without_a_split_the_training_loss(split, digits):
+    data = replace(digits, test=None, validation=digits.validation or digits.train if split else None)
+    training = start(run_config("gn", schedule="plateau", epochs=3), data)
+    rows = [train_epoch(training, epoch) for epoch in (1, 2, 3)]
+    seen = [row.validation_loss if split else row.train_running_loss for row in rows]
+    assert training.schedule.best == min(seen)
+
+
+def test_a_run_that_diverges_on_a_plateau_says_so(digits):
+    training = start(run_config("gn", schedule="plateau", lr=1e30), digits)
+    with pytest.raises(DivergedError):
+        train_epoch(training, 1)

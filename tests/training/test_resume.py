@@ -1,11 +1,13 @@
 """A training that is broken off and goes on from its state ends as one that never stopped, bit for bit."""
 
 import io
+from typing import get_args
 
 import pytest
 import torch
 from helpers.small import run_config, start, timeless, train_epoch, weights
 
+from normbench.config.settings import Optimizer, Schedule
 from normbench.engine import Callback
 from normbench.engine.execute import ExecutionOptions, execute
 from normbench.errors import RunFailedError
@@ -37,10 +39,16 @@ def assert_resumes_bit_for_bit(config, digits):
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
 
 
-@pytest.mark.parametrize("schedule", ["step", "cosine", "constant", "onecycle", "linear"])
+@pytest.mark.parametrize("schedule", get_args(Schedule))
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
 def test_resuming_equals_never_stopping_under_every_schedule(schedule, dropout, digits):
     assert_resumes_bit_for_bit(run_config(dropout=dropout, epochs=3, schedule=schedule, step_size=1), digits)
+
+
+@pytest.mark.parametrize("optimizer", get_args(Optimizer))
+@pytest.mark.parametrize("settings", [{"schedule": "linear"}, {"decay_norms": False, "weight_decay": 0.1}], ids=str)
+def test_resuming_equals_never_stopping_with_every_optimizer(optimizer, settings, digits):
+    assert_resumes_bit_for_bit(run_config(epochs=3, optimizer=optimizer, **settings), digits)
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -95,8 +103,15 @@ OTHER_TRAININGS = {
     "other momentum": lambda training: (
         training | {"optimizer": training["optimizer"] | {"state": {0: {"momentum_buffer": torch.zeros(3)}}}}
     ),
+    "the state of Adam": lambda training: training | {"optimizer": state_of_adam(training["optimizer"])},
     "a list": lambda training: [training],
 }
+
+
+def state_of_adam(state):
+    """Groups as they are of Adam, and nothing else."""
+    groups = [{"params": group["params"], "lr": 0.1, "betas": (0.9, 0.999)} for group in state["param_groups"]]
+    return {"state": {}, "param_groups": groups}
 
 
 @pytest.fixture
