@@ -5,15 +5,11 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import torch
 
+from normbench.config.settings import Precision
 from normbench.errors import UsageError
-
-Precision = Literal["fp32", "tf32", "bf16"]
-"""`fp32`: IEEE float32 throughout. `tf32`: convolutions and matrix products round their inputs to TF32, all else is
-float32. `bf16`: these two compute in bfloat16 (autocast); norms take and give bfloat16, and compute in float32."""
 
 HARDWARE_QUEUES = 32
 """CUDA's maximum; by default it has eight, and streams beyond them wait for each other."""

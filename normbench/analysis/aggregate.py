@@ -4,8 +4,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-import scipy  # which loads scipy.special, slow to import, when a figure first needs it
 from pydantic import BaseModel, ConfigDict, Field
 
 from normbench.runs import RunResult
@@ -45,6 +43,8 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     """
     if not values:
         return None
+    import numpy as np
+
     mean, plain = float(np.mean(values)), tuple(map(float, values))
     if len(values) == 1:
         return Estimate(mean=mean, n=1, values=plain)
@@ -55,6 +55,8 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 def half_width(sd: float, n: int, alpha: float = 0.05) -> float:
     """Half of the 1 - alpha interval of the mean of n values with this standard deviation (Student's t)."""
+    import scipy
+
     quantile = float(scipy.special.stdtrit(n - 1, 1 - alpha / 2))
     return quantile * sd / math.sqrt(n)
 

@@ -7,8 +7,6 @@ both taken from that family, so that no two of them disagree.
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
-import numpy as np
-import scipy  # which loads scipy.special, slow to import, when a figure first needs it
 from pydantic import Field, computed_field
 
 from normbench.analysis.aggregate import DocumentModel, Estimate, estimate, half_width
@@ -176,6 +174,8 @@ def _p(difference: Estimate | None) -> float | None:
     """Two-sided t-test of a mean difference against zero; None where differences do not scatter."""
     if difference is None or not difference.sd or not scatters(difference):
         return None
+    import scipy
+
     t = difference.mean / (difference.sd / difference.n**0.5)
     return float(2 * scipy.special.stdtr(difference.n - 1, -abs(t)))
 
@@ -186,6 +186,8 @@ def _p_alike(difference: Estimate, margin: float) -> float:
     Source: Schuirmann, A comparison of the two one-sided tests procedure and the power approach, J. Pharmacokinet.
     Biopharm. 15 (1987), 657-680.
     """
+    import scipy
+
     error = (difference.sd or 0.0) / difference.n**0.5
     return float(scipy.special.stdtr(difference.n - 1, (abs(difference.mean) - margin) / error))
 
@@ -227,6 +229,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Source: Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statist. 6 (1979), 65-70.
     SciPy's `false_discovery_control` answers another question (Benjamini and Hochberg).
     """
+    import numpy as np
+
     values = np.asarray(p_values, dtype=float)
     order = np.argsort(values)
     steps = values[order] * np.arange(len(values), 0, -1)
@@ -246,6 +250,8 @@ def probability_of_superiority(ours: Sequence[float], theirs: Sequence[float]) -
     """
     if not ours:
         return None
+    import scipy
+
     n = len(ours)
     wins = sum(a > b for a, b in zip(ours, theirs, strict=True))
     ties = sum(a == b for a, b in zip(ours, theirs, strict=True))

@@ -2,8 +2,6 @@
 
 import math
 
-import scipy  # which loads scipy.stats, slow to import, when a figure first needs it
-
 from normbench.analysis.aggregate import Estimate
 
 MOST_SEEDS = 1_000_000
@@ -17,6 +15,8 @@ def power(effect: float, n: int, alpha: float = 0.05) -> float:
     Source: Cohen, Statistical Power Analysis for the Behavioral Sciences (1988), chapter 2, exact by the
     noncentral t distribution.
     """
+    import scipy
+
     critical = scipy.stats.t.ppf(1 - alpha / 2, n - 1)
     shift = abs(effect) * math.sqrt(n)
     # The other tail by its mirror image: SciPy 1.17's nct.cdf(-critical, ..., shift) is NaN for some large shifts.
@@ -25,6 +25,8 @@ def power(effect: float, n: int, alpha: float = 0.05) -> float:
 
 def seeds_needed(effect: float, alpha: float = 0.05, wanted: float = 0.8) -> int | None:
     """Smallest number of seeds with at least the `wanted` power; None if a million are not enough."""
+    import scipy
+
     # Near the normal approximation from below; the t-test always needs a little more.
     normal = (scipy.stats.norm.ppf(1 - alpha / 2) + scipy.stats.norm.ppf(wanted)) / abs(effect) if effect else math.inf
     if not normal**2 < MOST_SEEDS:

@@ -11,11 +11,13 @@ from normbench.errors import DATA_UNAVAILABLE
 def command(options: Options) -> None:
     """Show where CIFAR-10 is looked for and whether every file is right; --fetch downloads it."""
     from normbench import data
-    from normbench.console import ProgressCallback, lists
+    from normbench.console import lists
 
     output = options.output()
     machine = options.machine()
     if options["fetch"]:
+        from normbench.console import ProgressCallback
+
         with ProgressCallback(output) as progress:
             data.fetch(machine, progress.on_download)
     status = data.locate(machine)

@@ -68,6 +68,6 @@ def recipes(options: Options) -> None:
 @flags("device", *OUTPUT)
 def env(options: Options) -> None:
     """Show versions and the device, and whether torch and torchvision match."""
-    from normbench.console import lists
+    from normbench.console.environment import show_environment
 
-    lists.show_environment(options.output(), options.machine().device)
+    show_environment(options.output(), options.machine().device)

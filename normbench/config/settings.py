@@ -43,6 +43,9 @@ NormNames = Annotated[tuple[NormText, ...], Field(min_length=1, max_length=64)]
 Activation = Literal["relu", "silu", "gelu", "leaky_relu", "elu", "tanh"]
 Init = Literal["torch", "kaiming", "xavier"]
 Optimizer = Literal["sgd", "adam", "adamw"]
+Precision = Literal["fp32", "tf32", "bf16"]
+"""`fp32`: IEEE float32 throughout. `tf32`: convolutions and matrix products round their inputs to TF32, all else is
+float32. `bf16`: these two compute in bfloat16 (autocast); norms take and give bfloat16, and compute in float32."""
 Schedule = Literal["step", "constant", "cosine", "onecycle", "linear", "plateau", "cyclic"]
 LrScaling = Literal["linear", "sqrt", "none"]
 

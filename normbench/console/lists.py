@@ -1,21 +1,15 @@
-"""What `norms`, `recipes`, `env` and `data` show."""
+"""Screens of `norms`, `recipes` and `data`."""
 
 import dataclasses
-import os
-import platform
 
 from rich.console import RenderableType
 
-from normbench import __version__
 from normbench.config.recipes import recipe_header, recipe_names, recipe_path
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
 from normbench.console.text import Text
-from normbench.data import Status, check_torchvision
-from normbench.device import describe, resolve_device
-from normbench.errors import DataError
+from normbench.data import Status
 from normbench.norms import NORMS, NormInfo, default_arguments
-from normbench.runs.environment import package_versions
 
 
 def arguments(info: NormInfo) -> list[str]:
@@ -56,30 +50,6 @@ def show_recipes(output: Output) -> None:
     ]
     documents = [{"name": name, "path": str(recipe_path(name)), "header": header} for name, header in headers.items()]
     output.result(parts, {"command": "recipes", "recipes": documents}, quiet="\n".join(headers))
-
-
-def show_environment(output: Output, device_name: str) -> None:
-    """Versions, the device that a run would take, and what is wrong with the installation, if anything is."""
-    device = resolve_device(device_name)
-    try:
-        check_torchvision()
-        problem = None
-    except DataError as error:
-        problem = f"{error.message}. {error.hint}"
-    facts = {
-        "normbench": __version__,
-        "python": platform.python_version(),
-        **{name: version or "not installed" for name, version in package_versions().items()},
-        "platform": platform.platform(),
-        "device": f"{device.type}: {describe(device)}",
-        "CPU cores": str(os.cpu_count()),
-    }
-    table = plain_table("what", "version", left=2)
-    for name, value in facts.items():
-        table.add_row(name, value)
-    verdict = Text(problem, style="red") if problem else Text("torch and torchvision match.", style="green")
-    document = {"command": "env", "environment": facts, "device": device.type, "problem": problem}
-    output.result([table, verdict], document, quiet=device.type)
 
 
 def show_data(output: Output, status: Status) -> None:

@@ -7,6 +7,7 @@ move into a line below; then sentences wrap; and if even that is too wide, every
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import rich.text
 from rich.box import Box
@@ -22,8 +23,10 @@ from normbench.analysis import Table, caption
 from normbench.analysis.format import learning_rate, percent, untuned
 from normbench.console.output import Output
 from normbench.console.text import Text, for_encoding
-from normbench.engine import Plan
 from normbench.runs import RunResult
+
+if TYPE_CHECKING:
+    from normbench.engine import Plan
 
 KEPT = ("norm", "seed", "train accuracy", "test accuracy", "validation accuracy", "state", "folder")
 """Columns that stand in every table that has them, though all their cells be equal."""
@@ -256,7 +259,7 @@ def run_table(result: RunResult, epochs: int) -> RenderableType:
     return Group(table, Text(caption([result], epochs), style="dim"))
 
 
-def show_plan(output: Output, plan: Plan) -> None:
+def show_plan(output: Output, plan: "Plan") -> None:
     """Print what `--dry-run` shows: the runs that would be made, where, and which are done."""
     table = plain_table("norm", "seed", "epochs", "batch", "lr", "decay", "parameters", "state", "folder")
     for config, folder in zip(plan.configs, plan.folders, strict=True):
@@ -282,7 +285,7 @@ def show_plan(output: Output, plan: Plan) -> None:
     output.result([table, *notes, Text(f"Nothing was run.{_at_once(plan)}", style="dim")], document, quiet=folders)
 
 
-def _at_once(plan: Plan) -> str:
+def _at_once(plan: "Plan") -> str:
     """How the runs would share the device; nothing of runs that take turns."""
     concurrency = plan.concurrency
     if concurrency.runs == 1:

@@ -1,10 +1,15 @@
 """Image sets as uint8 tensors on the device, and augmented batches of them."""
 
-from normbench.data.batches import Batches
+from typing import TYPE_CHECKING
+
 from normbench.data.cifar10 import Status, locate
 from normbench.data.download import OnDownload, Progress, check_torchvision, fetch
-from normbench.data.sources import Choice, load, settle
-from normbench.data.splits import DataSet, Split, channel_statistics, normalize
+from normbench.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from normbench.data.batches import Batches
+    from normbench.data.sources import Choice, load, settle
+    from normbench.data.splits import DataSet, Split, channel_statistics, normalize
 
 __all__ = [
     "Batches",
@@ -22,3 +27,12 @@ __all__ = [
     "normalize",
     "settle",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "batches": ("Batches",),
+        "sources": ("Choice", "load", "settle"),
+        "splits": ("DataSet", "Split", "channel_statistics", "normalize"),
+    },
+)

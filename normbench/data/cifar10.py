@@ -11,15 +11,16 @@ import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import platformdirs
-import torch
 
 from normbench.config import MachineConfig
-from normbench.data.splits import Source, Split
 from normbench.errors import DataError, RunFailedError
 from normbench.files import read_regular
+
+if TYPE_CHECKING:
+    from normbench.data.splits import Source, Split
 
 FOLDER = "cifar-10-batches-py"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -161,12 +162,14 @@ def check(folder: Path) -> dict[str, str]:
     return states
 
 
-def read(machine: MachineConfig) -> Source:
+def read(machine: MachineConfig) -> "Source":
     """Read the 50,000 training and 10,000 test images from the first complete folder.
 
     Raises:
         DataError: No folder is complete; names the file and its fault.
     """
+    from normbench.data.splits import Source
+
     problem: DataError | None = None
     for folder in present(machine):
         try:
@@ -179,7 +182,12 @@ def read(machine: MachineConfig) -> Source:
     raise DataError(f"CIFAR-10 is not at {where}", WAYS_OUT)
 
 
-def _split(folder: Path, names: dict[str, str]) -> Split:
+def _split(folder: Path, names: dict[str, str]) -> "Split":
+    import numpy as np
+    import torch
+
+    from normbench.data.splits import Split
+
     contents = [pickle.loads(_checked_bytes(folder / name), encoding="bytes") for name in names]
     images = np.concatenate([content[b"data"] for content in contents]).reshape(-1, 3, 32, 32)
     labels = np.concatenate([content[b"labels"] for content in contents])

@@ -16,7 +16,8 @@ from normbench.model_summary import budget_error, model_summary
 from normbench.networks import IMAGE_SHAPE, build_for, count_parameters, draws_random_numbers
 from normbench.norms import Norm, is_custom, norm_info, source_digest
 from normbench.runs import RunFolder
-from normbench.training import host_access, uncaptured
+from normbench.training import uncaptured
+from normbench.training.host_access import host_access
 
 SMALL_BATCH = 8
 """Images per batch below which batch statistics are noisy."""

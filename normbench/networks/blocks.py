@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from normbench.config import NetworkConfig
-from normbench.norms import Norm, apply_norm
+from normbench.norms import Norm
+from normbench.norms.layers import apply_norm
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,

@@ -15,7 +15,8 @@ from normbench import randomness
 from normbench.config.settings import Activation, Init
 from normbench.networks.blocks import ACTIVATIONS, conv3x3, ensure_bias
 from normbench.networks.build import IMAGE_SHAPE, initialise
-from normbench.norms import Norm, apply_norm
+from normbench.norms import Norm
+from normbench.norms.layers import apply_norm
 
 Kind = Literal["mlp", "conv"]
 Position = Literal["pre", "post"]

@@ -2,7 +2,6 @@
 
 from normbench.norms.axes import Axes
 from normbench.norms.code import Code, import_attribute
-from normbench.norms.layers import apply_norm, autocast_enabled
 from normbench.norms.registry import NORMS, NormInfo
 from normbench.norms.resolve import (
     Norm,
@@ -25,8 +24,6 @@ __all__ = [
     "Code",
     "Norm",
     "NormInfo",
-    "apply_norm",
-    "autocast_enabled",
     "canonical_name",
     "code_from_folder",
     "default_arguments",

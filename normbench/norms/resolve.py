@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from normbench.config.norm_names import WEIGHT_STANDARDIZATION, Argument, NormName
 from normbench.errors import UsageError, unknown
@@ -22,13 +21,15 @@ from normbench.norms.code import (
     release,
     split_spec,
 )
-from normbench.norms.layers import StandardizedConv2d
 from normbench.norms.registry import NORMS, OTHER_NAMES, NormInfo
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    Factory = type[nn.Module] | Callable[..., nn.Module]
 
 GROUPS = "groups"
 """The argument that a recipe states, too, where a name leaves it out."""
-
-Factory = type[nn.Module] | Callable[..., nn.Module]
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,15 @@ class Norm:
         return is_custom(self.info.name)
 
     @property
-    def conv(self) -> type[nn.Conv2d]:
+    def conv(self) -> type["nn.Conv2d"]:
         """The class of every convolution before this norm."""
+        from torch import nn
+
+        from normbench.norms.layers import StandardizedConv2d
+
         return StandardizedConv2d if self.weight_standardization else nn.Conv2d
 
-    def make(self, channels: int) -> nn.Module:
+    def make(self, channels: int) -> "nn.Module":
         """A norm layer for (N, `channels`, H, W).
 
         Raises:
@@ -231,11 +236,11 @@ def uncovered_files(spec: str) -> tuple[str, ...]:
     return tuple(sorted(imported_from(location, name.base).uncovered)) if location else ()
 
 
-PROVIDED: dict[str, Factory] = {}
+PROVIDED: dict[str, "Factory"] = {}
 """Factories of custom norms that Python has already imported, by the name of the norm; see `provide`."""
 
 
-def provide(spec: str, factory: Factory) -> None:
+def provide(spec: str, factory: "Factory") -> None:
     """Build a custom norm from a class or function that is there, instead of importing its file again.
 
     Args:
@@ -252,7 +257,9 @@ def _custom(name: NormName, location: Location | None, groups: int) -> Norm:
     norm = str(name.without_ws)
     contract = "A norm factory takes the number of channels and returns a torch.nn.Module."
 
-    def build(channels: int, **arguments: Argument) -> nn.Module:
+    def build(channels: int, **arguments: Argument) -> "nn.Module":
+        from torch import nn
+
         call = f"factory({', '.join([str(channels), *(f'{key}={value!r}' for key, value in arguments.items())])})"
         try:
             with importable():

@@ -1,5 +1,8 @@
 """Runs on disk: folders, results, checkpoints, locks; finding, evaluating and exporting finished runs."""
 
+from typing import TYPE_CHECKING
+
+from normbench.lazy import lazy_names
 from normbench.runs.catalog import (
     FINDING,
     Cleaned,
@@ -14,12 +17,14 @@ from normbench.runs.catalog import (
     read_environment,
     usable,
 )
-from normbench.runs.checkpoint import Permission, SavedModel, as_channels, load_model
 from normbench.runs.experiment import Question, answers, belongs_to_another, claim, place
 from normbench.runs.folder import RunFolder, model_bytes, read_confusion, read_rows
 from normbench.runs.lock import HeldError, holder_of
 from normbench.runs.result import Confusion, RunResult
 from normbench.runs.schema import SCHEMA_VERSION, NewerFormatError, read_model
+
+if TYPE_CHECKING:
+    from normbench.runs.checkpoint import Permission, SavedModel, as_channels, load_model
 
 __all__ = [
     "FINDING",
@@ -55,3 +60,5 @@ __all__ = [
     "read_rows",
     "usable",
 ]
+
+__getattr__ = lazy_names(__name__, {"checkpoint": ("Permission", "SavedModel", "as_channels", "load_model")})

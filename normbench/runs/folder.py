@@ -14,11 +14,9 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from pydantic import ValidationError
-from safetensors.torch import save
 
 from normbench.config import RunConfig
 from normbench.config.norm_names import NormName
@@ -38,6 +36,9 @@ from normbench.runs.kept_code import keep_code
 from normbench.runs.result import Confusion, RunResult
 from normbench.runs.schema import REDO, SCHEMA_VERSION, VERSION, newer, read_model, unversioned, versioned
 from normbench.training import EpochRow
+
+if TYPE_CHECKING:
+    from torch import nn
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "env.json", "metrics.jsonl"
 STATE, MODEL, RESULT = "state.pt", "model.safetensors", "result.json"
@@ -123,6 +124,8 @@ class RunFolder:
         """Replace the resumable state; it carries the epochs so far, so that both are of one moment."""
         rows_so_far = [row.model_dump() for row in rows]
         content = versioned({"fingerprint": self.config.fingerprint, "training": state, "rows": rows_so_far})
+        import torch
+
         buffer = io.BytesIO()
         torch.save(content, buffer)
         replace_bytes(self.path / STATE, buffer.getvalue())
@@ -162,7 +165,7 @@ class RunFolder:
                 "Undo the edit, or start the run again with --force; new settings belong in flags or a recipe.",
             )
 
-    def save_model(self, network: torch.nn.Module, metadata: dict[str, str]) -> str:
+    def save_model(self, network: "nn.Module", metadata: dict[str, str]) -> str:
         """Write the weights and buffers as safetensors, with what is needed to use them on other images.
 
         Returns:
@@ -192,12 +195,15 @@ def damaged_state(path: Path, error: Exception) -> RunFailedError:
     return RunFailedError(f"{path} is damaged, the run cannot be resumed: {reason}", FROM_THE_START)
 
 
-def model_bytes(network: torch.nn.Module, metadata: dict[str, str] | None = None) -> bytes:
+def model_bytes(network: "nn.Module", metadata: dict[str, str] | None = None) -> bytes:
     """Weights and buffers as safetensors; a tensor that stands under several names is written under each.
 
     Raises:
         TypeError: The state dict holds more than tensors.
     """
+    import torch
+    from safetensors.torch import save
+
     tensors: dict[str, torch.Tensor] = {}
     for name, tensor in network.state_dict().items():
         if not isinstance(tensor, torch.Tensor):
@@ -313,6 +319,8 @@ def _line(row: EpochRow) -> str:
 
 def _load_checked(path: Path) -> dict[str, Any]:
     """Load a file of torch.save: nothing is unpickled but plain values, and nothing before its checksums are right."""
+    import torch
+
     with zipfile.ZipFile(path) as archive:
         if broken := archive.testzip():
             raise zipfile.BadZipFile(f"the checksum of {broken} is wrong")

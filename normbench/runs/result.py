@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from normbench.device import Precision
+from normbench.config.settings import Precision
 from normbench.runs.schema import SCHEMA_VERSION
 
 SCORES = (

@@ -1,8 +1,22 @@
 """The training loop: an optimizer with a schedule, one epoch at a time, of a run group."""
 
-from normbench.training.cuda_graph import Graphs, graphs_for
-from normbench.training.group import RunGroup, uncaptured
-from normbench.training.host_access import host_access
-from normbench.training.run import DivergedError, EpochRow, Training
+from typing import TYPE_CHECKING
 
-__all__ = ["DivergedError", "EpochRow", "Graphs", "RunGroup", "Training", "graphs_for", "host_access", "uncaptured"]
+from normbench.lazy import lazy_names
+from normbench.training.epoch import EpochRow
+
+if TYPE_CHECKING:
+    from normbench.training.cuda_graph import Graphs, graphs_for
+    from normbench.training.group import RunGroup, uncaptured
+    from normbench.training.run import DivergedError, Training
+
+__all__ = ["DivergedError", "EpochRow", "Graphs", "RunGroup", "Training", "graphs_for", "uncaptured"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "cuda_graph": ("Graphs", "graphs_for"),
+        "group": ("RunGroup", "uncaptured"),
+        "run": ("DivergedError", "Training"),
+    },
+)

@@ -7,7 +7,8 @@ from functools import partial
 import torch
 
 from normbench.training.cuda_graph import Graphs
-from normbench.training.run import DivergedError, EpochRow, Training
+from normbench.training.epoch import EpochRow
+from normbench.training.run import DivergedError, Training
 
 WARM_UP = 3
 """Steps before the capture, which are steps of the training as all others: libraries choose their kernels in the first,

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
@@ -16,6 +15,7 @@ from normbench.device import autocast, float32_arithmetic, synchronize
 from normbench.errors import RunFailedError
 from normbench.evaluation import NonFiniteError, evaluate
 from normbench.norms import is_custom
+from normbench.training.epoch import EpochRow
 from normbench.training.optimizer import (
     RateTable,
     decayed,
@@ -24,25 +24,6 @@ from normbench.training.optimizer import (
     make_optimizer,
     make_schedule,
 )
-
-
-class EpochRow(BaseModel):
-    """Metrics of one epoch; losses in nats, accuracies as fractions, times in seconds.
-
-    `train_running_*` are averages over the epoch's own augmented batches while the weights move: not the train
-    accuracy of the result, which is taken in eval mode on plain images.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    epoch: int
-    lr: float
-    train_running_loss: float
-    train_running_accuracy: float
-    validation_loss: float | None
-    validation_accuracy: float | None
-    seconds: float
-    images_per_second: float
 
 
 class DivergedError(RunFailedError):

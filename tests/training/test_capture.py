@@ -24,9 +24,9 @@ from normbench.device import resolve_device
 from normbench.engine.concurrency import run_groups
 from normbench.networks import IMAGE_SHAPE, build
 from normbench.norms import NORMS, Norm
-from normbench.training import RunGroup, Training, graphs_for, host_access
+from normbench.training import RunGroup, Training, graphs_for
 from normbench.training.cuda_graph import CudaGraphs
-from normbench.training.host_access import HostTensors
+from normbench.training.host_access import HostTensors, host_access
 
 PLANNING = sys.modules["normbench.engine.plan"]  # the package holds the function under that name
 META, CUDA = torch.device("meta"), torch.device("cuda")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from normbench.device import autocast
-from normbench.norms import apply_norm, autocast_enabled
+from normbench.norms.layers import apply_norm, autocast_enabled
 from normbench.studies.cost.memory import saved_bytes
 
 
