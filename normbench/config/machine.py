@@ -12,28 +12,35 @@ from normbench.config.validation import user_path, validated
 GivenPath = Annotated[Path, BeforeValidator(user_path)]
 DeviceName = Literal["auto", "cuda", "mps", "cpu"]
 
+VARIABLES = ("data_dir", "device", "out", "offline", "mirror", "jobs")
+"""Settings that the environment can give."""
+
+
+def variable(setting: str) -> str:
+    """Name of the environment variable of a machine setting."""
+    return f"NORMBENCH_{setting.upper()}"
+
 
 class MachineConfig(Frozen):
     """Flag, else `NORMBENCH_*`, else the default; science settings never come from the environment."""
 
-    data_dir: GivenPath | None = None
-    device: DeviceName = "auto"
-    out: GivenPath = Path("runs")
-    offline: bool = False
+    data_dir: GivenPath | None = Field(None, description="Folder with CIFAR-10.")
+    device: DeviceName = Field("auto", description="Device of the computation.")
+    out: GivenPath = Field(Path("runs"), description="Folder of experiments.")
+    offline: bool = Field(False, description="Never access the internet.")
     mirror: str | None = None
     """Address of a copy of `cifar-10-python.tar.gz`; its MD5 is checked as the original's is."""
-    force: bool = Field(False, description="redo runs that are already done")
-    jobs: int | None = Field(None, ge=1, le=256)
-    """Runs trained at once; None decides by the device."""
+    force: bool = Field(False, description="Train runs again that are done.")
+    jobs: int | None = Field(
+        None, ge=1, le=256, description="Runs trained concurrently, by default as many as the device can."
+    )
     capture: bool = True
-    """Whether CUDA repeats a captured step; without it every step is sent anew."""
+    """Repeat a captured step on CUDA; without it every step is launched kernel by kernel."""
 
     @classmethod
     def resolve(cls, given: dict[str, object]) -> "MachineConfig":
         """Settings from the flags that were given (no None among them) and the environment."""
         environment: dict[str, object] = {
-            name: os.environ[key]
-            for name in ("data_dir", "device", "out", "offline", "mirror", "jobs")
-            if os.environ.get(key := f"NORMBENCH_{name.upper()}")
+            name: os.environ[key] for name in VARIABLES if os.environ.get(key := variable(name))
         }
         return validated(cls, environment | given, "flags and NORMBENCH_* variables")

@@ -47,10 +47,10 @@ class Recipe(Frozen):
     """Every setting of an experiment; `norm` holds what one norm sets differently, found by equal search."""
 
     norms: NormNames = ("bn", "gn", "ln")
-    seeds: Seeds = 1
-    seed: Seed = 0
-    groups: Groups = 4
-    deterministic: Switch = False
+    seeds: Seeds = Field(1, description="Number of seeds per norm.")
+    seed: Seed = Field(0, description="Seed of the run, the first one of several.")
+    groups: Groups = Field(4, description="Channel groups of GroupNorm.")
+    deterministic: Switch = Field(False, description="Use bitwise repeatable kernels only.")
     network: NetworkConfig = NetworkConfig()
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()

@@ -71,7 +71,7 @@ class Frozen(BaseModel):
 class NetworkConfig(Frozen):
     """How the network is built; each field applies to every norm alike."""
 
-    name: str = "c10"
+    name: str = Field("c10", description="Network: c10, dwnet or lnet.")
     widths: Annotated[tuple[Width, ...], Field(max_length=64)] | None = None
     """Output channels per block, first to last; None takes the network's own."""
     residual: Switch = True
@@ -89,11 +89,15 @@ class NetworkConfig(Frozen):
 class DataConfig(Frozen):
     """Which images are trained on, and how they are augmented."""
 
-    name: Literal["auto", "cifar10", "digits"] = "cifar10"
-    subset: Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None = None
-    """Number of training images, classes balanced; None takes all."""
-    val_split: Number = Field(0.0, ge=0.0, lt=1.0)
-    """Fraction of the training images held out for validation."""
+    name: Literal["auto", "cifar10", "digits"] = Field(
+        "cifar10", description="Data set; digits are embedded, auto takes them where CIFAR-10 is not available."
+    )
+    subset: Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None = Field(
+        None, description="Number of training images, classes balanced; by default all."
+    )
+    val_split: Number = Field(
+        0.0, ge=0.0, lt=1.0, description="Fraction of the training images held out for validation."
+    )
     split_seed: Seed = 0
     """Which images are for training and which for the test: 0 as published, else all of them dealt anew, as many to
     either, so that a few of these show how far the choice of images moves a result, which no seed of a run does."""
@@ -106,16 +110,16 @@ class DataConfig(Frozen):
 class TrainingConfig(Frozen):
     """Optimizer, learning-rate schedule and loss."""
 
-    epochs: Epochs = MAX_EPOCHS
-    batch_size: BatchSize = 128
+    epochs: Epochs = Field(MAX_EPOCHS, description=f"Epochs, 1 to {MAX_EPOCHS}.")
+    batch_size: BatchSize = Field(128, description="Images in a step.")
     optimizer: Optimizer = "sgd"
     """`sgd`; `adam` (arXiv:1412.6980) and `adamw` (arXiv:1711.05101) with torch's betas 0.9 and 0.999 and eps 1e-8."""
-    lr: LearningRate = 0.1
-    """The largest of the schedule. The default is one for SGD: Adam's rates are some hundred times smaller."""
+    lr: LearningRate = Field(0.1, description="Learning rate, the largest of the schedule.")
+    """The default is one for SGD: Adam's rates are some hundred times smaller."""
     momentum: Number = Field(0.9, ge=0.0, lt=1.0)
     """Of `sgd` alone; so is `nesterov`. Adam has its betas instead."""
     nesterov: Switch = True
-    weight_decay: Penalty = 5e-4
+    weight_decay: Penalty = Field(5e-4, description="Weight decay.")
     """`sgd` and `adam` add it times the parameter to the gradient (L2); `adamw` shrinks the parameter by it times the
     learning rate, past the gradient."""
     l1: Penalty = 0.0
@@ -169,7 +173,9 @@ class RunConfig(Frozen):
     """Whether the test images are read at the end; a search leaves them alone."""
     norm_revision: Whole = Field(1, ge=1, le=1_000_000)
     """Of the built-in norm, as its record states it: a norm that computes something else than before is another run."""
-    max_params: Whole = Field(PARAMETER_BUDGET, ge=1, le=10_000_000)
+    max_params: Whole = Field(
+        PARAMETER_BUDGET, ge=1, le=10_000_000, description="Refuse networks with this many parameters or more."
+    )
     deterministic: Switch = False
     tuned: Switch | None = None
     """Whether learning rate and weight decay were found by a search for this norm; None where that is not known, as
