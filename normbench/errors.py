@@ -42,6 +42,10 @@ class OverBudgetError(UsageError):
     """A network with as many parameters as the budget, or more."""
 
 
+class UnfitNormError(UsageError):
+    """A norm that has no meaning in a network, such as one that averages over the pixels of a vector."""
+
+
 class DataError(NormbenchError):
     """A data set that is missing, damaged or cannot be fetched (exit code 3)."""
 

@@ -117,7 +117,7 @@ def compare(
         seed: The first one.
         dataset: `cifar10`, `digits` or `auto`.
         subset: Training images, classes balanced.
-        network: `c10`, `dwnet` or `lnet`.
+        network: `c10`, `resnet`, `dwnet` or `lnet`.
         settings: Any other keys of a recipe, as `{"training.momentum": 0.95}`.
         control: The norm that the others are set against; the first by default.
         margin: Within which norms may be called alike, as a fraction.

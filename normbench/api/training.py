@@ -43,7 +43,7 @@ def train(
         seed: Of initialisation, order and augmentation.
         dataset: `cifar10`, `digits` or `auto`.
         subset: Training images, classes balanced.
-        network: `c10`, `dwnet` or `lnet`.
+        network: `c10`, `resnet`, `dwnet` or `lnet`.
         settings: Any other keys of a recipe, as `{"training.momentum": 0.95}`.
         name: Of the experiment; the recipe's by default.
         out: Folder of experiments; `runs` by default.

@@ -119,7 +119,9 @@ FLAGS: dict[str, Any] = {
         metavar="A,B",
     ),
     "rules": switch("--rules", text="List every rule and its evidence.", panel=SHOW),
-    "network": option(str, "--network", text="c10, dwnet or lnet.", panel=WHAT, metavar="NAME"),
+    "network": option(
+        str, "--network", text="c10, resnet, dwnet or lnet (docs/networks.md).", panel=WHAT, metavar="NAME"
+    ),
     "config": option(
         str, "--config", text="A recipe (see `normbench recipes`) or TOML file. [default: baseline; studies: own]",
         panel=WHAT, metavar="RECIPE",

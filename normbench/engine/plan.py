@@ -11,7 +11,7 @@ from normbench.data import OnDownload
 from normbench.device import resolve_device
 from normbench.engine.concurrency import Concurrency, plan_concurrency
 from normbench.engine.trial import try_out
-from normbench.errors import OverBudgetError, UsageError
+from normbench.errors import OverBudgetError, UnfitNormError, UsageError
 from normbench.model_summary import budget_error, model_summary
 from normbench.networks import IMAGE_SHAPE, build_for, count_parameters, draws_random_numbers
 from normbench.norms import Norm, is_custom, norm_info, source_digest
@@ -68,7 +68,8 @@ def plan(
     """Check every run before the first one starts, so that a bad setting costs no training time.
 
     All configs share their data settings. The data set `auto` is settled here; this may download it.
-    With `leave_out_oversized` a norm that breaks the parameter budget is left out, with a warning.
+    With `leave_out_oversized` a norm that breaks the parameter budget, or has no meaning in the network, is left out,
+    with a warning.
 
     Raises:
         UsageError: A norm, network or device that cannot be, or a network over its parameter budget.
@@ -80,7 +81,7 @@ def plan(
     for config in one_per_model(configs):
         try:
             parameters[model_of(config)] = within_budget(config)
-        except OverBudgetError as error:
+        except (OverBudgetError, UnfitNormError) as error:
             if not leave_out_oversized:
                 raise
             warnings[f"left out: {error.message}"] = None
@@ -175,6 +176,7 @@ def within_budget(config: RunConfig) -> int:
 
     Raises:
         OverBudgetError: They are not fewer than the budget; says by how much, why, and how to allow it.
+        UnfitNormError: The norm has no meaning in the network.
     """
     network = build_for(config)
     parameters = count_parameters(network)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from normbench.config import NetworkConfig
+from normbench.errors import UnfitNormError
 from normbench.norms import Norm
 from normbench.norms.layers import apply_norm
 
@@ -22,7 +23,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 @runtime_checkable
 class Normed(Protocol):
-    """Part of a network that holds a norm."""
+    """Part of a network that holds a norm, as its submodule `norm`."""
 
     def norm_parameters(self) -> Iterator[nn.Parameter]:
         """Yield scale and shift of the norm, or the bias that stands in for the shift."""
@@ -38,26 +39,71 @@ class NormedSequential(nn.Sequential):
         return x
 
 
-class Block(NormedSequential):
-    """`conv`, `norm`, `drop` (only where there is dropout) and `act`, on (N, C, H, W)."""
+class ConvNorm(NormedSequential):
+    """`conv` and `norm` on (N, C, H, W), without an activation, as before a residual add.
 
-    def __init__(self, conv: nn.Module, channels: int, norm: Norm, config: NetworkConfig) -> None:
+    Args:
+        conv: The convolution, or a sequence that ends with it.
+        channels: Its outputs.
+        norm: The norm after it.
+        vectors: Whether the maps are vectors, (N, C, 1, 1).
+
+    Raises:
+        UnfitNormError: The norm has no meaning on vectors.
+    """
+
+    def __init__(self, conv: nn.Module, channels: int, norm: Norm, *, vectors: bool = False) -> None:
         super().__init__()
         self.add_module("conv", conv)
         self.adds_bias = norm.info.adds_bias
         if not self.adds_bias:
             ensure_bias(conv)
-        with torch.random.fork_rng(devices=[]):  # random draws of a norm must not shift those of the convolutions
-            self.add_module("norm", norm.make(channels))
-        if config.dropout:
-            self.add_module("drop", nn.Dropout(config.dropout))
-        self.add_module("act", ACTIVATIONS[config.activation]())
+        self.add_module("norm", make_norm(norm, channels, vectors=vectors))
 
     def norm_parameters(self) -> Iterator[nn.Parameter]:
         """Yield scale and shift of the norm; where it has no shift, the bias of the convolution instead."""
         yield from self.get_submodule("norm").parameters()
         if not self.adds_bias:
             yield ensure_bias(self.get_submodule("conv"))
+
+
+class Block(ConvNorm):
+    """`conv`, `norm`, `drop` (only where there is dropout) and `act`, on (N, C, H, W)."""
+
+    def __init__(
+        self, conv: nn.Module, channels: int, norm: Norm, config: NetworkConfig, *, vectors: bool = False
+    ) -> None:
+        super().__init__(conv, channels, norm, vectors=vectors)
+        if config.dropout:
+            self.add_module("drop", nn.Dropout(config.dropout))
+        self.add_module("act", ACTIVATIONS[config.activation]())
+
+
+def make_norm(norm: Norm, channels: int, *, vectors: bool = False) -> nn.Module:
+    """Build a norm layer; its random draws do not shift those of the weights.
+
+    Args:
+        norm: The norm.
+        channels: Of its input.
+        vectors: Whether the input is vectors, (N, C, 1, 1).
+
+    Raises:
+        UnfitNormError: The norm has no meaning on vectors.
+    """
+    axes = norm.info.axes
+    if vectors and axes is not None and axes.is_single_value(channels):
+        raise UnfitNormError(
+            f"{norm.name} has no meaning on vectors of {channels} channels: a {norm.info.statistic} per image and "
+            f"{'channel' if axes.channels == 'one' else 'group'} is that of a single value there",
+            "Use a norm over channels or over the batch: --norm ln, gn or bn.",
+        )
+    with torch.random.fork_rng(devices=[]):
+        return norm.make(channels)
+
+
+def norm_layers(network: nn.Module) -> list[nn.Module]:
+    """Return the norm layers of a network, in the order in which they were built."""
+    return [module.get_submodule("norm") for module in network.modules() if isinstance(module, Normed)]
 
 
 def norm_parameters(network: nn.Module) -> list[nn.Parameter]:
@@ -90,8 +136,7 @@ class Separable(NormedSequential):
         self.adds_bias = norm.info.adds_bias
         if not self.adds_bias:
             ensure_bias(self.get_submodule("depthwise"))
-        with torch.random.fork_rng(devices=[]):
-            self.add_module("norm", norm.make(inputs))
+        self.add_module("norm", make_norm(norm, inputs))
         self.add_module("pointwise", conv1x1(inputs, outputs, norm))
 
     def norm_parameters(self) -> Iterator[nn.Parameter]:

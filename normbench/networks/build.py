@@ -12,9 +12,10 @@ from normbench import randomness
 from normbench.config import NetworkConfig, RunConfig
 from normbench.config.settings import Init
 from normbench.errors import NormbenchError, UsageError, unknown
-from normbench.networks.blocks import Block
+from normbench.networks.blocks import norm_layers
 from normbench.networks.c10 import C10, C10_WIDTHS
 from normbench.networks.dwnet import DWNET_WIDTHS, dwnet, lnet
+from normbench.networks.resnet import RESNET_WIDTHS, ResNet
 from normbench.norms import Norm
 from normbench.shortage import shortage
 
@@ -24,6 +25,7 @@ NETWORKS: dict[str, tuple[Callable[[Norm, NetworkConfig, int], nn.Module], tuple
     "c10": (C10, C10_WIDTHS),
     "dwnet": (dwnet, DWNET_WIDTHS),
     "lnet": (lnet, DWNET_WIDTHS),
+    "resnet": (ResNet, RESNET_WIDTHS),
 }
 
 
@@ -56,7 +58,7 @@ def build(config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0) -
     expected = len(default_widths(config.name))
     if config.widths is not None and len(config.widths) != expected:
         raise UsageError(
-            f"{config.name} has {expected} blocks, but {len(config.widths)} widths are given",
+            f"{config.name} takes {expected} widths, but {len(config.widths)} are given",
             f"Its default widths are {list(default_widths(config.name))}.",
         )
     with randomness.GLOBAL, randomness.restored():
@@ -121,8 +123,7 @@ def _run_blank(network: nn.Module, norm: Norm) -> None:
         if after != before:
             raise UsageError(f"norm '{norm.name}' changes the shape: {before} becomes {after}", contract)
 
-    blocks = [module for module in network.modules() if isinstance(module, Block)]
-    hooks = [block.get_submodule("norm").register_forward_hook(check_shape) for block in blocks]
+    hooks = [layer.register_forward_hook(check_shape) for layer in norm_layers(network)]
     network.eval()
     try:
         with torch.no_grad():

@@ -26,6 +26,12 @@ class Axes:
         """Whether it is of single values, so that there is no statistic."""
         return self == Axes()
 
+    def is_single_value(self, channels: int) -> bool:
+        """Whether a statistic on vectors, (N, C, 1, 1), is of a single value, so that it says nothing of the others."""
+        if self.is_empty or self.images:
+            return False
+        return self.channels == "one" or (self.channels == "group" and channels <= self.count)
+
     @property
     def channels_of_cube(self) -> int:
         """Channels of the cube in one statistic."""

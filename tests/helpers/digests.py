@@ -19,7 +19,17 @@ from normbench.norms import NORMS
 from normbench.training import Training
 
 RECORDED = Path(__file__).with_name("digests.json")
-CASES = [(network, norm) for network in NETWORKS for norm in (*NORMS, "gn+ws")]
+OF_VECTORS = {"mlp", "lstm"}
+"""Networks whose norms get vectors."""
+
+
+def fits(network: str, norm: str) -> bool:
+    """Test if a built-in norm has a meaning in a network."""
+    axes = NORMS[norm.removesuffix("+ws")].axes
+    return network not in OF_VECTORS or axes is None or not axes.is_single_value(64)
+
+
+CASES = [(network, norm) for network in NETWORKS for norm in (*NORMS, "gn+ws") if fits(network, norm)]
 
 
 def platform() -> str:

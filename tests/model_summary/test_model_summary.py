@@ -5,13 +5,15 @@ import re
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from normbench.config import NetworkConfig, RunConfig
 from normbench.engine import within_budget
 from normbench.errors import UsageError
 from normbench.model_summary import model_summary
 from normbench.model_summary.layers import layer_rows
-from normbench.networks import build, count_parameters
+from normbench.networks import NETWORKS, build, count_parameters
+from normbench.networks.blocks import norm_layers
 from normbench.norms import NORMS, Norm
 
 SIDES = {"C1": 32, "C2": 32, "c3": 32, "C3": 16, "C4": 16, "C5": 16, "c6": 16, "C7": 8, "C8": 8, "C9": 8, "C10": 1}
@@ -60,6 +62,19 @@ def test_the_rows_add_up_to_the_network(norm):
     assert len(norms) == 10
     assert sum(row.parameters for row in norms) == found.norm_parameters
     assert sum(row.buffers for row in norms) == found.norm_buffers
+
+
+@pytest.mark.parametrize("norm", ["bn", "none"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_rows_of_every_network_add_up_to_it(name, norm):
+    found = model_summary(config(norm, name=name, widths=None))
+    network = build(NetworkConfig(name=name), Norm.parse(norm))
+    assert sum(row.parameters for row in found.rows) == found.parameters == count_parameters(network)
+    assert sum(row.buffers for row in found.rows) == sum(buffer.numel() for buffer in network.buffers())
+    assert sum(row.is_norm for row in found.rows) == len(norm_layers(network))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.eval()(torch.zeros(1, 3, 32, 32))
+    assert 2 * found.macs == counter.get_total_flops(), "every product is that of a layer of the table"
 
 
 def test_the_rows_stand_in_order_of_execution_with_their_output_shapes():

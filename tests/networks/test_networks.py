@@ -183,8 +183,8 @@ def test_a_network_gives_a_score_for_every_class(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_wrong_number_of_widths_is_refused_with_the_networks_own(name):
-    with pytest.raises(UsageError, match=f"{name} has .* blocks, but 2 widths are given") as error:
-        build(NetworkConfig(name=name, widths=(8, 8)), Norm.parse("bn"))
+    with pytest.raises(UsageError, match=f"{name} takes .* widths, but 1 are given") as error:
+        build(NetworkConfig(name=name, widths=(8,)), Norm.parse("bn"))
     assert str(list(default_widths(name))) in error.value.hint
 
 

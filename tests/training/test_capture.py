@@ -22,7 +22,7 @@ from normbench.config import MachineConfig, NetworkConfig, RunConfig, TrainingCo
 from normbench.data import DataSet, Split
 from normbench.device import resolve_device
 from normbench.engine.concurrency import run_groups
-from normbench.networks import IMAGE_SHAPE, build
+from normbench.networks import IMAGE_SHAPE, NETWORKS, build
 from normbench.norms import NORMS, Norm
 from normbench.training import RunGroup, Training, graphs_for
 from normbench.training.cuda_graph import CudaGraphs
@@ -80,8 +80,7 @@ def test_a_step_reads_no_number_and_makes_nothing_on_the_host(norm, monkeypatch)
         {"l1": 1e-5, "label_smoothing": 0.1},
         {"momentum": 0.0},
         {"weight_decay": 0.0, "decay_norms": False},
-        {"network": NetworkConfig(name="dwnet")},
-        {"network": NetworkConfig(name="lnet")},
+        *({"network": NetworkConfig(name=name)} for name in NETWORKS),
         {"network": NetworkConfig(block="depthwise", dropout=0.1)},
         {"network": NetworkConfig(block="separable", residual=False)},
         *({"network": NetworkConfig(activation=name)} for name in ("silu", "gelu", "leaky_relu", "elu", "tanh")),
@@ -177,6 +176,11 @@ def network_of(norm):
 @pytest.mark.parametrize("norm", [*NORMS, f"{__file__}:make_clean"])
 def test_a_network_that_can_be_captured_is_not_accused(norm):
     assert host_access(network_of(norm), IMAGE_SHAPE) is None
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_network_is_accused(name):
+    assert host_access(build(NetworkConfig(name=name), Norm.parse("bn")), IMAGE_SHAPE) is None
 
 
 @pytest.mark.parametrize("module", READING)

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from normbench.analysis import mismatches
 from normbench.config import NetworkConfig, RunConfig, TrainingConfig
 from normbench.device import autocast, float32_arithmetic, resolve_precision
-from normbench.networks import build
+from normbench.networks import NETWORKS, build
 from normbench.networks.blocks import Block
 from normbench.norms import NORMS, Norm
 from normbench.randomness import deterministic
@@ -67,7 +67,7 @@ def test_every_norm_costs_the_same_casts_in_a_step_of_bf16(norm, digits, casts_o
 
 
 @pytest.mark.parametrize(
-    "settings", [{"name": "dwnet"}, {"name": "lnet"}, {"block": "depthwise"}, {"block": "separable"}], ids=str
+    "settings", [*({"name": name} for name in NETWORKS), {"block": "depthwise"}, {"block": "separable"}], ids=str
 )
 def test_every_norm_of_every_network_computes_in_float32(settings):
     network = build(NetworkConfig(**settings), Norm.parse("bn"))

@@ -7,10 +7,12 @@ import pytest
 import torch
 from helpers.small import run_config, start, timeless, train_epoch, weights
 
+from normbench.config import NetworkConfig
 from normbench.config.settings import Optimizer, Schedule
 from normbench.engine import Callback
 from normbench.engine.execute import ExecutionOptions, execute
 from normbench.errors import RunFailedError
+from normbench.networks import NETWORKS
 from normbench.norms import NORMS
 from normbench.runs import RunFolder
 
@@ -54,6 +56,12 @@ def test_resuming_equals_never_stopping_with_every_optimizer(optimizer, settings
 @pytest.mark.parametrize("norm", NORMS)
 def test_resuming_equals_never_stopping_with_every_norm(norm, digits):
     assert_resumes_bit_for_bit(run_config(norm, epochs=3), digits)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_resuming_equals_never_stopping_in_every_network(name, digits):
+    config = run_config(epochs=3, lr=0.01)
+    assert_resumes_bit_for_bit(config.model_copy(update={"network": NetworkConfig(name=name)}), digits)
 
 
 @pytest.mark.parametrize("missing", ["network", "optimizer", "schedule"])
