@@ -1,6 +1,7 @@
 """From results to statistics: means and intervals over seeds, paired differences, rankings, time to accuracy."""
 
 from normbench.analysis.aggregate import Aggregate, Estimate, aggregate_runs, best_settings, estimate
+from normbench.analysis.average_ranks import AverageRanks, Friedman, average_ranks, critical_difference
 from normbench.analysis.comparison import Comparison, Series, mismatches, seed_mismatches
 from normbench.analysis.document import (
     Chart,
@@ -34,9 +35,11 @@ __all__ = [
     "LEVELS",
     "MARGIN",
     "Aggregate",
+    "AverageRanks",
     "Chart",
     "Comparison",
     "Estimate",
+    "Friedman",
     "HistoryEntry",
     "Line",
     "PairedDifference",
@@ -49,9 +52,11 @@ __all__ = [
     "Table",
     "TimeToAccuracy",
     "aggregate_runs",
+    "average_ranks",
     "best_settings",
     "caption",
     "compare_pairs",
+    "critical_difference",
     "estimate",
     "first_reached",
     "holm",

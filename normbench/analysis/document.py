@@ -57,8 +57,9 @@ class Chart(Frozen):
     x_label: str
     y_label: str
     lines: tuple[Line, ...]
-    kind: Literal["lines", "bars"] = "lines"
-    """`bars`: horizontal ones, one per tick; the x of a line are the indices 0, 1, 2, ... of the ticks."""
+    kind: Literal["lines", "bars", "ranks"] = "lines"
+    """`bars`: horizontal ones, one per tick; the x of a line are the indices 0, 1, 2, ... of the ticks. `ranks`: a
+    critical-difference diagram; its only line has the average rank of each tick, and `reference` is the difference."""
     ticks: tuple[str, ...] = ()
     """Labels of x = 0, 1, 2, ...; empty where x is a number."""
     log_x: bool = False
@@ -67,6 +68,8 @@ class Chart(Frozen):
     """True to show y, a fraction, in percent."""
     reference: float | None = None
     """Level to compare the lines with, such as chance or a bound."""
+    joined: tuple[tuple[int, int], ...] = ()
+    """Of `ranks`: first and last tick of each set that does not differ."""
 
     def tick_label(self, x: float) -> str:
         """Label of a value of x: its tick, or the number."""

@@ -74,6 +74,15 @@ class Recipe(Frozen):
         recipe._found, recipe._canonical = self._found, self._canonical
         return recipe
 
+    def in_network(self, name: str) -> "Recipe":
+        """Return the recipe for another network; widths, and the search that found the rates, belong to its own one."""
+        if self.network.name == name:
+            return self
+        network = NetworkConfig.model_validate(self.network.model_dump() | {"name": name, "widths": None})
+        recipe = self.model_copy(update={"network": network})
+        recipe._found = {}
+        return recipe
+
     def _own(self, norm: str) -> dict[str, Any]:
         """The settings of one norm alone: those of its base norm, of its arguments, then of weight standardization.
 

@@ -36,6 +36,8 @@ class ChartPicture:
         yield Text(f"\n{chart.title}", style="bold")
         if chart.kind == "bars":
             yield _bars(chart, options.max_width)
+        elif chart.kind == "ranks":
+            yield _ranks(chart)
         else:
             yield _legend(chart)
             yield rich.text.Text.from_ansi(_lines(chart, min(WIDTH, options.max_width)))
@@ -168,6 +170,19 @@ def _bars(chart: Chart, width: int) -> RenderableType:
             drawn.append("\n" if index < len(chart.lines) - 1 else "")
         parts.append(drawn)
     return Group(*parts)
+
+
+def _ranks(chart: Chart) -> RenderableType:
+    """A row for each name with its average rank; a stroke runs along the names that do not differ."""
+    width = max(map(cell_len, chart.ticks), default=0) + 1
+    sets = [(first, last) for first, last in chart.joined if last > first]
+    rows = [
+        Text(f"{_padded(tick, width)}{rank:5.2f}  {''.join('│' if a <= index <= b else ' ' for a, b in sets)}")
+        for index, (tick, rank) in enumerate(zip(chart.ticks, chart.lines[0].y, strict=True))
+        if rank is not None
+    ]
+    difference = "" if chart.reference is None else f"Critical difference {chart.reference:.2f}; "
+    return Group(*rows, Text(f"{difference}names along one stroke do not differ.", style="dim"))
 
 
 def _labels(chart: Chart) -> list[str]:

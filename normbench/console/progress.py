@@ -207,17 +207,29 @@ class ProgressCallback(Callback):
 
 
 def _settings(config: RunConfig) -> dict[str, str]:
-    """What the runs of one norm may differ in, besides the seed."""
-    training = config.training
-    return {"batch": str(training.batch_size), "lr": f"{training.lr:.3g}", "decay": f"{training.weight_decay:g}"}
+    """Settings in which the runs of one norm may differ, besides the seed."""
+    network, training = config.network, config.training
+    return {
+        "network": network.name,
+        "batch": str(training.batch_size),
+        "init": network.init,
+        "dropout": f"{network.dropout:g}",
+        "l1": f"{training.l1:g}",
+        "lr": f"{training.lr:.3g}",
+        "decay": f"{training.weight_decay:g}",
+    }
+
+
+FOLLOWING = ("lr", "decay")
+"""Settings that network and batch size may set, and that then tell no run from another."""
 
 
 def _varied(configs: Sequence[RunConfig]) -> list[str]:
-    """Which settings tell runs of one norm and seed apart; the rate goes without saying where the batch sets it."""
+    """Settings that tell apart the runs of one norm and seed."""
     first = configs[0]
-    alike = [_settings(one) for one in configs if (one.norm, one.seed) == (first.norm, first.seed)]
-    several = [name for name in alike[0] if len({one[name] for one in alike}) > 1]
-    return several[:1] if "batch" in several else several
+    same = [_settings(config) for config in configs if (config.norm, config.seed) == (first.norm, first.seed)]
+    at_first = [one for one in same if all(one[name] == same[0][name] for name in ("network", "batch"))]
+    return [name for name in same[0] if len({one[name] for one in (at_first if name in FOLLOWING else same)}) > 1]
 
 
 def _epoch_words(row: EpochRow) -> str:

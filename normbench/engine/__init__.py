@@ -4,7 +4,7 @@ from normbench.data import OnDownload
 from normbench.engine.callbacks import Callback, CallbackList
 from normbench.engine.concurrency import Concurrency
 from normbench.engine.experiment import claim_experiment
-from normbench.engine.plan import Plan, in_experiment, plan, within_budget
+from normbench.engine.plan import Plan, check_model, in_experiment, plan, within_budget
 from normbench.engine.run import run_all
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Concurrency",
     "OnDownload",
     "Plan",
+    "check_model",
     "claim_experiment",
     "in_experiment",
     "plan",

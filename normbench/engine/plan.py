@@ -171,6 +171,16 @@ def _check_batch_size(config: RunConfig) -> list[str]:
     ]
 
 
+def check_model(config: RunConfig) -> int:
+    """Check what `plan` checks of the model of a run; returns its trainable parameters.
+
+    Raises:
+        UsageError: Its norm, network or batch size cannot be, or it is over its parameter budget.
+    """
+    _check_batch_size(config)
+    return within_budget(config)
+
+
 def within_budget(config: RunConfig) -> int:
     """Trainable parameters of a run's network.
 

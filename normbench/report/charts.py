@@ -9,6 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from normbench.analysis import Chart, Line
 from normbench.report.figure import FAINT, Plot, blank, drawing, finish, legend, look, looks, percents, short
+from normbench.report.rank_diagram import draw_ranks, height_of
 
 MOST_TICKS = 12
 MOST_MARKS = 8
@@ -20,6 +21,9 @@ def chart_plot(chart: Chart) -> Plot:
         if chart.kind == "bars":
             figure, axes = blank(1.2 + 0.2 * len(chart.ticks) * (len(chart.lines) + 1))
             _bars(axes, chart)
+        elif chart.kind == "ranks":
+            figure, axes = blank(height_of(chart))
+            draw_ranks(axes, chart)
         else:
             figure, axes = blank(3.6)
             _lines(axes, chart)
@@ -128,6 +132,6 @@ def _measured(chart: Chart, line: Line) -> str:
     measured = [(x, y) for x, y in zip(line.x, line.y, strict=True) if y is not None]
     if not measured:
         return f"{line.label}: not measured"
-    shown = measured if chart.kind == "bars" else list(dict.fromkeys([measured[0], measured[-1]]))
+    shown = measured if chart.ticks and chart.kind != "lines" else list(dict.fromkeys([measured[0], measured[-1]]))
     values = (f"{percents(y) if chart.percent else f'{y:.3g}'} at {chart.tick_label(x)}" for x, y in shown)
     return f"{line.label}: {', '.join(values)}"

@@ -1,0 +1,1 @@
+"""Ranking of norms over networks and seeds."""

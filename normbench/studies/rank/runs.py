@@ -1,0 +1,129 @@
+"""Runs of `rank`: every norm in every network with every seed, at the rates of a recipe or of an equal search."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from normbench.config import DataConfig, Recipe, RunConfig, TrainingConfig
+from normbench.config.recipes import COMMAND_LINE, check_count
+from normbench.config.validation import validated
+from normbench.engine import check_model
+from normbench.errors import UsageError, unknown
+from normbench.networks import NETWORKS
+from normbench.runs import RunResult
+from normbench.studies.batch_size.measure import scaled_lr
+
+SEARCH_SPLIT = 0.1
+"""Share of the training images that a search is scored on, unless the recipe holds some out."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A network at a batch size: the terms that norms are compared on."""
+
+    network: str
+    batch_size: int
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A norm in a task, with the recipe of its settings."""
+
+    task: Task
+    norm: str
+    recipe: Recipe
+    max_params: int
+
+    def run(self, seed: int, lr: float | None = None, **extra: Any) -> RunConfig:
+        """Return the run of a seed; without `lr` at the recipe's rate, scaled to the batch size (arXiv:1706.02677)."""
+        config = self.recipe.run(self.norm, seed, max_params=self.max_params, **extra)
+        usual = config.training
+        if lr is None:
+            lr = scaled_lr(usual.lr, self.task.batch_size / usual.batch_size, self.recipe.sweep.lr_scaling)
+        settings = usual.model_dump() | {"batch_size": self.task.batch_size, "lr": lr}
+        return config.model_copy(update={"training": validated(TrainingConfig, settings, COMMAND_LINE)})
+
+
+def check_networks(names: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the networks of these names, each once; all for None.
+
+    Raises:
+        UsageError: There is no such network.
+    """
+    chosen = tuple(NETWORKS) if names is None else tuple(dict.fromkeys(names))
+    for name in chosen:
+        if name not in NETWORKS:
+            raise unknown("network", name, NETWORKS)
+    return chosen
+
+
+def candidates(
+    recipes: Mapping[str, Recipe], batch_sizes: Sequence[int], max_params: int
+) -> tuple[list[Candidate], dict[tuple[Task, str], str]]:
+    """Return the norms of every task, and by task and norm the reasons why some cannot be there.
+
+    Args:
+        recipes: By network.
+        batch_sizes: Of every network.
+        max_params: Parameter budget.
+
+    Raises:
+        UsageError: No norm can be in any of the networks.
+    """
+    fitting, holes = [], {}
+    for network, recipe in recipes.items():
+        for size in sorted(set(batch_sizes)):
+            for norm in recipe.norms:
+                candidate = Candidate(Task(network, size), norm, recipe, max_params)
+                try:
+                    check_model(candidate.run(recipe.seed))
+                except UsageError as error:
+                    holes[candidate.task, norm] = error.message
+                else:
+                    fitting.append(candidate)
+    if not fitting:
+        raise UsageError(f"no norm can be ranked: {next(iter(holes.values()))}", "Choose others: --norms, --networks.")
+    return fitting, holes
+
+
+def search_configs(chosen: Sequence[Candidate], rates: Sequence[float], seed: int) -> list[RunConfig]:
+    """Return the runs of the search: every candidate at every rate, on a validation split.
+
+    Args:
+        chosen: Candidates.
+        rates: Tried for each of them.
+        seed: One that is not ranked by, so that no rate is chosen for its luck on those.
+    """
+    check_count(len(chosen) * len(rates))
+    configs = [
+        candidate.run(seed, lr, read_test=False, tuned=None) for candidate in chosen for lr in sorted(set(rates))
+    ]
+    return [config.model_copy(update={"data": held_out(config.data)}) for config in configs]
+
+
+def held_out(data: DataConfig) -> DataConfig:
+    """Return the data settings with some training images held out."""
+    return data if data.val_split else data.model_copy(update={"val_split": SEARCH_SPLIT})
+
+
+def found_rates(
+    chosen: Sequence[Candidate], configs: Sequence[RunConfig], results: Sequence[RunResult]
+) -> dict[Candidate, float]:
+    """Return the rate of each candidate with the highest validation accuracy, the smallest where none was finished."""
+    scores: dict[tuple[Task, str], dict[float, float]] = {}
+    for config, result in zip(configs, results, strict=True):
+        task = Task(config.network.name, config.training.batch_size)
+        of_norm = scores.setdefault((task, config.norm), {})
+        of_norm[config.training.lr] = -1.0 if result.validation_accuracy is None else result.validation_accuracy
+    best = {key: max(of_norm, key=of_norm.__getitem__) for key, of_norm in scores.items()}
+    return {candidate: best[candidate.task, candidate.norm] for candidate in chosen}
+
+
+def ranked_configs(
+    chosen: Sequence[Candidate], seeds: Sequence[int], rates: Mapping[Candidate, float] | None
+) -> list[RunConfig]:
+    """Return the runs that are ranked, network by network; at the rates found, where there was a search."""
+    check_count(len(chosen) * len(seeds))
+    if rates is None:
+        return [candidate.run(seed) for candidate in chosen for seed in seeds]
+    return [candidate.run(seed, rates[candidate], tuned=True) for candidate in chosen for seed in seeds]

@@ -1,0 +1,179 @@
+"""Conclusions of `rank`, computed from its figures."""
+
+from collections.abc import Sequence
+
+from normbench.analysis import AverageRanks, Friedman
+from normbench.config import Recipe
+from normbench.studies.rank.measure import Excluded, Measured, Ranked
+from normbench.studies.rank.runs import Task
+
+MOST_NAMED = 6
+"""Blocks or pairs that a sentence names."""
+
+
+def conclusions(ranked: Ranked) -> list[str]:
+    """Best average rank, the test of it, the leader of each network, norms that are alike, and what does not count."""
+    sentences = [
+        *_best(ranked),
+        *_friedman(ranked),
+        *_leaders(ranked),
+        _alike(ranked),
+        *_diverged(ranked),
+        *_excluded(ranked, ranked.excluded),
+        *_limits(ranked),
+    ]
+    return [sentence for sentence in sentences if sentence]
+
+
+def label(task: Task, tasks: Sequence[Task]) -> str:
+    """Name of a task: its network, with the batch size where there are several."""
+    several = len({other.batch_size for other in tasks}) > 1
+    return f"{task.network} b{task.batch_size}" if several else task.network
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _scope(ranked: Ranked) -> str:
+    """Meaning of a block."""
+    tasks = [task for task in ranked.tasks if task not in ranked.excluded.tasks]
+    names = listed([label(task, ranked.tasks) for task in tasks])
+    if ranked.blocks == "networks":
+        return f"a block per network ({names}), its mean over the seeds"
+    return f"a block per network and seed ({names})"
+
+
+def _best(ranked: Ranked) -> list[str]:
+    ranks = ranked.ranks
+    if ranks is None:
+        return ["No average ranks: no block has a run of every norm."]
+    best = [name for name, rank in zip(ranks.names, ranks.ranks, strict=True) if rank == ranks.ranks[0]]
+    apart = [name for name in ranks.names if ranks.differ(ranks.names[0], name)]
+    tested = f"; it differs from {listed(apart)}" if apart else "; no other norm differs from it"
+    verb = "have" if len(best) > 1 else "has"
+    said = f"{listed(best)} {verb} the best average rank, {ranks.ranks[0]:.2f} among {len(ranks.names)} norms"
+    blocks = f"{ranks.blocks} block{'s' if ranks.blocks > 1 else ''}"
+    return [f"{said} over {blocks} ({_scope(ranked)}){tested if ranks.friedman else ''}."]
+
+
+def _friedman(ranked: Ranked) -> list[str]:
+    if ranked.ranks is None:
+        return []
+    test = ranked.ranks.friedman
+    if test is None:
+        return ["Not tested: the test of Friedman takes three norms and two blocks at least."]
+    return [_tested(test, ranked.ranks)]
+
+
+def _tested(test: Friedman, ranks: AverageRanks) -> str:
+    f = "infinite" if test.f is None else f"{test.f:.2f}"
+    figures = f"Friedman's chi-squared {test.chi_square:.2f}, p {p_value(test.p)}; Iman and Davenport's F {f}, p "
+    if not test.rejected:
+        return f"The norms cannot be told apart ({figures}{p_value(test.p_f)})."
+    return (
+        f"The norms are not all alike ({figures}{p_value(test.p_f)}); two differ from an average rank of "
+        f"{ranks.critical_difference:.2f} between them (Nemenyi's critical difference)."
+    )
+
+
+def p_value(p: float) -> str:
+    """Format a p-value within a sentence."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _leaders(ranked: Ranked) -> list[str]:
+    """Norm with the highest mean in each network; networks with one leader together."""
+    leaders: dict[str, list[str]] = {}
+    for one in ranked.measured:
+        if one.ranking:
+            leaders.setdefault(one.ranking.norm, []).append(label(one.task, ranked.tasks))
+    if not leaders:
+        return []
+    return [f"The highest mean: {'; '.join(f'{norm} in {listed(tasks)}' for norm, tasks in leaders.items())}."]
+
+
+def _alike(ranked: Ranked) -> str:
+    found = [(one, one.alike) for one in ranked.measured if one.alike]
+    margin = f"{100 * ranked.margin:g} points"
+    if not found:
+        tested = any(pair.p is not None for one in ranked.measured for pair in one.pairs)
+        return f"No two norms are shown to be alike within {margin} in any network." if tested else ""
+    parts = [f"in {label(one.task, ranked.tasks)} {_pairs(pairs)}" for one, pairs in found]
+    return f"Alike within {margin} (two one-sided tests): {'; '.join(parts)}."
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
+    named = [f"{a} and {b}" for a, b in pairs[:MOST_NAMED]]
+    more = len(pairs) - len(named)
+    return ", ".join(named) + (f" and {more} more pairs" if more else "")
+
+
+def _diverged(ranked: Ranked) -> list[str]:
+    parts = [
+        f"{row.norm} in {label(one.task, ranked.tasks)} ({row.diverged} of {row.runs})"
+        for one in ranked.measured
+        for row in one.rows.values()
+        if row.diverged
+    ]
+    return [f"Diverged, and so ranked last in their blocks: {'; '.join(parts)}."] if parts else []
+
+
+def _excluded(ranked: Ranked, excluded: Excluded) -> list[str]:
+    """Sentences on what does not count in the average ranks."""
+    sentences = []
+    if excluded.norms:
+        sentences.append(f"Without an average rank, as not every network can have them: {listed(excluded.norms)}.")
+    if excluded.tasks:
+        names = listed([label(task, ranked.tasks) for task in excluded.tasks])
+        sentences.append(f"Not in the average ranks, as it lacks ranked norms: {names}.")
+    if excluded.blocks:
+        shown = [
+            f"{label(task, ranked.tasks)} seed {seed} (no run of {listed(norms)})"
+            for task, seed, norms in excluded.blocks[:MOST_NAMED]
+        ]
+        more = len(excluded.blocks) - len(shown)
+        rest = f" and {more} more" if more else ""
+        sentences.append(f"Incomplete and left out of the average ranks: {'; '.join(shown)}{rest}.")
+    return sentences
+
+
+def _limits(ranked: Ranked) -> list[str]:
+    results = ranked.results
+    seeds = len({result.seed for result in results})
+    digits = results[0].dataset != "cifar10"
+    runs = ranked.blocks == "runs" and ranked.ranks is not None
+    return [
+        *(["The ranks hold for other seeds in these networks, not for other networks (--blocks networks)."] * runs),
+        *(["One seed shows no spread: small differences may be chance (--seeds 3)."] if seeds == 1 else []),
+        *(["The images are the embedded digits, not CIFAR-10, and tell little of other images."] if digits else []),
+    ]
+
+
+def rates_note(recipes: dict[str, str], rates: Sequence[float] | None, loaded: Recipe) -> str:
+    """Origin of the learning rates.
+
+    Args:
+        recipes: Name of the recipe by network.
+        rates: Those that were searched, if any.
+        loaded: Recipe of the ranking, for the decay.
+    """
+    if rates:
+        tried = ", ".join(f"{rate:g}" for rate in sorted(set(rates)))
+        return (
+            f"The best of {tried} for each norm in each network, by validation accuracy of a seed that is not ranked; "
+            f"weight decay {loaded.training.weight_decay:g}."
+        )
+    named = "; ".join(f"{network}: {recipe}" for network, recipe in recipes.items())
+    return f"Rates of the recipes ({named}), scaled to the batch size. * Not searched for in this network."
+
+
+def leader_cells(one: Measured) -> tuple[str, str]:
+    """Norms of a task that are separated from its leader, and those that cannot be told from it."""
+    if one.ranking is None:
+        return "-", "-"
+    separated = [pair.norm for pair in one.ranking.others if pair.separated]
+    other = [pair.norm for pair in one.ranking.others if not pair.separated]
+    return ", ".join(separated) or "-", ", ".join(other) or "-"
