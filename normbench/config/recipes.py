@@ -3,11 +3,12 @@
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from normbench.config.norm_names import NormName, canonical_text
+from normbench.config.search import SearchSpace, ends
 from normbench.config.settings import (
     DataConfig,
     Frozen,
@@ -15,6 +16,7 @@ from normbench.config.settings import (
     LearningRate,
     NetworkConfig,
     NormNames,
+    Number,
     Penalty,
     RunConfig,
     Seed,
@@ -29,7 +31,6 @@ from normbench.errors import UsageError, nearest, unknown
 Canonical = Callable[[str], str]
 """From a norm's name as it was typed to its canonical text; raises UsageError where there is no such norm."""
 
-PER_NORM_KEYS = frozenset({"lr", "weight_decay", "groups"})
 MOST_RUNS = 10_000
 COMMAND_LINE = "command line"
 """What an error names as the place of a setting that was not read from a file."""
@@ -41,6 +42,15 @@ class NormSettings(Frozen):
     lr: LearningRate | None = None
     weight_decay: Penalty | None = None
     groups: Groups | None = None
+    decay_norms: Switch | None = None
+    momentum: Number | None = Field(None, ge=0.0, lt=1.0)
+    label_smoothing: Number | None = Field(None, ge=0.0, lt=1.0)
+    l1: Penalty | None = None
+    warmup: Number | None = Field(None, ge=0.0, lt=1.0)
+    gamma: Number | None = Field(None, gt=0.0, le=1.0)
+
+
+PER_NORM_KEYS = frozenset(NormSettings.model_fields)
 
 
 class Recipe(Frozen):
@@ -55,10 +65,19 @@ class Recipe(Frozen):
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
     sweep: SweepConfig = SweepConfig()
+    search: SearchSpace = SearchSpace()
     norm: dict[str, NormSettings] = Field(default_factory=dict)
     _found: dict[str, tuple[float, float, str]] = PrivateAttr(default_factory=dict)
     """Learning rate, weight decay and optimizer of each norm with a rate of its own, as the file has them."""
     _canonical: Canonical = PrivateAttr(default_factory=lambda: canonical_text)
+
+    @model_validator(mode="after")
+    def _check_search(self) -> Self:
+        """Refuse a search space that reaches beyond what its settings can be."""
+        for name, dimension in self.search.settings.items():
+            for value in ends(dimension):
+                NormSettings.model_validate({name: value})
+        return self
 
     def model_post_init(self, _context: Any, /) -> None:
         """Take what the recipe states for single norms as found by its search."""
@@ -181,7 +200,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, canonical: C
     if not overrides:
         return recipe
     overrides = _per_norm(overrides, COMMAND_LINE, canonical)
-    given = _leaves({key: value for key, value in overrides.items() if key != "norm"})
+    given = _leaves({key: value for key, value in overrides.items() if key not in ("norm", "search")})
     for own in settings.get("norm", {}).values():
         for key in given & own.keys():
             del own[key]

@@ -38,8 +38,10 @@ class Question:
     @classmethod
     def of(cls, recipe: Recipe, command: str, searching: bool = False) -> "Question":
         """The question of a recipe whose data set is settled; a search asks it at any rate and decay."""
-        settings = recipe.model_dump(mode="json", exclude={"norms", "seeds", "seed", "sweep"})
+        settings = recipe.model_dump(mode="json", exclude={"norms", "seeds", "seed", "sweep", "search"})
         settings |= {"search": searching, "lr_scaling": recipe.sweep.lr_scaling}
+        if command == "tune":
+            settings["space"] = recipe.search.model_dump_json(exclude_none=True)
         if searching:
             del settings["norm"]
             for name in ("lr", "weight_decay"):

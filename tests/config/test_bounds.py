@@ -212,7 +212,8 @@ def test_the_digits_in_place_of_a_recipes_data_are_all_of_them(recipe: str, tmp_
 
 
 HELPED = [
-    "train", "compare", "depth", "cost", "batch-size", "summary", "evaluate", "report", "verify", "mistakes", "advise",
+    "train", "compare", "depth", "cost", "batch-size", "tune", "summary", "evaluate", "report", "verify", "mistakes",
+    "advise",
     "export", "runs", "norms", "recipes", "data", "env",
 ]  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Search of every norm's settings on equal budgets."""
