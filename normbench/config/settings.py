@@ -55,6 +55,7 @@ MOVES_NO_NUMBER = ("max_params", "tuned")
 ADDED_LATER: dict[str, object] = {
     "norm_revision": 1, "training.decay_norms": True, "training.warmup": 0.2, "data.split_seed": 0,
     "training.optimizer": "sgd", "training.patience": 2, "training.cycles": 2, "training.cycle_base": 0.25,
+    "network.init_gain": 1.0,
 }  # fmt: skip
 """Settings that came after the first runs, with the value that does what was done before there was the setting.
 
@@ -82,6 +83,8 @@ class NetworkConfig(Frozen):
     """`plain`: one 3x3 convolution; `depthwise`: two 3x3 filters per channel, then 1x1; `separable`: one 3x3 filter per
     channel, a norm, then 1x1, in every block but C1 (`c10` only)."""
     init: Init = "kaiming"
+    init_gain: Number = Field(1.0, gt=0.0, le=1000.0)
+    """Factor on every initial weight, on top of `init`."""
     multiplier: Whole = Field(2, ge=1, le=16)
     """Factor on every width (`lnet` only)."""
 

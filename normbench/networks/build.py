@@ -64,7 +64,7 @@ def build(config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0) -
     with randomness.GLOBAL, randomness.restored():
         randomness.seed_global(seed, "init", host=norm.is_custom)
         network = NETWORKS[config.name][0](norm, config, classes)
-        initialise(network, config.init)
+        initialise(network, config.init, config.init_gain)
         _run_trial(network, norm)
     return network
 
@@ -101,18 +101,26 @@ def _run_trial(network: nn.Module, norm: Norm) -> None:
         _run_blank(network, norm)
 
 
-def initialise(network: nn.Module, init: Init) -> None:
-    """Draw the weights of every convolution and linear layer; `torch` keeps those that torch drew."""
-    if init == "torch":
-        return
+def initialise(network: nn.Module, init: Init, gain: float = 1.0) -> None:
+    """Draw the weights of every convolution and linear layer; `torch` keeps those that torch drew.
+
+    Args:
+        network: Its weights are changed in place.
+        init: Distribution of the weights.
+        gain: Factor on them.
+    """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            if init == "kaiming":
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            else:
-                nn.init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+        if not isinstance(module, nn.Conv2d | nn.Linear):
+            continue
+        if init == "kaiming":
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        elif init == "xavier":
+            nn.init.xavier_uniform_(module.weight)
+        if init != "torch" and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        if gain != 1.0:
+            with torch.no_grad():
+                module.weight.mul_(gain)
 
 
 def _run_blank(network: nn.Module, norm: Norm) -> None:

@@ -26,6 +26,7 @@ OTHER = {
         "widths": (8,) * 10,
         "residual": False,
         "dropout": 0.1,
+        "init_gain": 2.0,
         "activation": "gelu",
         "block": "depthwise",
         "init": "xavier",

@@ -73,6 +73,16 @@ def test_torchs_own_init_fills_its_uniform_range():
             assert 0.98 * bound < weight.abs().max() <= bound, name
 
 
+@pytest.mark.parametrize("init", ["torch", "kaiming", "xavier"])
+def test_a_gain_scales_every_weight_and_nothing_else(init):
+    plain, scaled = (
+        build(NetworkConfig(init=init, init_gain=gain), Norm.parse("bn")).state_dict() for gain in (1.0, 0.25)
+    )
+    for name, value in plain.items():
+        factor = 0.25 if value.dim() == 4 else 1.0
+        assert torch.equal(scaled[name], value * factor), name
+
+
 @pytest.mark.parametrize("norm", ["bn", "gn", "ln", "in", "ln-c", "ln-chw"])
 def test_norms_start_as_the_identity_affine(norm):
     start = build(NetworkConfig(), Norm.parse(norm)).C4.norm
