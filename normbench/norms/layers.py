@@ -35,15 +35,44 @@ class RMSNorm(nn.Module):
     y = x / sqrt(mean_CHW(x^2) + eps) * gamma_c
     """
 
+    dims: tuple[int, ...] = (1, 2, 3)
+
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.weight = Parameter(torch.ones(channels))
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize (N, C, H, W) over (C, H, W)."""
-        scale = torch.rsqrt(x.square().mean(dim=(1, 2, 3), keepdim=True) + self.eps)
+        """Normalize (N, C, H, W)."""
+        scale = torch.rsqrt(x.square().mean(dim=self.dims, keepdim=True) + self.eps)
         return x * scale * self.weight.view(-1, 1, 1)
+
+
+class ChannelRMSNorm(RMSNorm):
+    """Root mean square norm over the channels of each position: torch's RMSNorm(C) on the features of a token.
+
+    y = x / sqrt(mean_C(x^2) + eps) * gamma_c
+    """
+
+    dims = (1,)
+
+
+class ScaleNorm(nn.Module):
+    """ScaleNorm over the channels of each position, with a single learned length (arXiv:1910.05895).
+
+    y = g * x / max(||x||_C, eps), and g begins as sqrt(C)
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.scale = Parameter(torch.full((1,), channels**0.5))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize (N, C, H, W) over C."""
+        length = torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp(min=self.eps)
+        y: Tensor = self.scale * x / length
+        return y
 
 
 class PositionLayerNorm(nn.LayerNorm):

@@ -122,6 +122,18 @@ def _rms_norm(channels: int, *, eps: Epsilon = 1e-5) -> "nn.Module":
     return RMSNorm(channels, eps)
 
 
+def _channel_rms_norm(channels: int, *, eps: Epsilon = 1e-5) -> "nn.Module":
+    from normbench.norms.layers import ChannelRMSNorm
+
+    return ChannelRMSNorm(channels, eps)
+
+
+def _scale_norm(channels: int, *, eps: Epsilon = 1e-5) -> "nn.Module":
+    from normbench.norms.layers import ScaleNorm
+
+    return ScaleNorm(channels, eps)
+
+
 def _identity(_channels: int) -> "nn.Module":
     from torch import nn
 
@@ -218,6 +230,23 @@ _ENTRIES = (
         paper="arXiv:1910.07467", build=_rms_norm, statistic="mean square",
     ),
     NormInfo(
+        "rms-c", "Root Mean Square Normalization over channels", "x / sqrt(mean_C(x^2) + eps) * gamma_c",
+        Axes(channels="all"), batch_statistics=False, train_eval_differ=False,
+        when="Transformers and other networks of tokens: torch's RMSNorm(C) on the features of each token.",
+        avoid="Where the scale of a position carries meaning: each position gets the same root mean square.",
+        mistakes=("nn.RMSNorm(C) on (N, C, H, W): that is over W: it raises, or where W = C it averages rows.",),
+        paper="arXiv:1910.07467", build=_channel_rms_norm, statistic="mean square",
+    ),
+    NormInfo(
+        "scale", "ScaleNorm", "g * x / max(length_C(x), eps)", Axes(channels="all"),
+        batch_statistics=False, train_eval_differ=False,
+        when="Transformers: one learned number a layer in place of a scale and a shift for each channel. It begins as "
+        "sqrt(C), so that the root mean square of each position begins as 1.",
+        avoid="Where channels need scales of their own: it has a single one, and no shift.",
+        mistakes=("Beginning with g = 1: each position then has length 1, and its values are 1 / sqrt(C) small.",),
+        paper="arXiv:1910.05895", build=_scale_norm, statistic="length",
+    ),
+    NormInfo(
         "none", "No normalization", "x", Axes(), batch_statistics=False, train_eval_differ=False,
         when="The control: what the other norms are worth. The convolutions have the bias that a norm would add.",
         avoid="With a normalized network's learning rate: five times its own made Inception overflow "
@@ -237,6 +266,7 @@ OTHER_NAMES = {
     "lnchannels": "ln-c", "convnextln": "ln-c", "channelln": "ln-c", "layernormchw": "ln-chw",
     "instance": "in", "instancenorm": "in", "instancenorm2d": "in", "instancenormalization": "in",
     "localresponse": "lrn", "localresponsenorm": "lrn", "localresponsenormalization": "lrn",
-    "rmsnorm": "rms", "rootmeansquare": "rms", "identity": "none", "nonorm": "none", "no": "none",
+    "rmsnorm": "rms", "rootmeansquare": "rms", "rmsnormchannels": "rms-c",
+    "scalenorm": "scale", "identity": "none", "nonorm": "none", "no": "none",
 }  # fmt: skip
 """What others call the built-in norms, in small letters and digits alone: a hint for whoever types it."""

@@ -4,7 +4,7 @@ Parameters and running statistics go by the names that torch's modules give them
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any
@@ -15,6 +15,7 @@ from normbench.errors import unknown
 from normbench.reference import convolution as around
 from normbench.reference import error_bounds as magnitudes
 from normbench.reference import norms
+from normbench.reference.rounding import Rounded
 from normbench.reference.standardize import EPS, Array, Axes, over_images
 
 Parameters = Mapping[str, Array]
@@ -55,7 +56,7 @@ class Definition:
     buffers: Callable[[Array, Parameters], Parameters] | None = None
     """(x, running statistics before) to those after a training step; None where the norm has none."""
     buffers_magnitudes: Callable[[Array, Parameters], Parameters] | None = None
-    initial: Mapping[str, float] = field(default_factory=lambda: INITIAL)
+    initial: Callable[[Shape], Mapping[str, float]] = lambda _shape: INITIAL
     """The value that all of a parameter or running statistic begins with; those that are drawn are left out."""
     train_eval_differ: bool = False
     """Whether forward or backward depend on the mode."""
@@ -93,8 +94,35 @@ def _definitions(one_pass: bool) -> dict[str, Callable[..., Definition]]:
         "ln-chw": partial(_over_axes, norms.SAMPLE, of_positions=True),
         "ln-c": partial(_over_axes, norms.POSITION),
         "rms": _rms_norm,
+        "rms-c": _channel_rms_norm,
+        "scale": _scale_norm,
         "none": _identity,
     }
+
+
+def _derived(forward: Forward, backward: Backward, **more: Any) -> Definition:
+    """A definition with the magnitudes that its own formulas give in the arithmetic of `rounding`."""
+
+    def rounded(values: Parameters) -> Any:
+        return {name: Rounded(value) for name, value in values.items()}
+
+    def forward_magnitudes(x: Array, p: Parameters, training: bool) -> Array:
+        return _terms(forward(_rounded(x), rounded(p), training))
+
+    def backward_magnitudes(dy: Array, x: Array, p: Parameters, training: bool) -> Gradients:
+        found = backward(_rounded(dy), _rounded(x), rounded(p), training)
+        return Gradients(_terms(found.x), {name: _terms(value) for name, value in found.parameters.items()})
+
+    return Definition(forward, backward, forward_magnitudes, backward_magnitudes, **more)
+
+
+def _rounded(x: Array) -> Any:
+    return Rounded(x)
+
+
+def _terms(x: Any) -> Array:
+    terms: Array = x.terms
+    return terms
 
 
 def _over_axes(
@@ -197,6 +225,33 @@ def _rms_norm(*, eps: float = EPS) -> Definition:
     )
 
 
+def _channel_rms_norm(*, eps: float = EPS) -> Definition:
+    def backward(dy: Array, x: Array, p: Parameters, _training: bool) -> Gradients:
+        dx, dgamma = norms.rms_norm_backward(dy, x, p["weight"], eps, norms.POSITION)
+        return Gradients(dx, {"weight": dgamma})
+
+    return _derived(
+        forward=lambda x, p, _training: norms.rms_norm(x, p["weight"], eps, norms.POSITION),
+        backward=backward,
+        parameters=lambda shape: {"weight": shape[1:2]},
+        summed=lambda shape: max(shape[1], _shared(shape)),
+    )
+
+
+def _scale_norm(*, eps: float = EPS) -> Definition:
+    def backward(dy: Array, x: Array, p: Parameters, _training: bool) -> Gradients:
+        dx, dscale = norms.scale_norm_backward(dy, x, p["scale"], eps)
+        return Gradients(dx, {"scale": dscale})
+
+    return _derived(
+        forward=lambda x, p, _training: norms.scale_norm(x, p["scale"], eps),
+        backward=backward,
+        parameters=lambda _shape: {"scale": (1,)},
+        summed=prod,
+        initial=lambda shape: {"scale": shape[1] ** 0.5},
+    )
+
+
 def _local_response_norm(*, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Definition:
     constants = norms.ResponseConstants(size, alpha, beta, k)
     return Definition(
@@ -240,7 +295,7 @@ def standardized_convolution(outputs: int) -> Definition:
         backward_magnitudes=backward_magnitudes,
         parameters=lambda shape: {"weight": (outputs, shape[1], 3, 3)},
         summed=lambda shape: max(9 * max(shape[1], outputs), _shared(shape)),
-        initial={},
+        initial=lambda _shape: {},
     )
 
 

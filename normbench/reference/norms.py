@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from normbench.reference.rounding import exceeds
 from normbench.reference.standardize import (
     EPS,
     Array,
@@ -81,16 +82,35 @@ def group_norm_backward(dy: Array, x: Array, gamma: Array, groups: int, eps: flo
     return dx.reshape(x.shape), dgamma, dbeta
 
 
-def rms_norm(x: Array, gamma: Array, eps: float = EPS) -> Array:
-    """Divide by the root mean square over (C, H, W): y = γ x / r, r = √(mean(x²) + eps) (arXiv:1910.07467)."""
-    return over_images(gamma) * x / root_mean_square(x, SAMPLE, eps)
+def rms_norm(x: Array, gamma: Array, eps: float = EPS, axes: Axes = SAMPLE) -> Array:
+    """Divide by the root mean square over the axes: y = γ x / r, r = √(mean(x²) + eps) (arXiv:1910.07467)."""
+    return over_images(gamma) * x / root_mean_square(x, axes, eps)
 
 
-def rms_norm_backward(dy: Array, x: Array, gamma: Array, eps: float = EPS) -> tuple[Array, Array]:
+def rms_norm_backward(dy: Array, x: Array, gamma: Array, eps: float = EPS, axes: Axes = SAMPLE) -> tuple[Array, Array]:
     """dL/dx = (g - x̂ mean(g x̂)) / r with g = γ dL/dy and x̂ = x / r: as LayerNorm's, without the centring."""
-    rms = root_mean_square(x, SAMPLE, eps)
+    rms = root_mean_square(x, axes, eps)
     x_hat, g = x / rms, over_images(gamma) * dy
-    return (g - x_hat * (g * x_hat).mean(SAMPLE, keepdims=True)) / rms, (dy * x_hat).sum(BATCH)
+    return (g - x_hat * (g * x_hat).mean(axes, keepdims=True)) / rms, (dy * x_hat).sum(BATCH)
+
+
+def scale_norm(x: Array, scale: Array, eps: float = EPS) -> Array:
+    """Divide by the length of each position's channels: y = g x / max(‖x‖, eps), g one number (arXiv:1910.05895)."""
+    return scale * x / np.maximum(_length(x), eps)
+
+
+def scale_norm_backward(dy: Array, x: Array, scale: Array, eps: float = EPS) -> tuple[Array, Array]:
+    """dL/dx = g (dL/dy - x̂ Σ dL/dy x̂) / ‖x‖ with x̂ = x / ‖x‖, the sum over channels; a length below eps is fixed."""
+    length = _length(x)
+    divisor = np.maximum(length, eps)
+    x_hat = x / divisor
+    along = exceeds(length, eps) * x_hat * (dy * x_hat).sum(POSITION, keepdims=True)
+    return scale * (dy - along) / divisor, (dy * x_hat).sum().reshape(1)
+
+
+def _length(x: Array) -> Array:
+    length: Array = np.sqrt((x**2).sum(POSITION, keepdims=True))
+    return length
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """Digests of short trainings, so that a change that moves a number is seen to move it.
 
-`python tests/digests.py` records them anew, for this build of torch and this kind of CPU: only after a change that is
-meant to move numbers, and that the changelog names.
+`python tests/helpers/digests.py` records those of new norms and networks, for this build of torch and this kind of CPU;
+with `--anew` all of them: only after a change that is meant to move numbers, and that the changelog names.
 """
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -60,11 +61,13 @@ def digest(network: str, norm: str, data: DataSet) -> str:
 
 
 def main() -> None:
-    """Record the digests of this platform; those of others stay."""
+    """Record the digests of this platform that are missing, or with `--anew` all; those of others stay."""
     torch.set_num_threads(1)
     data = few_digits()
     recorded = json.loads(RECORDED.read_text()) if RECORDED.is_file() else {}
-    recorded[platform()] = {f"{network} {norm}": digest(network, norm, data) for network, norm in CASES}
+    known = {} if "--anew" in sys.argv[1:] else recorded.get(platform(), {})
+    names = {f"{network} {norm}": (network, norm) for network, norm in CASES}
+    recorded[platform()] = {name: known.get(name) or digest(*case, data) for name, case in names.items()}
     RECORDED.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
 
 

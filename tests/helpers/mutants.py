@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normbench.norms.layers import StandardizedConv2d
+from normbench.norms.layers import ChannelLayerNorm, ChannelRMSNorm, ScaleNorm, StandardizedConv2d
 from normbench.studies.verify.cases import Case
 
 
@@ -391,7 +391,47 @@ def of_the_rest() -> list[Mutant]:
     ]
 
 
+def channel_rms(**changes: Any) -> Make:
+    """The channel RMS norm with other attributes or methods."""
+    return lambda case: type("Wrong", (ChannelRMSNorm,), changes)(case.shape[1])
+
+
+def scale(forward: Callable[[nn.Module, Tensor], Tensor] = ScaleNorm.forward, **settings: Any) -> Make:
+    return lambda case: type("Wrong", (ScaleNorm,), {"forward": forward})(case.shape[1], **settings)
+
+
+def length(x: Tensor, dim: int | tuple[int, ...] = 1) -> Tensor:
+    return torch.linalg.vector_norm(x, dim=dim, keepdim=True).clamp(min=1e-5)
+
+
+def of_lengths() -> list[Mutant]:
+    """Norms of lengths and root mean squares over the channels."""
+    return [
+        Mutant("rms-c", "over the sample", channel_rms(dims=(1, 2, 3))),
+        Mutant("rms-c", "over positions", channel_rms(dims=(2, 3))),
+        Mutant("rms-c", "eps 1e-6", lambda case: ChannelRMSNorm(case.shape[1], 1e-6)),
+        Mutant("rms-c", "eps 1e-3", lambda case: ChannelRMSNorm(case.shape[1], 1e-3)),
+        Mutant("rms-c", "mean taken out", lambda case: ChannelLayerNorm(case.shape[1])),
+        Mutant("scale", "over the sample", scale(lambda s, x: s.scale * x / length(x, (1, 2, 3)))),
+        Mutant("scale", "over positions", scale(lambda s, x: s.scale * x / length(x, (2, 3)))),
+        Mutant("scale", "root mean square", scale(lambda s, x: s.scale * x / length(x) * x.shape[1] ** 0.5)),
+        Mutant("scale", "length without gradient", scale(lambda s, x: s.scale * x / length(x).detach())),
+        Mutant("scale", "scale without gradient", scale(lambda s, x: s.scale.detach() * x / length(x) + 0 * s.scale)),
+        Mutant("scale", "scale begins as 1", lambda case: begun(ScaleNorm(case.shape[1]), "scale", 1.0)),
+        Mutant(
+            "scale", "sum of magnitudes", scale(lambda s, x: s.scale * x / x.abs().sum(1, keepdim=True).clamp(1e-5))
+        ),
+    ]
+
+
+def begun(module: nn.Module, name: str, value: float) -> nn.Module:
+    """The module, whose parameter or buffer begins with another value."""
+    with torch.no_grad():
+        module.get_parameter(name).fill_(value)
+    return module
+
+
 def mutants() -> list[Mutant]:
     """The whole table."""
     every = [fault for norm in ("bn", "gn", "ln", "in", "ln-c", "ln-chw") for fault in common(norm)]
-    return [*every, *of_axes(), *of_statistics(), *of_conditions(), *of_the_rest()]
+    return [*every, *of_axes(), *of_statistics(), *of_conditions(), *of_the_rest(), *of_lengths()]

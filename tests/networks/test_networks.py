@@ -21,10 +21,14 @@ NORM_PARAMETERS = {
     "in": lambda c, side: 2 * c,
     "ln-c": lambda c, side: 2 * c,
     "rms": lambda c, side: c,
+    "rms-c": lambda c, side: c,
+    "scale": lambda c, side: 1,
     "ln-chw": lambda c, side: 2 * c * side * side,
     "lrn": lambda c, side: c,
     "none": lambda c, side: c,
 }
+WITHOUT_SHIFT = {"rms", "rms-c", "scale"}
+"""By definition."""
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
@@ -77,7 +81,7 @@ def test_the_last_convolution_of_a_block_has_a_bias_where_the_norm_adds_none(nor
         published = "name" in settings and settings["name"] != "c10" and block is network.C1
         assert not any(module.bias is not None for module in inner)
         assert (last.bias is not None) == (published or norm in {"none", "lrn", "none+ws"})
-        assert hasattr(block.norm, "bias") == (norm not in {"none", "lrn", "none+ws", "rms"})
+        assert hasattr(block.norm, "bias") == (norm not in {"none", "lrn", "none+ws", *WITHOUT_SHIFT})
 
 
 def test_a_shift_before_none_and_lrn_is_what_the_shift_of_a_norm_is():

@@ -32,8 +32,9 @@ def layer(name: str, x: Tensor, groups: int = 4) -> nn.Module:
 def by_definition(name: str, norm: nn.Module, x: Tensor, groups: int = 4) -> Tensor:
     """What the float64 definition makes of x with the module's parameters, while it trains."""
     parameters = {key: value.double().numpy() for key, value in norm.state_dict().items()}
-    arguments = {"groups": groups} if name == "gn" else {}
-    return torch.from_numpy(definition(name, arguments).forward(x.double().numpy(), parameters, True))
+    return torch.from_numpy(
+        definition(name, Norm.parse(name, groups).arguments).forward(x.double().numpy(), parameters, True)
+    )
 
 
 @pytest.mark.parametrize("name", NORMS)

@@ -191,8 +191,8 @@ class _Trial:
 
     def _initial_values(self) -> None:
         for name, value in state(self.module).items():
-            begins = self.definition.initial.get(name)
-            if begins is not None and not (value == begins).all():
+            begins = self.definition.initial(self.case.shape).get(name)
+            if begins is not None and not (value == np.float32(begins)).all():
                 errors = compare(value, np.full_like(value, begins), 1.0)
                 self.problems.append(f"{name} begins as {errors.got:g} at {list(errors.index)}, not as {begins:g}")
 
