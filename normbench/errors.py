@@ -67,17 +67,17 @@ def nearest(name: str, known: Iterable[str], others: Mapping[str, str] | None = 
         others: Further names that people use, small letters and digits alone, with the known ones that they mean.
     """
     names = sorted(known)
-    guess = _guess(name, names, others or {})
-    question = f"Did you mean '{guess}'? " if guess else ""
+    meant = guess(name, names, others)
+    question = f"Did you mean '{meant}'? " if meant else ""
     return f"{question}Known: {', '.join(names)}."
 
 
-def _guess(name: str, names: list[str], others: Mapping[str, str]) -> str | None:
-    """A known name that differs in case, is called so by others, or is spelt alike."""
+def guess(name: str, names: list[str], others: Mapping[str, str] | None = None) -> str | None:
+    """Find the known name that differs in case, is called so by others, or is spelt alike."""
     bare = _bare(name)
-    spelt = {_bare(known): known for known in names} | dict(others)
-    if found := spelt.get(bare):
-        return found
+    spelt = {_bare(known): known for known in names} | dict(others or {})
+    if match := spelt.get(bare):
+        return match
     close = difflib.get_close_matches(name[:LONGEST].lower(), names, n=1, cutoff=0.5)
     if close:
         return close[0]

@@ -275,7 +275,13 @@ def _is_of(config: RunConfig, recipe: Recipe, example: RunConfig) -> bool:
         expected = recipe.run(config.norm, config.seed, read_test=example.read_test)
     except UsageError:
         return False
-    fixed = {"data": example.data, "max_params": config.max_params, "tuned": config.tuned} | current
+    fixed: dict[str, object] = {
+        "data": example.data,
+        "network_source": example.network_source,
+        "max_params": config.max_params,
+        "tuned": config.tuned,
+        **current,
+    }
     if not example.read_test:
         rates = {"lr": config.training.lr, "weight_decay": config.training.weight_decay}
         fixed["training"] = expected.training.model_copy(update=rates)

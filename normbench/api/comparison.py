@@ -9,7 +9,7 @@ from normbench import engine, runs
 from normbench.analysis import MARGIN
 from normbench.analysis.comparison import Comparison
 from normbench.analysis.tables import paper_tables
-from normbench.api.settings import NormLike, changed_recipe, machine, norm_spec
+from normbench.api.settings import NetworkLike, NormLike, changed_recipe, machine, network_spec, norm_spec
 from normbench.config import PARAMETER_BUDGET
 from normbench.config.grid import Grid, comparison_configs
 from normbench.config.validation import check_name
@@ -94,7 +94,7 @@ def compare(
     seed: int | None = None,
     dataset: str | None = None,
     subset: int | None = None,
-    network: str | None = None,
+    network: NetworkLike | None = None,
     settings: Mapping[str, Any] | None = None,
     control: str | None = None,
     margin: float = MARGIN,
@@ -117,7 +117,7 @@ def compare(
         seed: The first one.
         dataset: `cifar10`, `digits` or `auto`.
         subset: Training images, classes balanced.
-        network: `c10`, `resnet`, `dwnet` or `lnet`.
+        network: A name as on the command line, or a class or function `(norm, classes)` at the top level of a file.
         settings: Any other keys of a recipe, as `{"training.momentum": 0.95}`.
         control: The norm that the others are set against; the first by default.
         margin: Within which norms may be called alike, as a fraction.
@@ -145,7 +145,7 @@ def compare(
         [norm_spec(norm) for norm in norms],
         seeds=seeds,
         seed=seed,
-        network__name=network,
+        network__name=network_spec(network),
         data__name=dataset,
         data__subset=subset,
         training__epochs=epochs,

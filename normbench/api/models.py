@@ -8,7 +8,15 @@ from pathlib import Path
 from torch import nn
 
 from normbench import model_summary
-from normbench.api.settings import REGISTERED, NormLike, changed_recipe, machine, norm_spec
+from normbench.api.settings import (
+    REGISTERED,
+    NetworkLike,
+    NormLike,
+    changed_recipe,
+    machine,
+    network_spec,
+    norm_spec,
+)
 from normbench.config import RunConfig
 from normbench.errors import RunFailedError, UsageError
 from normbench.model_summary import ModelSummary
@@ -53,7 +61,7 @@ def register_norm(name: str, factory: type[nn.Module] | Callable[[int], nn.Modul
     REGISTERED[name] = norm_spec(factory)
 
 
-def summary(norm: NormLike = "bn", *, recipe: str = "baseline", network: str | None = None) -> ModelSummary:
+def summary(norm: NormLike = "bn", *, recipe: str = "baseline", network: NetworkLike | None = None) -> ModelSummary:
     """Layers, parameters, MACs and receptive fields of a recipe's network with a norm, and the budget.
 
     Raises:
@@ -64,7 +72,7 @@ def summary(norm: NormLike = "bn", *, recipe: str = "baseline", network: str | N
         >>> normbench.summary("bn").parameters
         49306
     """
-    changed = changed_recipe(recipe, None, network__name=network)
+    changed = changed_recipe(recipe, None, network__name=network_spec(network))
     return model_summary.model_summary(changed.run(norm_spec(norm), changed.seed))
 
 
@@ -83,26 +91,33 @@ class LoadedRun:
 
 
 def load(
-    run: str | Path, *, norm: NormLike | None = None, trust: bool = False, out: str | Path | None = None
+    run: str | Path,
+    *,
+    norm: NormLike | None = None,
+    network: NetworkLike | None = None,
+    trust: bool = False,
+    out: str | Path | None = None,
 ) -> LoadedRun:
     """Read a run's folder: settings, result and trained network.
 
-    Nothing that a run folder names is imported. The code of a custom norm runs only where the caller names the norm, or
-    trusts the code that the folder keeps.
+    Nothing that a run folder names is imported. The code of a custom norm or network runs only where the caller names
+    it, or trusts the code that the folder keeps.
 
     Args:
         run: Folder of a run, or a name that `normbench runs` lists.
         norm: The run's custom norm.
+        network: The run's custom network.
         trust: Whether the code kept in the folder may run.
         out: Folder of experiments, where `run` is a name.
 
     Raises:
-        UsageError: The run's norm is custom, and neither `norm` nor `trust` is given.
+        UsageError: The run's norm or network is custom, and neither its name nor `trust` is given.
         RunFailedError: There is no finished run, or its files do not belong together.
     """
     entry = find_run(str(run), machine(out=out).out)
     config = usable(entry)
     if entry.result is None:
         raise RunFailedError(f"{entry.path} is not finished", "The same training again goes on with it.")
-    model = load_model(entry.path, config, Permission(None if norm is None else norm_spec(norm), trust))
+    permission = Permission(None if norm is None else norm_spec(norm), trust, network_spec(network))
+    model = load_model(entry.path, config, permission)
     return LoadedRun(config, entry.result, model.network, model.classes, model.mean, model.std)

@@ -8,11 +8,14 @@ from typing import Any
 from torch import nn
 
 from normbench.config import MachineConfig, Recipe, load_recipe
+from normbench.custom_code import provide
 from normbench.errors import UsageError
-from normbench.norms import canonical_name, provide
+from normbench.norms import Norm, canonical_name
 
 NormLike = str | type[nn.Module] | Callable[[int], nn.Module]
 """A norm's name, as on the command line, or a class or function that makes a layer from the number of channels."""
+NetworkLike = str | type[nn.Module] | Callable[[Norm, int], nn.Module]
+"""A network's name, as on the command line, or a class or function `(norm, classes) -> nn.Module`."""
 
 REGISTERED: dict[str, str] = {}
 """Short names of custom norms, by `register_norm`."""
@@ -24,11 +27,22 @@ def norm_spec(norm: NormLike) -> str:
     Raises:
         UsageError: It has no file, or is no class or function at the top level of one.
     """
-    if isinstance(norm, str):
-        return REGISTERED.get(norm, norm)
-    name = getattr(norm, "__qualname__", type(norm).__name__)
+    return REGISTERED.get(norm, norm) if isinstance(norm, str) else _spec(norm)
+
+
+def network_spec(network: NetworkLike | None) -> str | None:
+    """Name of a network, likewise; None for none.
+
+    Raises:
+        UsageError: It has no file, or is no class or function at the top level of one.
+    """
+    return network if network is None or isinstance(network, str) else _spec(network)
+
+
+def _spec(factory: Callable[..., nn.Module]) -> str:
+    name = getattr(factory, "__qualname__", type(factory).__name__)
     try:
-        file = inspect.getsourcefile(norm)
+        file = inspect.getsourcefile(factory)
     except TypeError:
         file = None
     if file is None or not Path(file).is_file():
@@ -39,7 +53,7 @@ def norm_spec(norm: NormLike) -> str:
     if not name.isidentifier():
         raise UsageError(f"{name} is not at the top level of {file}", "Define the class or function there.")
     spec = f"{Path(file).resolve()}:{name}"
-    provide(spec, norm)
+    provide(spec, factory)
     return spec
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from normbench import engine
-from normbench.api.settings import NormLike, changed_recipe, machine, norm_spec
+from normbench.api.settings import NetworkLike, NormLike, changed_recipe, machine, network_spec, norm_spec
 from normbench.config.validation import check_name
 from normbench.engine.callbacks import Callback
 from normbench.runs import RunResult
@@ -22,7 +22,7 @@ def train(
     seed: int | None = None,
     dataset: str | None = None,
     subset: int | None = None,
-    network: str | None = None,
+    network: NetworkLike | None = None,
     settings: Mapping[str, Any] | None = None,
     name: str | None = None,
     out: str | Path | None = None,
@@ -43,7 +43,7 @@ def train(
         seed: Of initialisation, order and augmentation.
         dataset: `cifar10`, `digits` or `auto`.
         subset: Training images, classes balanced.
-        network: `c10`, `resnet`, `dwnet` or `lnet`.
+        network: A name as on the command line, or a class or function `(norm, classes)` at the top level of a file.
         settings: Any other keys of a recipe, as `{"training.momentum": 0.95}`.
         name: Of the experiment; the recipe's by default.
         out: Folder of experiments; `runs` by default.
@@ -67,7 +67,7 @@ def train(
         recipe,
         settings,
         seed=seed,
-        network__name=network,
+        network__name=network_spec(network),
         data__name=dataset,
         data__subset=subset,
         training__epochs=epochs,

@@ -7,15 +7,15 @@ from normbench.cli.options import Options
 from normbench.errors import RUN_FAILED
 
 
-@flags("run", "images", "norm", "trust", "out", "data_dir", "offline", "device", *OUTPUT)
+@flags("run", "images", "norm", "network", "trust", "out", "data_dir", "offline", "device", *OUTPUT)
 def command(options: Options) -> None:
     """Read a run's weights again: test accuracy, per-class accuracy, confusions, calibration.
 
     With --images FOLDER it says what the network takes your own pictures for: turned as their EXIF data say,
     transparent ones on white, their centre scaled to 32x32. Sub-folders named after classes give the accuracy on them.
 
-    Exit code 1 if the accuracy is not the one that the run recorded. The code of a custom norm runs only if you name it
-    (--norm) or trust what the run folder keeps of it (--trust).
+    Exit code 1 if the accuracy is not the one that the run recorded. The code of a custom norm or network runs only
+    if you name it (--norm, --network) or trust what the run folder keeps of it (--trust).
     """
     from normbench import runs
     from normbench.console import evaluation as console

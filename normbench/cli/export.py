@@ -10,7 +10,7 @@ from normbench.errors import unknown
 FORMATS = ("onnx",)
 
 
-@flags("run", "format", "file", "norm", "trust", "out", "data_dir", *OUTPUT)
+@flags("run", "format", "file", "norm", "network", "trust", "out", "data_dir", *OUTPUT)
 def command(options: Options) -> None:
     """Write a run's network as ONNX, taking pixel values 0-255, and check it against torch.
 

@@ -120,7 +120,8 @@ FLAGS: dict[str, Any] = {
     ),
     "rules": switch("--rules", text="List every rule and its evidence.", panel=SHOW),
     "network": option(
-        str, "--network", text="c10, resnet, dwnet or lnet (docs/networks.md).", panel=WHAT, metavar="NAME"
+        str, "--network", text="c10, resnet, dwnet, lnet (docs/networks.md), or file.py:factory.", panel=WHAT,
+        metavar="NETWORK",
     ),
     "config": option(
         str, "--config", text="A recipe (see `normbench recipes`) or TOML file. [default: baseline; studies: own]",
@@ -169,8 +170,8 @@ FLAGS: dict[str, Any] = {
     ),
     "out": option(Path, "--out", text="Folder of run folders. [env: NORMBENCH_OUT; default: runs]", panel=MACHINE),
     "trust": switch(
-        "--trust", text="Run the code of a custom norm that the run folder keeps. Only for folders you trust.",
-        panel=MACHINE,
+        "--trust", panel=MACHINE,
+        text="Run the code of a custom norm or network that the run folder keeps. Only for folders you trust.",
     ),
     "force": switch("--force", text="Redo runs that are done.", panel=MACHINE),
     "jobs": option(

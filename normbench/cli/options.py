@@ -299,10 +299,10 @@ class Options:
         return tracked(progress, self["track"])
 
     def permission(self) -> "Permission":
-        """Custom code that may run to read a run's weights: that of --norm, or with --trust the run folder's."""
+        """Custom code that may run to read a run's weights: of --norm and --network, or with --trust the folder's."""
         from normbench.runs import Permission
 
-        return Permission(self["norm"], bool(self["trust"]))
+        return Permission(self["norm"], bool(self["trust"]), self["network"])
 
     def output(self) -> "Output":
         """The output in the mode of --json or --quiet."""

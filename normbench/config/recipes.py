@@ -24,6 +24,7 @@ from normbench.config.settings import (
     SweepConfig,
     Switch,
     TrainingConfig,
+    is_custom_network,
 )
 from normbench.config.validation import user_path, validated
 from normbench.errors import UsageError, nearest, unknown
@@ -204,6 +205,8 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, canonical: C
     for own in settings.get("norm", {}).values():
         for key in given & own.keys():
             del own[key]
+    if _chooses_custom_network(overrides):
+        settings.pop("network", None)  # settings of another network
     merged = _merge(settings, overrides)
     if recipe.data.name != "digits" and _chooses_digits(overrides):
         merged["data"].pop("subset", None)  # it was of another data set: all digits, as where `auto` falls back to them
@@ -214,6 +217,12 @@ def _chooses_digits(overrides: dict[str, Any]) -> bool:
     """Whether the digits are asked for, and nothing is said of how many."""
     data = overrides.get("data", {})
     return isinstance(data, dict) and data.get("name") == "digits" and "subset" not in data
+
+
+def _chooses_custom_network(overrides: dict[str, Any]) -> bool:
+    """Test if the overrides name a custom network, which has no settings but its name."""
+    network = overrides.get("network", {})
+    return isinstance(network, dict) and is_custom_network(str(network.get("name", "")))
 
 
 def check_count(runs: int) -> None:

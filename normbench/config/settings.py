@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
 
 from normbench.config.norm_names import NormName, canonical_text
-from normbench.errors import UsageError
+from normbench.errors import UsageError, shortened
 
 MAX_EPOCHS = 20
 PARAMETER_BUDGET = 50_000
@@ -55,7 +55,7 @@ MOVES_NO_NUMBER = ("max_params", "tuned")
 ADDED_LATER: dict[str, object] = {
     "norm_revision": 1, "training.decay_norms": True, "training.warmup": 0.2, "data.split_seed": 0,
     "training.optimizer": "sgd", "training.patience": 2, "training.cycles": 2, "training.cycle_base": 0.25,
-    "network.init_gain": 1.0,
+    "network.init_gain": 1.0, "network_source": None,
 }  # fmt: skip
 """Settings that came after the first runs, with the value that does what was done before there was the setting.
 
@@ -69,10 +69,15 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class NetworkConfig(Frozen):
-    """How the network is built; each field applies to every norm alike."""
+def is_custom_network(name: str) -> bool:
+    """Test for the name of a custom network, whose code is imported: `file.py:factory` or `package.module:factory`."""
+    return ":" in name
 
-    name: str = Field("c10", description="Network: c10, dwnet or lnet.")
+
+class NetworkConfig(Frozen):
+    """Network and its settings; each applies to every norm alike, and none but the name to a custom network."""
+
+    name: str = Field("c10", description="Network: c10, dwnet, lnet, file.py:factory or package.module:factory.")
     widths: Annotated[tuple[Width, ...], Field(max_length=64)] | None = None
     """Output channels per block, first to last; None takes the network's own."""
     residual: Switch = True
@@ -87,6 +92,16 @@ class NetworkConfig(Frozen):
     """Factor on every initial weight, on top of `init`."""
     multiplier: Whole = Field(2, ge=1, le=16)
     """Factor on every width (`lnet` only)."""
+
+    @model_validator(mode="after")
+    def _refuse_settings_of_others(self) -> "NetworkConfig":
+        settings = self.model_dump(exclude={"name"}, exclude_defaults=True)
+        if settings and is_custom_network(self.name):
+            raise ValueError(
+                f"{', '.join(settings)} {'does' if len(settings) == 1 else 'do'} not apply to a custom network, "
+                f"{shortened(self.name)}: its code decides"
+            )
+        return self
 
 
 class DataConfig(Frozen):
@@ -171,7 +186,9 @@ class RunConfig(Frozen):
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
     norm_source: str | None = None
-    """SHA-256 of the file a norm of the user's own comes from: another source is another run."""
+    """SHA-256 of the code of a custom norm: other code is another run."""
+    network_source: str | None = None
+    """SHA-256 of the code of a custom network, likewise."""
     read_test: Switch = True
     """Whether the test images are read at the end; a search leaves them alone."""
     norm_revision: Whole = Field(1, ge=1, le=1_000_000)
@@ -196,6 +213,11 @@ class RunConfig(Frozen):
             return settings  # the field's own validator names it
         groups = None if name.is_custom else name.arguments.get("groups")
         return settings if groups is None else settings | {"groups": groups}
+
+    @property
+    def has_custom_code(self) -> bool:
+        """True if the norm or the network is imported rather than part of normbench."""
+        return NormName.parse(self.norm).is_custom or is_custom_network(self.network.name)
 
     @property
     def fingerprint(self) -> str:

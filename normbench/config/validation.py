@@ -35,9 +35,9 @@ def _in_words(model: type[BaseModel], error: ValidationError, where: str) -> Usa
             f"{where}: epochs = {_value(first['input'])}, but the rules of the benchmark are 1 to 20 epochs",
             "Give --epochs a value from 1 to 20.",
         )
-    return UsageError(
-        f"{where}: {shortened(key)} = {_value(first['input'])}: {reason}" if key else f"{where}: {reason}"
-    )
+    if not key or (first["type"] == "value_error" and isinstance(first["input"], dict)):  # of a whole section
+        return UsageError(": ".join(filter(None, [where, shortened(key), reason])))
+    return UsageError(f"{where}: {shortened(key)} = {_value(first['input'])}: {reason}")
 
 
 def sentence(message: str) -> str:

@@ -28,8 +28,8 @@ def show_network(output: Output, summary: ModelSummary) -> None:
             "x".join(map(str, row.output)),
             f"{row.parameters:,}" if row.parameters else "",
             f"{row.macs:,}" if row.macs else "",
-            f"{row.receptive_field}x{row.receptive_field}",
-            str(row.jump),
+            f"{row.receptive_field}x{row.receptive_field}" if row.receptive_field else "?",
+            str(row.jump) if row.jump else "?",
             style="cyan" if row.is_norm else None,
         )
     parts: list[RenderableType] = [Text(summary.torchinfo), table, *map(Text, _sentences(summary)), _verdict(summary)]
@@ -41,6 +41,11 @@ def _sentences(summary: ModelSummary) -> list[str]:
     share = summary.norm_parameters / summary.parameters
     norm = f"Norm layers: {summary.norm_parameters:,} parameters ({share:.1%}), {summary.norm_buffers:,} buffer values."
     sentences = [total, norm]
+    if any(row.receptive_field is None for row in summary.rows):
+        return [
+            *sentences,
+            "Receptive fields (?): not derived for a custom network, whose code may do more than its layers.",
+        ]
     if reach := _REACH.get(summary.global_dependency):
         sentences.append(f"Receptive fields are those of convolutions and pools. {reach}")
     return sentences

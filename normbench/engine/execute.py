@@ -12,6 +12,8 @@ from typing import Any
 import torch
 
 from normbench import networks
+from normbench.config.settings import is_custom_network
+from normbench.custom_code import Code
 from normbench.data import Batches, DataSet
 from normbench.device import describe, resolve_precision
 from normbench.engine.callbacks import Callback
@@ -20,6 +22,7 @@ from normbench.evaluation import NonFiniteError, confusion_matrix, evaluate, eva
 from normbench.norms import Norm
 from normbench.runs.environment import commit_problem, environment
 from normbench.runs.folder import DAMAGE, STATE, RunFolder, Stamp, damaged_state
+from normbench.runs.kept_code import RunCode
 from normbench.runs.lock import HeldError, held
 from normbench.runs.result import Confusion, RunResult
 from normbench.training import DivergedError, EpochRow, Graphs, RunGroup, Training
@@ -52,7 +55,7 @@ class _Member:
     """A run of the group while it is trained."""
 
     training: Training
-    norm: Norm
+    code: RunCode
     folder: RunFolder
     rows: list[EpochRow] = field(default_factory=list)
     capture_seconds: float = 0.0
@@ -111,8 +114,8 @@ def execute(
                 outcomes[folder] = result
         free = [folder for folder in folders if folder not in outcomes]
         members = [
-            _Member(training, norm, folder)
-            for (training, norm), folder in zip(_trainings(free, data, conditions), free, strict=True)
+            _Member(training, code, folder)
+            for (training, code), folder in zip(_trainings(free, data, conditions), free, strict=True)
         ]
         for member in members:
             member.rows = _resume_or_start(member, callback, conditions.force)
@@ -143,21 +146,28 @@ def _result_to_keep(folder: RunFolder, conditions: ExecutionOptions) -> RunResul
 
 def _trainings(
     folders: Sequence[RunFolder], data: DataSet, conditions: ExecutionOptions
-) -> list[tuple[Training, Norm]]:
-    """A training per run, with its norm; those with equal seeds share their batches."""
+) -> list[tuple[Training, RunCode]]:
+    """Make a training per run, with its custom code; those with equal seeds share their batches."""
     capturable = True if conditions.graphs else None  # None: as the device would have it
     batches: dict[tuple[int, str], Batches] = {}
     trainings = []
     for config in (folder.config for folder in folders):
         norm = Norm.parse(config.norm, config.groups)
-        if config.norm_source and norm.code and norm.code.digest != config.norm_source:
-            raise UsageError(f"the code of norm '{config.norm}' was changed while its run waited", "Start it again.")
-        network = networks.build_for(config, len(data.classes), norm)
+        custom = networks.custom_network(config.network.name) if is_custom_network(config.network.name) else None
+        code = RunCode(norm.code, custom.code if custom else None)
+        _check_unchanged(f"norm '{config.norm}'", code.norm, config.norm_source)
+        _check_unchanged(f"network '{config.network.name}'", code.network, config.network_source)
+        network = networks.build_for(config, len(data.classes), norm, custom)
         key = config.seed, config.data.model_dump_json()
         training = Training(config, network, data, batches.get(key), capturable)
         batches[key] = training.batches
-        trainings.append((training, norm))
+        trainings.append((training, code))
     return trainings
+
+
+def _check_unchanged(name: str, code: Code | None, digest: str | None) -> None:
+    if digest and code and code.digest != digest:
+        raise UsageError(f"the code of {name} was changed while its run waited", "Start it again.")
 
 
 def _train(members: Sequence[_Member], callback: Callback, conditions: ExecutionOptions) -> None:
@@ -228,7 +238,7 @@ def _model_metadata(data: DataSet) -> dict[str, str]:
 def _resume_or_start(member: _Member, callback: Callback, force: bool) -> list[EpochRow]:
     saved = None if force else member.folder.load_state()
     if saved is None:
-        member.folder.start(environment(member.training.device), member.norm.code)
+        member.folder.start(environment(member.training.device), member.code)
         if problem := commit_problem():
             callback.warning(problem)
         return []

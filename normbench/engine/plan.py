@@ -13,8 +13,8 @@ from normbench.engine.concurrency import Concurrency, plan_concurrency
 from normbench.engine.trial import try_out
 from normbench.errors import OverBudgetError, UnfitNormError, UsageError
 from normbench.model_summary import budget_error, model_summary
-from normbench.networks import IMAGE_SHAPE, build_for, count_parameters, draws_random_numbers
-from normbench.norms import Norm, is_custom, norm_info, source_digest
+from normbench.networks import IMAGE_SHAPE, build_for, count_parameters, draws_random_numbers, network_code
+from normbench.norms import Norm, norm_info, source_digest
 from normbench.runs import RunFolder
 from normbench.training import uncaptured
 from normbench.training.host_access import host_access
@@ -89,13 +89,13 @@ def plan(
     if choice.reason:
         warnings[choice.reason] = None
     settled = tuple(
-        config.model_copy(update={"data": choice.config} | _identity(config.norm))
+        config.model_copy(update={"data": choice.config} | _identity(config))
         for config in configs
         if model_of(config) in parameters
     )
     folders = tuple(RunFolder(machine.out, experiment, config) for config in settled)
     models = one_per_model(settled)
-    trials = [(config.norm, try_out(config)) for config in models if is_custom(config.norm)]
+    trials = [(config.norm, try_out(config)) for config in models if config.has_custom_code]
     warnings |= {warning: None for _, trial in trials for warning in trial.warnings}
     random = any(_draws(config) for config in models)
     concurrency = plan_concurrency(device, machine, len(settled), random)
@@ -112,9 +112,14 @@ def in_experiment(plan: Plan, name: str, *warnings: str) -> Plan:
     return replace(plan, folders=folders, warnings=(*plan.warnings, *warnings))
 
 
-def _identity(norm: str) -> dict[str, object]:
-    """Identity of a norm beyond its name: the code of a custom one, the revision of a built-in one."""
-    return {"norm_source": source_digest(norm), "norm_revision": norm_info(norm).revision}
+def _identity(config: RunConfig) -> dict[str, object]:
+    """Identity of norm and network beyond their names: the code of a custom one, the revision of a built-in norm."""
+    network = network_code(config.network.name)
+    return {
+        "norm_source": source_digest(config.norm),
+        "norm_revision": norm_info(config.norm).revision,
+        "network_source": network.digest if network else None,
+    }
 
 
 def _draws(config: RunConfig) -> bool:
@@ -122,8 +127,8 @@ def _draws(config: RunConfig) -> bool:
 
 
 def _uncaptured(configs: Sequence[RunConfig]) -> dict[str, str]:
-    """Custom norms whose training steps cannot be captured in a CUDA graph, with the reason; all built-in ones can."""
-    networks = [(config.norm, build_for(config)) for config in configs if is_custom(config.norm)]
+    """Norms whose training steps cannot be captured in a CUDA graph, with the reason; without custom code all can."""
+    networks = [(config.norm, build_for(config)) for config in configs if config.has_custom_code]
     reasons = [(norm, host_access(network, IMAGE_SHAPE)) for norm, network in networks]
     return {norm: reason for norm, reason in reasons if reason is not None}
 

@@ -1,7 +1,8 @@
-"""A custom norm tried out before its first epoch: a few steps on copies of its network, saved, loaded and compared.
+"""Trial of a custom norm or network before its first epoch: copies trained for a few steps, saved, loaded, compared.
 
-A run is saved as its state dict. Whatever else a norm remembers is lost when the run is resumed, evaluated or exported,
-and the numbers are then others without a word. Built-in norms are tested for this once and for all.
+A run is saved as its state dict. Whatever else a module remembers is lost when the run is resumed, evaluated or
+exported, and the numbers are then others without a word. Built-in norms and networks are tested for this once and for
+all.
 """
 
 import io
@@ -14,10 +15,13 @@ from torch import Tensor, nn
 
 from normbench import randomness
 from normbench.config import RunConfig
+from normbench.config.norm_names import NormName
+from normbench.config.settings import is_custom_network
+from normbench.custom_code import uncovered_files
 from normbench.data import DataSet, Split, channel_statistics
 from normbench.errors import NormbenchError, UsageError
-from normbench.networks import IMAGE_SHAPE, build_for
-from normbench.norms import Norm, uncovered_files
+from normbench.networks import IMAGE_SHAPE, build_for, custom_network, neglected_norm
+from normbench.norms import Norm
 from normbench.runs import model_bytes
 from normbench.training import RunGroup, Training
 
@@ -33,7 +37,7 @@ SAVED = "A run is saved as its state dict: keep what must survive in parameters,
 
 @dataclass(frozen=True)
 class Trial:
-    """The outcome for a norm that may be trained."""
+    """Outcome for a norm in a network that may be trained."""
 
     warnings: tuple[str, ...] = ()
     captures: bool = True
@@ -41,12 +45,12 @@ class Trial:
 
 
 def try_out(config: RunConfig) -> Trial:
-    """Train copies of a custom norm's network for a few steps on noise, on the CPU, and compare them.
+    """Train copies of a network with custom code for a few steps on noise, on the CPU, and compare them.
 
-    A norm that fails while it is trained fails in its run, which tells of it and does not stop other runs.
+    One that fails while it is trained fails in its run, which tells of it and does not stop other runs.
 
     Raises:
-        UsageError: The norm cannot be saved, its networks share what they train, or a network that was saved and loaded
+        UsageError: The network cannot be saved, its copies share what they train, or one that was saved and loaded
             gives other outputs than the one it was saved from.
     """
     with randomness.restored():
@@ -54,7 +58,7 @@ def try_out(config: RunConfig) -> Trial:
 
 
 class _Trial:
-    """Networks of one norm and seed, and what they answer."""
+    """Networks of one norm and seed, and their outputs."""
 
     def __init__(self, config: RunConfig) -> None:
         batch = min(config.training.batch_size, LARGEST_BATCH)
@@ -65,8 +69,11 @@ class _Trial:
             "precision": "fp32",
         }
         self.config = config.model_copy(update={"training": config.training.model_copy(update=changes)})
-        self.name = config.norm
         self.norm = Norm.parse(config.norm, config.groups)
+        self.network = custom_network(config.network.name) if is_custom_network(config.network.name) else None
+        norm, network = f"norm '{config.norm}'", f"network '{config.network.name}'"
+        self.subject = norm if self.network is None else f"{network} with {norm}" if self.norm.is_custom else network
+        """Custom code that is tried out, as errors and warnings name it."""
         generator = randomness.generator(config.seed, "augment")
         images = torch.randint(256, (STEPS * batch, *IMAGE_SHAPE), generator=generator, dtype=torch.uint8)
         split = Split(images, torch.arange(len(images)) % 10)
@@ -99,7 +106,7 @@ class _Trial:
         )
 
     def _start(self) -> Training:
-        network = build_for(self.config, len(self.data.classes), self.norm)
+        network = build_for(self.config, len(self.data.classes), self.norm, self.network)
         return Training(self.config, network, self.data)
 
     @staticmethod
@@ -124,7 +131,7 @@ class _Trial:
 
     def _unsaved(self, error: Exception) -> UsageError:
         reason = " ".join(str(error).split())
-        return UsageError(f"norm '{self.name}' cannot be saved: {type(error).__name__}: {reason}", SAVED)
+        return UsageError(f"{self.subject} cannot be saved: {type(error).__name__}: {reason}", SAVED)
 
     def _outputs(self, training: Training) -> Tensor:
         """Logits in eval mode, with the generators seeded."""
@@ -139,7 +146,7 @@ class _Trial:
         after = untouched.network.state_dict()
         if changed := [name for name, value in before.items() if not _alike(value, after[name])]:
             raise UsageError(
-                f"norm '{self.name}' shares tensors between networks: training one changes {changed[0]} of another",
+                f"{self.subject} shares tensors between networks: training one changes {changed[0]} of another",
                 "The factory must return a new module each time: no cached module, no parameter made once for all.",
             )
 
@@ -151,11 +158,11 @@ class _Trial:
             loaded.network.load_state_dict(weights)
             resumed.load_state(state)
         except Exception as error:
-            raise UsageError(f"norm '{self.name}' cannot be loaded: {type(error).__name__}: {error}", SAVED) from error
+            raise UsageError(f"{self.subject} cannot be loaded: {type(error).__name__}: {error}", SAVED) from error
         because = f"; what it keeps elsewhere: {', '.join(moved)}" if moved else ""
         if not _alike(outputs, self._outputs(loaded)):
             raise UsageError(
-                f"norm '{self.name}' gives other outputs once it is saved and loaded{because}: evaluate, export and a "
+                f"{self.subject} gives other outputs once it is saved and loaded{because}: evaluate, export and a "
                 "resumed run would be of another network",
                 SAVED,
             )
@@ -164,7 +171,7 @@ class _Trial:
         one, other = first.network.state_dict(), resumed.network.state_dict()
         if not all(_alike(value, other[name]) for name, value in one.items() if isinstance(value, Tensor)):
             raise UsageError(
-                f"norm '{self.name}' trains otherwise once it is saved and loaded{because}: a resumed run would "
+                f"{self.subject} trains otherwise once it is saved and loaded{because}: a resumed run would "
                 "end with other numbers",
                 SAVED,
             )
@@ -173,23 +180,29 @@ class _Trial:
         warnings = []
         if random:
             warnings.append(
-                f"norm '{self.name}' gives other outputs with the same seed: it draws from a generator that no seed of "
+                f"{self.subject} gives other outputs with the same seed: it draws from a generator that no seed of "
                 "normbench reaches, so its runs cannot be repeated or resumed to the bit"
             )
         elif not _alike(self._answer(training, 1), self._answer(training, 2)):
-            warnings.append(
-                f"norm '{self.name}' draws random numbers in eval mode: its accuracy varies from time to time"
-            )
+            warnings.append(f"{self.subject} draws random numbers in eval mode: its accuracy varies from time to time")
         if moved and not random:
             warnings.append(
-                f"norm '{self.name}' keeps {', '.join(moved)} outside its state dict: a resumed run starts them anew"
+                f"{self.subject} keeps {', '.join(moved)} outside its state dict: a resumed run starts them anew"
             )
-        if files := uncovered_files(self.name):
+        if files := self._uncovered_files():
             warnings.append(
-                f"norm '{self.name}' imports {', '.join(files)} in a way that its code does not tell: a change there "
+                f"{self.subject} imports {', '.join(files)} in a way that its code does not tell: a change there "
                 "does not make another run"
             )
+        if self.network:
+            sentences = neglected_norm(training.network, self.norm)
+            warnings += [f"network '{self.network.name}': {sentence}" for sentence in sentences]
         return warnings
+
+    def _uncovered_files(self) -> tuple[str, ...]:
+        of_norm = uncovered_files(NormName.parse(self.config.norm).base, "norm") if self.norm.is_custom else ()
+        of_network = uncovered_files(self.network.name, "network") if self.network else ()
+        return tuple(dict.fromkeys(of_norm + of_network))
 
     def _answer(self, training: Training, seed: int) -> Tensor:
         training.network.eval()

@@ -8,6 +8,7 @@ import torchinfo
 from torch import nn
 
 from normbench.config import RunConfig
+from normbench.config.settings import is_custom_network
 from normbench.errors import OverBudgetError
 from normbench.model_summary.layers import LayerRow, layer_rows
 from normbench.networks import IMAGE_SHAPE, build_for, count_parameters
@@ -42,7 +43,7 @@ def model_summary(config: RunConfig) -> ModelSummary:
     """Summarize the network of a run; trains nothing, refuses no size and moves no random state."""
     norm = Norm.parse(config.norm, config.groups)
     network = build_for(config, norm=norm)
-    rows = layer_rows(network)
+    rows = layer_rows(network, is_custom=is_custom_network(config.network.name))
     norms = [row for row in rows if row.is_norm]
     return ModelSummary(
         network=config.network.name,

@@ -1,7 +1,7 @@
 """Building blocks of the networks: convolution, norm, dropout and activation, in this order."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,33 @@ class NormedSequential(nn.Sequential):
         for name, layer in self.named_children():
             x = apply_norm(layer, x) if name == "norm" else layer(x)
         return x
+
+
+class NormLayer(nn.Module):
+    """Norm layer of a custom network: computes in float32 under mixed precision, wherever the network puts it.
+
+    Attributes that it does not have are those of the norm, so `layer.weight` is its scale.
+    """
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name.startswith("_") or name == "norm":
+                raise
+            return getattr(self.norm, name)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize (N, C, H, W)."""
+        return apply_norm(self.norm, x)
+
+    def norm_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield scale and shift of the norm."""
+        yield from self.norm.parameters()
 
 
 class ConvNorm(NormedSequential):
@@ -85,25 +112,37 @@ def make_norm(norm: Norm, channels: int, *, vectors: bool = False) -> nn.Module:
     Args:
         norm: The norm.
         channels: Of its input.
-        vectors: Whether the input is vectors, (N, C, 1, 1).
+        vectors: True if the input is vectors, (N, C, 1, 1).
 
     Raises:
         UnfitNormError: The norm has no meaning on vectors.
     """
+    if vectors:
+        check_vectors(norm, channels)
+    with torch.random.fork_rng(devices=[]):
+        return norm.make(channels)
+
+
+def check_vectors(norm: Norm, channels: int) -> None:
+    """Refuse a norm of vectors (N, C, 1, 1) whose statistic would be that of a single value.
+
+    Raises:
+        UnfitNormError: It is.
+    """
     axes = norm.info.axes
-    if vectors and axes is not None and axes.is_single_value(channels):
+    if axes is not None and axes.is_single_value(channels):
         raise UnfitNormError(
             f"{norm.name} has no meaning on vectors of {channels} channels: a {norm.info.statistic} per image and "
             f"{'channel' if axes.channels == 'one' else 'group'} is that of a single value there",
             "Use a norm over channels or over the batch: --norm ln, gn or bn.",
         )
-    with torch.random.fork_rng(devices=[]):
-        return norm.make(channels)
 
 
-def norm_layers(network: nn.Module) -> list[nn.Module]:
-    """Return the norm layers of a network, in the order in which they were built."""
-    return [module.get_submodule("norm") for module in network.modules() if isinstance(module, Normed)]
+def norm_layers(network: nn.Module) -> dict[str, nn.Module]:
+    """Return the layers of the norm under study by their names, in the order in which they were built."""
+    normed = [name for name, module in network.named_modules() if isinstance(module, Normed)]
+    names = [f"{name}.norm" if name else "norm" for name in normed]
+    return {name: network.get_submodule(name) for name in names}
 
 
 def norm_parameters(network: nn.Module) -> list[nn.Parameter]:

@@ -10,10 +10,11 @@ from torch.nn.parameter import UninitializedParameter
 
 from normbench import randomness
 from normbench.config import NetworkConfig, RunConfig
-from normbench.config.settings import Init
-from normbench.errors import NormbenchError, UsageError, unknown
-from normbench.networks.blocks import norm_layers
+from normbench.config.settings import Init, is_custom_network
+from normbench.errors import NormbenchError, UsageError, shortened, unknown
+from normbench.networks.blocks import check_vectors, norm_layers
 from normbench.networks.c10 import C10, C10_WIDTHS
+from normbench.networks.custom import CONTRACT, CustomNetwork, custom_network
 from normbench.networks.dwnet import DWNET_WIDTHS, dwnet, lnet
 from normbench.networks.resnet import RESNET_WIDTHS, ResNet
 from normbench.norms import Norm
@@ -35,12 +36,21 @@ def default_widths(name: str) -> tuple[int, ...]:
     Raises:
         UsageError: The network is unknown.
     """
+    if name.endswith(".py"):
+        raise UsageError(f"network '{name}' names no factory", f"Name one in the file: {name}:MyNetwork")
+    if (base := name.partition("(")[0]) in NETWORKS and base != name:
+        raise UsageError(
+            f"network '{shortened(name)}': {base} takes no arguments",
+            "Its settings are those of [network] in a recipe, as --set network.activation=silu",
+        )
     if name not in NETWORKS:
         raise unknown("network", name, NETWORKS)
     return NETWORKS[name][1]
 
 
-def build(config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0) -> nn.Module:
+def build(
+    config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0, custom: CustomNetwork | None = None
+) -> nn.Module:
     """Build a network, initialised from the `init` stream of the seed; torch's global random state is preserved.
 
     Args:
@@ -48,6 +58,7 @@ def build(config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0) -
         norm: The norm after every convolution but the classifier.
         classes: Outputs of the classifier.
         seed: Seed of the initial weights.
+        custom: The custom network of this name where it is imported already.
 
     Returns:
         The network in train mode on the CPU, (N, 3, 32, 32) -> (N, classes).
@@ -55,50 +66,64 @@ def build(config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0) -
     Raises:
         UsageError: The network is unknown, its widths do not fit, or the norm cannot be built or run in it.
     """
+    if is_custom_network(config.name):
+        custom = custom or custom_network(config.name)
+    else:
+        _check_widths(config)
+    with randomness.GLOBAL, randomness.restored():
+        randomness.seed_global(seed, "init", host=norm.is_custom or custom is not None)
+        if custom:
+            network = custom.build(norm, classes)
+        else:
+            network = NETWORKS[config.name][0](norm, config, classes)
+            initialise(network, config.init, config.init_gain)
+        _run_trial(network, norm, custom, classes)
+    return network
+
+
+def _check_widths(config: NetworkConfig) -> None:
     expected = len(default_widths(config.name))
     if config.widths is not None and len(config.widths) != expected:
         raise UsageError(
             f"{config.name} takes {expected} widths, but {len(config.widths)} are given",
             f"Its default widths are {list(default_widths(config.name))}.",
         )
-    with randomness.GLOBAL, randomness.restored():
-        randomness.seed_global(seed, "init", host=norm.is_custom)
-        network = NETWORKS[config.name][0](norm, config, classes)
-        initialise(network, config.init, config.init_gain)
-        _run_trial(network, norm)
-    return network
 
 
-def build_for(config: RunConfig, classes: int = 10, norm: Norm | None = None) -> nn.Module:
+def build_for(
+    config: RunConfig, classes: int = 10, norm: Norm | None = None, custom: CustomNetwork | None = None
+) -> nn.Module:
     """Build the network of a run, with its norm, initialised from its seed.
 
     Args:
         config: Settings of the run.
         classes: Outputs of the classifier.
         norm: The norm of the run where it is loaded already, as from the code that a run folder keeps.
+        custom: The custom network of the run, likewise.
 
     Raises:
         UsageError: As for `build`, or the norm cannot be loaded.
     """
-    return build(config.network, norm or Norm.parse(config.norm, config.groups), classes, config.seed)
+    return build(config.network, norm or Norm.parse(config.norm, config.groups), classes, config.seed, custom)
 
 
-def _run_trial(network: nn.Module, norm: Norm) -> None:
-    """Run blank images, so that lazy norms learn their shape and a norm that cannot run fails at once.
+def _run_trial(network: nn.Module, norm: Norm, custom: CustomNetwork | None, classes: int) -> None:
+    """Run blank images, so that lazy norms learn their shape and a norm or network that cannot run fails at once.
 
-    Blank images must not initialise a custom norm, so a copy gets them, unless its parameters depend on them.
+    Blank images must not initialise custom code, so a copy gets them, unless its parameters depend on them.
     """
-    if not norm.is_custom or any(isinstance(p, UninitializedParameter) for p in network.parameters()):
-        _run_blank(network, norm)
+    is_custom = norm.is_custom or custom is not None
+    if not is_custom or any(isinstance(p, UninitializedParameter) for p in network.parameters()):
+        _run_blank(network, norm, custom, classes)
         return
     try:
         trial = copy.deepcopy(network)
     except Exception:  # noqa: BLE001  # any module may refuse to be copied
-        _run_blank(network, norm)
+        _run_blank(network, norm, custom, classes)
         return
-    _run_blank(trial, norm)
+    _run_blank(trial, norm, custom, classes)
     if trial.state_dict().keys() != network.state_dict().keys():
-        _run_blank(network, norm)
+        _run_blank(network, norm, custom, classes)
 
 
 def initialise(network: nn.Module, init: Init, gain: float = 1.0) -> None:
@@ -123,30 +148,43 @@ def initialise(network: nn.Module, init: Init, gain: float = 1.0) -> None:
                 module.weight.mul_(gain)
 
 
-def _run_blank(network: nn.Module, norm: Norm) -> None:
+def _run_blank(network: nn.Module, norm: Norm, custom: CustomNetwork | None, classes: int) -> None:
     contract = "A norm maps (N, C, H, W) to (N, C, H, W)."
 
     def check_shape(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         before, after = tuple(inputs[0].shape), tuple(getattr(output, "shape", ()))
+        if custom and before[2:] == (1, 1):
+            check_vectors(norm, before[1])
         if after != before:
             raise UsageError(f"norm '{norm.name}' changes the shape: {before} becomes {after}", contract)
 
-    hooks = [layer.register_forward_hook(check_shape) for layer in norm_layers(network)]
+    hooks = [layer.register_forward_hook(check_shape) for layer in norm_layers(network).values()]
     network.eval()
     try:
         with torch.no_grad():
-            network(torch.zeros(2, *IMAGE_SHAPE))
+            logits = network(torch.zeros(2, *IMAGE_SHAPE))
     except NormbenchError:
         raise
     except (Exception, SystemExit) as error:
         if resource_error := shortage(error):
             raise resource_error from error
-        raise UsageError(
-            f"norm '{norm.name}' fails in the network: {type(error).__name__}: {error}", contract
-        ) from error
+        reason = f"{type(error).__name__}: {error}"
+        if custom:
+            raise UsageError(f"network '{custom.name}' with norm '{norm.name}' fails: {reason}", CONTRACT) from error
+        raise UsageError(f"norm '{norm.name}' fails in the network: {reason}", contract) from error
+    if custom:
+        _check_logits(logits, custom, classes)
     network.train()
     for hook in hooks:
         hook.remove()
+
+
+def _check_logits(logits: object, custom: CustomNetwork, classes: int) -> None:
+    shape = (2, classes)
+    if isinstance(logits, Tensor) and logits.shape == shape and logits.is_floating_point():
+        return
+    output = f"{logits.dtype} of shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+    raise UsageError(f"network '{custom.name}' gives {output} for 2 images, not logits of shape {shape}", CONTRACT)
 
 
 def draws_random_numbers(network: nn.Module) -> bool:

@@ -1,32 +1,20 @@
 """Norms from their names: built-in ones, and custom ones from `file.py:factory` or `package.module:factory`."""
 
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normbench.config.norm_names import WEIGHT_STANDARDIZATION, Argument, NormName
+from normbench.custom_code import Code, Location, import_factory, locate_in_folder, read_code, split_spec
 from normbench.errors import UsageError, unknown
 from normbench.norms.arguments import Signature
 from normbench.norms.axes import Axes
-from normbench.norms.code import (
-    Code,
-    Location,
-    code_of,
-    import_from,
-    imported_from,
-    locate,
-    locate_in_folder,
-    release,
-    split_spec,
-)
 from normbench.norms.registry import NORMS, OTHER_NAMES, NormInfo
 
 if TYPE_CHECKING:
     from torch import nn
 
-    Factory = type[nn.Module] | Callable[..., nn.Module]
 
 GROUPS = "groups"
 """The argument that a recipe states, too, where a name leaves it out."""
@@ -58,7 +46,7 @@ class Norm:
         """
         name = NormName.parse(spec)
         if name.is_custom:
-            return _custom(name, locate(name.base), groups)
+            return _custom(name, groups)
         info = norm_info(spec, groups)
         signature = Signature.of(info.build)
         shared: dict[str, Argument] = {GROUPS: groups} if GROUPS in signature.parameters else {}
@@ -177,22 +165,16 @@ def is_custom(spec: str) -> bool:
 
 
 def norm_code(spec: str) -> Code | None:
-    """All the code of a custom norm, read without importing it; None for built-in norms.
+    """Read all the code of a custom norm, without importing it; None for built-in norms.
 
     Raises:
         UsageError: It cannot be found or read.
     """
-    if not is_custom(spec):
-        return None
-    location = locate(NormName.parse(spec).base)
-    if location is None:
-        source = split_spec(spec)[0]
-        return Code(source, {}, (release(source),))
-    return code_of(location)
+    return read_code(NormName.parse(spec).base) if is_custom(spec) else None
 
 
 def source_digest(spec: str) -> str | None:
-    """SHA-256 (hex) of all the code of a custom norm, taken without importing it; None for built-in norms.
+    """Compute the SHA-256 (hex) of all the code of a custom norm, without importing it; None for built-in norms.
 
     Raises:
         UsageError: It cannot be found or read.
@@ -202,7 +184,7 @@ def source_digest(spec: str) -> str | None:
 
 
 def norm_from_folder(folder: Path, main: str, spec: str, groups: int = 4) -> Norm:
-    """A custom norm from a folder with all its code.
+    """Make a custom norm from a folder with all its code.
 
     Args:
         folder: Of the code.
@@ -213,47 +195,12 @@ def norm_from_folder(folder: Path, main: str, spec: str, groups: int = 4) -> Nor
     Raises:
         UsageError: It cannot be imported.
     """
-    return _custom(NormName.parse(spec), locate_in_folder(folder, main, split_spec(spec)[1]), groups)
+    return _custom(NormName.parse(spec), groups, locate_in_folder(folder, main, split_spec(spec)[1]))
 
 
-def code_from_folder(folder: Path, main: str, spec: str) -> Code:
-    """All the code of a custom norm in the folder where it was saved, read without importing it.
-
-    Raises:
-        UsageError: It cannot be read.
-    """
-    return code_of(locate_in_folder(folder, main, split_spec(spec)[1]))
-
-
-def uncovered_files(spec: str) -> tuple[str, ...]:
-    """Files that a custom norm imports and its digest does not cover, since only running it tells which they are.
-
-    Raises:
-        UsageError: It cannot be imported.
-    """
-    name = NormName.parse(spec)
-    location = locate(name.base) if name.is_custom and name.base not in PROVIDED else None
-    return tuple(sorted(imported_from(location, name.base).uncovered)) if location else ()
-
-
-PROVIDED: dict[str, "Factory"] = {}
-"""Factories of custom norms that Python has already imported, by the name of the norm; see `provide`."""
-
-
-def provide(spec: str, factory: "Factory") -> None:
-    """Build a custom norm from a class or function that is there, instead of importing its file again.
-
-    Args:
-        spec: `file.py:name`, the file where it stands: its code is hashed and kept as that of any custom norm.
-        factory: Makes a layer from the number of channels.
-    """
-    PROVIDED[spec] = factory
-
-
-def _custom(name: NormName, location: Location | None, groups: int) -> Norm:
-    factory, loaded = import_from(location, name.base) if name.base not in PROVIDED else (PROVIDED[name.base], None)
-    arguments = Signature.of(factory).check(name) if name.arguments else {}
-    importable = loaded.importable if loaded else nullcontext
+def _custom(name: NormName, groups: int, location: Location | None = None) -> Norm:
+    factory = import_factory(name.base, "norm", location)
+    arguments = Signature.of(factory.call).check(name) if name.arguments else {}
     norm = str(name.without_ws)
     contract = "A norm factory takes the number of channels and returns a torch.nn.Module."
 
@@ -262,8 +209,8 @@ def _custom(name: NormName, location: Location | None, groups: int) -> Norm:
 
         call = f"factory({', '.join([str(channels), *(f'{key}={value!r}' for key, value in arguments.items())])})"
         try:
-            with importable():
-                module = factory(channels, **arguments)
+            with factory.importable():
+                module = factory.call(channels, **arguments)
         except (Exception, SystemExit) as error:
             raise UsageError(f"norm '{norm}': {call} failed: {type(error).__name__}: {error}", contract) from error
         if not isinstance(module, nn.Module):
@@ -271,5 +218,4 @@ def _custom(name: NormName, location: Location | None, groups: int) -> Norm:
         return module
 
     info = replace(norm_info(norm), build=build)
-    code = loaded.code if loaded else norm_code(name.base)
-    return Norm(info, arguments, groups, name.weight_standardization, code)
+    return Norm(info, arguments, groups, name.weight_standardization, factory.code)

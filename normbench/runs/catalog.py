@@ -205,7 +205,7 @@ def _remove(entry: Entry) -> list[str]:
     with held(folder), in_words(folder):
         if state_of(folder) == "done":
             raise RunFailedError("it was finished by another process")
-        remove_code(folder, usable(entry).norm)
+        remove_code(folder, usable(entry))
         ours = [path for path in folder.iterdir() if _is_ours(path)]
         for path in sorted(ours, key=lambda path: path.name == CONFIG):  # the last: without it, it is no run
             path.unlink(missing_ok=True)

@@ -1,14 +1,16 @@
-"""Using a finished run again: its network with the trained weights, on its own data set or on the user's pictures.
+"""Trained network of a finished run, read again from its weights.
 
-Nothing that a run folder names is imported. A custom norm's code runs again only where the user asks for it in the same
-command, by naming the norm or with `--trust`.
+Nothing that a run folder names is imported. The code of a custom norm or network runs again only where the user asks
+for it in the same command, by naming it or with `--trust`.
 """
 
 import hashlib
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,12 +19,14 @@ from torch import nn
 from normbench import networks
 from normbench.config import RunConfig
 from normbench.config.norm_names import NormName
+from normbench.config.settings import is_custom_network
+from normbench.custom_code import Code, read_code
 from normbench.errors import NormbenchError, RunFailedError, UsageError
 from normbench.files import check_regular, kind_of, read_regular
-from normbench.norms import Code, Norm, canonical_name, is_custom, norm_code, norm_from_folder, norm_info
-from normbench.norms.code import split_spec
+from normbench.networks import CustomNetwork, custom_network, network_from_folder
+from normbench.norms import Norm, canonical_name, is_custom, norm_from_folder, norm_info
 from normbench.runs.folder import MODEL, read_result
-from normbench.runs.kept_code import FOLDER, kept, kept_main
+from normbench.runs.kept_code import NETWORK, NORM, Store, kept, kept_main
 from normbench.runs.result import RunResult
 
 REDO = "Train the run again: --force"
@@ -36,6 +40,12 @@ class Permission:
     """The norm as it was typed."""
     trust: bool = False
     """Allow the code kept in a run folder to run."""
+    network: str | None = None
+    """The network as it was typed."""
+
+    def typed(self, store: Store) -> str | None:
+        """Name of the norm or network that the user typed."""
+        return self.norm if store is NORM else self.network
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ def load_model(folder: Path, config: RunConfig, permission: Permission) -> Saved
     """Build a run's network and give it the weights it ended with.
 
     Raises:
-        UsageError: The run's norm is custom, and the user did not let its code run.
+        UsageError: The run's norm or network is custom, and the user did not let its code run.
         RunFailedError: The weights are missing, damaged, or not those that the run ended with.
     """
     path = folder / MODEL
@@ -66,18 +76,19 @@ def load_model(folder: Path, config: RunConfig, permission: Permission) -> Saved
             "Train the run again, or use the normbench that trained it (env.json names its version).",
         )
     _check(folder, config, read_result(folder))
-    norm, warnings = saved_norm(folder, config, permission)
+    norm, warnings = _permitted_norm(folder, config, permission)
+    network_code, more = _permitted_network(folder, config, permission)
     try:
         check_regular(path)
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["images"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-        network = networks.build_for(config, len(facts["classes"]), norm)
+        network = networks.build_for(config, len(facts["classes"]), norm, network_code)
         network.load_state_dict(weights)
         classes, mean, std = (tuple(facts[name]) for name in ("classes", "mean", "std"))
     except (SafetensorError, TypeError, KeyError, ValueError, RuntimeError, OSError) as error:
         raise RunFailedError(f"{path} cannot be used: {error}", REDO) from error
-    return SavedModel(network.eval(), classes, mean, std, warnings)
+    return SavedModel(network.eval(), classes, mean, std, warnings + more)
 
 
 def _check(folder: Path, config: RunConfig, result: RunResult | None) -> None:
@@ -102,42 +113,113 @@ def _check(folder: Path, config: RunConfig, result: RunResult | None) -> None:
         )
 
 
-def saved_norm(folder: Path, config: RunConfig, permission: Permission) -> tuple[Norm, tuple[str, ...]]:
-    """The norm of a run, and warnings: the registered one, or custom code that the user lets run.
+def _permitted_norm(folder: Path, config: RunConfig, permission: Permission) -> tuple[Norm, tuple[str, ...]]:
+    """Load the norm of a run, and warnings: a built-in one, or custom code that the user lets run.
 
     Raises:
         UsageError: The norm is custom and the user did not let its code run, or named another norm.
     """
     typed = permission.norm
-    if typed is not None and not _names(typed, config.norm):
+    if typed is not None and not _is_same_norm(typed, config.norm):
         raise UsageError(f"--norm {typed}: this run was trained with {config.norm}", "Name that norm.")
     if not is_custom(config.norm):
         return Norm.parse(config.norm, config.groups), ()
-    then = kept(folder, config.norm)
-    if then is not None and then.digest != config.norm_source:
+
+    def load(typed: str) -> Norm:
+        spec = replace(NormName.parse(config.norm), base=NormName.parse(typed).base)
+        return Norm.parse(str(spec), config.groups)
+
+    def load_kept(code: Path, main: str) -> Norm:
+        return norm_from_folder(code, main, config.norm, config.groups)
+
+    return _permitted(folder, config, NORM, permission, load=load, load_kept=load_kept)
+
+
+def _permitted_network(
+    folder: Path, config: RunConfig, permission: Permission
+) -> tuple[CustomNetwork | None, tuple[str, ...]]:
+    """Load the custom network of a run, where the user lets its code run, and warnings; None for a built-in one.
+
+    Raises:
+        UsageError: The user did not let its code run, or named another network.
+    """
+    name, typed = config.network.name, permission.network
+    if typed is not None and typed != name and not (is_custom_network(name) and _is_same_factory(typed, name)):
+        raise UsageError(f"--network {typed}: this run is of the network {name}", "Name that network.")
+    if not is_custom_network(name):
+        return None, ()
+
+    def load_kept(code: Path, main: str) -> CustomNetwork:
+        return network_from_folder(code, main, name)
+
+    return _permitted(folder, config, NETWORK, permission, load=custom_network, load_kept=load_kept)
+
+
+class _Coded(Protocol):
+    """Norm or network with the code it is made of."""
+
+    @property
+    def code(self) -> Code | None: ...
+
+
+C = TypeVar("C", bound=_Coded)
+
+
+def _permitted(
+    folder: Path,
+    config: RunConfig,
+    store: Store,
+    permission: Permission,
+    *,
+    load: Callable[[str], C],
+    load_kept: Callable[[Path, str], C],
+) -> tuple[C, tuple[str, ...]]:
+    """Load the norm or network of a run from the code that the user lets run, and warnings.
+
+    Args:
+        folder: Of the run.
+        config: Of the run.
+        store: Place of its code in the folder: of a norm or of a network.
+        permission: The code that may run.
+        load: Imports the code of a name.
+        load_kept: Imports the code in a folder, from the file of this name there.
+
+    Raises:
+        UsageError: None may run.
+    """
+    kind, spec, typed = store.kind, store.spec(config), permission.typed(store)
+    digest = config.norm_source if store is NORM else config.network_source
+    then = kept(folder, store, spec)
+    if then is not None and then.digest != digest:
         then = None  # edited since, or no longer whole
     if typed is not None:
-        spec = replace(NormName.parse(config.norm), base=NormName.parse(typed).base)
-        norm = Norm.parse(str(spec), config.groups)
-        same = norm.code is not None and norm.code.digest == config.norm_source
-        return norm, () if same else (f"--norm {typed}: {_difference(norm.code, then)}",)
-    today, problem = _today(config.norm)
-    unchanged = today is not None and today.digest == config.norm_source
+        loaded = load(typed)
+        same = loaded.code is not None and loaded.code.digest == digest
+        return loaded, () if same else (f"--{kind} {typed}: {_difference(loaded.code, then)}",)
+    today, problem = _today(spec, kind)
+    unchanged = today is not None and today.digest == digest
     state = "its code is unchanged" if unchanged else problem or _difference(today, then)
-    if permission.trust and then is not None and (main := kept_main(folder)):
-        return norm_from_folder(folder / FOLDER, main, config.norm, config.groups), () if unchanged else (
-            f"norm '{config.norm}': {state}; the code kept in {folder / FOLDER} is used",
+    if permission.trust and then is not None and (main := kept_main(folder, store)):
+        return load_kept(store.path(folder), main), () if unchanged else (
+            f"{kind} '{spec}': {state}; the code kept in {store.path(folder)} is used",
         )
     if permission.trust and today is not None:
-        return Norm.parse(config.norm, config.groups), () if unchanged else (f"norm '{config.norm}': {state}",)
+        return load(spec), () if unchanged else (f"{kind} '{spec}': {state}",)
     raise UsageError(
-        f"{folder} was trained with a custom norm, '{config.norm}', and no run folder decides which code runs; {state}",
-        f"Name the norm to run today's code: --norm {shlex.quote(config.norm)}"
+        f"{folder} was trained with a custom {kind}, '{spec}', and no run folder decides which code runs; {state}",
+        f"Name the {kind} to run today's code: {_flags(config, permission)}"
         + (", or run the code in the folder: --trust" if then is not None else ""),
     )
 
 
-def _names(typed: str, norm: str) -> bool:
+def _flags(config: RunConfig, permission: Permission) -> str:
+    """List the flags that let today's code of a run's norm and network run, without those that were typed."""
+    custom = {NORM: is_custom(config.norm), NETWORK: is_custom_network(config.network.name)}
+    missing = [store for store, is_needed in custom.items() if is_needed and permission.typed(store) is None]
+    return " ".join(f"--{store.kind} {shlex.quote(store.spec(config))}" for store in missing)
+
+
+def _is_same_norm(typed: str, norm: str) -> bool:
     """Test whether the user means a run's norm: the same one, or one of its name in a file that has moved.
 
     Arguments, and `+ws`, are the run's where the user leaves them out.
@@ -145,24 +227,27 @@ def _names(typed: str, norm: str) -> bool:
     if not (is_custom(typed) and is_custom(norm)):
         return canonical_name(typed) == canonical_name(norm)
     arguments = NormName.parse(typed).arguments
-    (source, attribute), (other, same) = split_spec(typed), split_spec(norm)
-    return (
-        attribute == same
-        and Path(source).name == Path(other).name
-        and (not arguments or arguments == NormName.parse(norm).arguments)
+    return _is_same_factory(NormName.parse(typed).base, NormName.parse(norm).base) and (
+        not arguments or arguments == NormName.parse(norm).arguments
     )
 
 
-def _today(norm: str) -> tuple[Code | None, str]:
-    """The code of a norm as it is now, read without importing it, or why there is none."""
+def _is_same_factory(typed: str, spec: str) -> bool:
+    """Test whether two names are of one factory, in a file of one name."""
+    (file, _, factory), (other_file, _, other_factory) = typed.rpartition(":"), spec.rpartition(":")
+    return factory == other_factory and Path(file).name == Path(other_file).name
+
+
+def _today(spec: str, kind: str) -> tuple[Code | None, str]:
+    """Read the present code of a norm or network without importing it, or say why there is none."""
     try:
-        return norm_code(norm), ""
+        return read_code(spec, kind), ""
     except NormbenchError as error:
         return None, error.message
 
 
 def _difference(today: Code | None, then: Code | None) -> str:
-    """The files of a norm that are not what they were when its run was trained."""
+    """List the files of a norm or network that are not what they were when its run was trained."""
     if today is None:
         return "its code cannot be found"
     if then is None:

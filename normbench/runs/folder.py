@@ -2,7 +2,7 @@
 
 <out>/<experiment>/<norm>-s<seed>-<8 hex of the fingerprint>/
 config.json  env.json  metrics.jsonl  state.pt  model.safetensors  confusion.json  result.json
-code.json  code/ (of a custom norm)
+code.json  code/ (of a custom norm)  network-code.json  network-code/ (of a custom network)
 """
 
 import hashlib
@@ -31,8 +31,7 @@ from normbench.files import (
     replace_bytes,
     replace_text,
 )
-from normbench.norms import Code
-from normbench.runs.kept_code import keep_code
+from normbench.runs.kept_code import RunCode, keep_code
 from normbench.runs.result import Confusion, RunResult
 from normbench.runs.schema import REDO, SCHEMA_VERSION, VERSION, newer, read_model, unversioned, versioned
 from normbench.training import EpochRow
@@ -104,8 +103,8 @@ class RunFolder:
         """State by the files: a result, or a state to resume from."""
         return state_of(self.path)
 
-    def start(self, environment: dict[str, Any], code: Code | None = None) -> None:
-        """Forget an earlier try and write what the new one starts from, with the code of a custom norm.
+    def start(self, environment: dict[str, Any], code: RunCode | None = None) -> None:
+        """Forget an earlier try and write what the new one starts from, with the code of custom norms and networks.
 
         Raises:
             RunFailedError: A folder is in the place of a file, or the files cannot be written.

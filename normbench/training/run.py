@@ -14,7 +14,6 @@ from normbench.data import Batches, DataSet
 from normbench.device import autocast, float32_arithmetic, synchronize
 from normbench.errors import RunFailedError
 from normbench.evaluation import NonFiniteError, evaluate
-from normbench.norms import is_custom
 from normbench.training.epoch import EpochRow
 from normbench.training.optimizer import (
     RateTable,
@@ -84,7 +83,7 @@ class Training:
     def begin(self, epoch: int) -> None:
         """Make ready for an epoch."""
         with randomness.GLOBAL:
-            randomness.seed_global(self.config.seed, "dropout", epoch, host=is_custom(self.config.norm))
+            randomness.seed_global(self.config.seed, "dropout", epoch, host=self.config.has_custom_code)
         self.network.train()
         self.totals.zero_()
         if self.rates:

@@ -18,6 +18,7 @@ OTHER = {
         "seed": 1,
         "norm_source": "ab" * 32,
         "norm_revision": 2,
+        "network_source": "ab" * 32,
         "read_test": False,
         "deterministic": True,
     },

@@ -43,7 +43,7 @@ def network(name: str, norm: str = "bn", **settings) -> torch.nn.Module:
 def test_a_network_has_the_weights_and_norms_of_the_formula(name):
     weights, channels = BY_HAND[name]()
     built = network(name)
-    norms = norm_layers(built)
+    norms = list(norm_layers(built).values())
     assert Counter(layer.num_features for layer in norms) == Counter(channels)
     assert count_parameters(built) - sum(map(count_parameters, norms)) == weights
     assert count_parameters(built) == weights + 2 * sum(channels) < 50_000

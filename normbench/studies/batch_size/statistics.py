@@ -51,7 +51,7 @@ def measure_statistics(
     for config, result in zip(configs, results, strict=True):
         if result.status != "done" or result.folder is None:
             continue
-        network = load_model(Path(result.folder), config, Permission(config.norm)).network
+        network = load_model(Path(result.folder), config, Permission(config.norm, network=config.network.name)).network
         if has_batch_statistics(network):
             on_run(result)
             data = data or datasets.load(config.data, machine, device)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from normbench.device import autocast
+from normbench.networks import norm_layers
 from normbench.norms.layers import apply_norm, autocast_enabled
 from normbench.studies.cost.memory import saved_bytes
 
@@ -111,8 +112,7 @@ def _placed(network: nn.Module, images: Tensor) -> list[Placed]:
             x = x.to(torch.get_autocast_dtype(x.device.type))
         found.append(Placed(module, x.requires_grad_(), torch.randn_like(x)))
 
-    norms = [module for name, module in network.named_modules() if name.endswith(".norm")]
-    hooks = [module.register_forward_pre_hook(note) for module in norms]
+    hooks = [module.register_forward_pre_hook(note) for module in norm_layers(network).values()]
     with torch.no_grad():
         network(images)
     for hook in hooks:

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from normbench.custom_code import import_attribute
 from normbench.errors import UsageError
-from normbench.norms import Norm, import_attribute, is_custom
+from normbench.norms import Norm, is_custom
 from normbench.norms.arguments import Signature
 from normbench.reference import Array, Parameters
 from normbench.studies.verify.cases import Case

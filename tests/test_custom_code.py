@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from normbench.custom_code import uncovered_files
 from normbench.errors import UsageError
-from normbench.norms import Norm, norm_code, source_digest, uncovered_files
+from normbench.norms import Norm, norm_code, source_digest
 
 MAIN = """
 from torch import nn

@@ -1,8 +1,8 @@
-"""The code that a custom norm is made of: found by reading import statements, without importing anything.
+"""Code of custom norms and networks: found by reading import statements, hashed, and imported only when asked to.
 
 `file.py:factory` and `package.module:factory` name a module. Its code is the module's file and every file that it
 imports, directly or not, from its folder, from the current folder or from a folder of `PYTHONPATH`. Installed packages
-are left out, except for the one that the norm itself lives in.
+are left out, except for the one that the factory itself lives in.
 """
 
 import ast
@@ -12,12 +12,13 @@ import importlib
 import importlib.metadata
 import importlib.util
 import itertools
+import re
 import shlex
 import sys
 import sysconfig
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.abc import MetaPathFinder
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, SourceFileLoader
@@ -26,10 +27,12 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from normbench.config.norm_names import NormName
-from normbench.errors import UsageError
+from normbench.errors import UsageError, guess, shortened
 
 NEVER_OWN = frozenset({"normbench", "numpy", "torch"})
-"""Shared by a custom norm and normbench, as the standard library is: files of the same names do not replace them."""
+"""Shared by custom code and normbench, as the standard library is: files of the same names do not replace them."""
+ARGUMENTS_OF_NETWORK = "A network takes no arguments: write a factory (norm, classes) that sets them."
+EXAMPLES = {"norm": "norms/my.py:MyNorm", "network": "networks/my.py:MyNetwork"}
 LARGEST_PACKAGE = 300
 """Files. An installed package with more, such as torch, is known by its version instead of by its code."""
 
@@ -46,7 +49,7 @@ class Module:
 
     @property
     def is_source(self) -> bool:
-        """Whether it has statements to read."""
+        """True if it has statements to read."""
         return self.path is not None and self.path.suffix == ".py"
 
     @property
@@ -56,7 +59,7 @@ class Module:
 
     @property
     def file_name(self) -> str:
-        """Where it lies in a folder that holds it alone with its packages."""
+        """Path in a folder that holds it alone with its packages."""
         assert self.path is not None, "a folder has no file"
         inside = f"{self.name.replace('.', '/')}/{self.path.name}" if self.folder else ""
         return inside or "/".join([*self.name.split(".")[:-1], self.path.name])
@@ -64,13 +67,13 @@ class Module:
 
 @dataclass(frozen=True)
 class Location:
-    """Where a custom norm's module is, and where the modules beside it are looked for."""
+    """Location of a factory's module, and the folders in which the modules beside it are looked for."""
 
     main: Module
     attribute: str
     roots: tuple[Path, ...]
     installed: bool = False
-    """Whether it belongs to an installed package: then only modules of that package are part of it."""
+    """True in an installed package: then only modules of that package are part of it."""
 
     def find(self, name: str) -> Module | None:
         """The module of a dotted name, if it lies under one of the roots."""
@@ -88,7 +91,7 @@ class Location:
 
 @dataclass(frozen=True)
 class Code:
-    """All the code of a custom norm."""
+    """All the code of a custom norm or network."""
 
     main: str
     """The file with the factory, among `files`."""
@@ -113,13 +116,16 @@ def split_spec(spec: str, kind: str = "norm") -> tuple[str, str]:
     base = NormName.parse(spec).base if kind == "norm" else spec
     source, _, attribute = base.rpartition(":")
     if not source or not attribute.isidentifier():
-        what = "factory" if kind == "norm" else "function"
-        raise UsageError(f"{kind} '{spec}' is not of the form file.py:{what} or package.module:{what}")
+        name = "function" if kind == "reference" else "factory"
+        raise UsageError(
+            f"{kind} '{shortened(spec)}' is not of the form file.py:{name} or package.module:{name}",
+            ARGUMENTS_OF_NETWORK if kind == "network" and re.match(r"[^\W\d]\w*\(", attribute) else "",
+        )
     return source, attribute
 
 
 def locate(spec: str, kind: str = "norm") -> Location | None:
-    """Find the module of a custom norm without importing it; None if Python itself knows more than a path, as of a zip.
+    """Find the module of a factory without importing it; None if Python itself knows more than a path, as of a zip.
 
     Raises:
         UsageError: The name has another form, or the file does not exist.
@@ -137,7 +143,7 @@ def locate(spec: str, kind: str = "norm") -> Location | None:
 
 
 def locate_in_folder(folder: Path, main: str, attribute: str) -> Location:
-    """The location of a norm in a folder with all its code: `main` is the path of its file there."""
+    """Location of a factory in a folder with all its code: `main` is the path of its file there."""
     path = PurePosixPath(main)
     names = path.parts[:-1] if path.name == "__init__.py" else (*path.parts[:-1], path.stem)
     alone = Module(path.stem.replace(".", "_"), (folder / main).resolve())
@@ -146,7 +152,7 @@ def locate_in_folder(folder: Path, main: str, attribute: str) -> Location:
 
 
 def locate_file(path: Path, attribute: str, kind: str = "norm") -> Location:
-    """The location of `file.py:attribute`.
+    """Location of `file.py:attribute`.
 
     A file with relative imports is a module of the package that its folder is.
 
@@ -156,8 +162,11 @@ def locate_file(path: Path, attribute: str, kind: str = "norm") -> Location:
     try:
         path = path.expanduser().resolve()
         if not path.is_file():
+            beside = guess(path.name, sorted(file.name for file in path.parent.glob("*.py")))
             raise UsageError(
-                f"{kind} file {path} does not exist", "Give the path to a .py file, as in norms/my.py:MyNorm."
+                f"{kind} file {path} does not exist",
+                (f"Did you mean {beside}? " if beside else "")
+                + f"Give the path to a .py file, as in {EXAMPLES.get(kind, 'norms/my.py:function')}.",
             )
         levels = max((level for level, _ in _imports(path.read_bytes())), default=0)
     except (OSError, RuntimeError, ValueError) as error:
@@ -174,7 +183,7 @@ def locate_file(path: Path, attribute: str, kind: str = "norm") -> Location:
 
 
 def code_of(location: Location) -> Code:
-    """Read a custom norm's code.
+    """Read all the code of a factory.
 
     Raises:
         UsageError: A file of it cannot be read.
@@ -200,7 +209,7 @@ def code_of(location: Location) -> Code:
 
 
 def find_in(folders: Sequence[Path], name: str, package: str = "") -> Module | None:
-    """The module of one name in the first folder that has it, in Python's order; a bare folder comes last."""
+    """Find the module of one name in the first folder that has it, in Python's order; a bare folder comes last."""
     full = f"{package}.{name}" if package else name
     for folder in folders:
         if (init := folder / name / "__init__.py").is_file():
@@ -282,14 +291,14 @@ def _searched() -> list[Path]:
 
 
 def holds_packages(path: Path) -> bool:
-    """Whether a folder, or one that it lies in, holds installed packages or the standard library."""
+    """Test if a folder, or one that it lies in, holds installed packages or the standard library."""
     standard = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
     folders = {path, *path.parents}
     return any(folder.name in {"site-packages", "dist-packages"} for folder in folders) or bool(folders & standard)
 
 
 def _is_installed(name: str) -> bool:
-    """Whether a regular package or module of that name comes before a bare folder."""
+    """Test if a regular package or module of that name comes before a bare folder."""
     folders = _searched()
     return any((f / name / "__init__.py").is_file() or (f / f"{name}.py").is_file() for f in folders)
 
@@ -342,7 +351,7 @@ class _Loader(SourceFileLoader):
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules beside one norm, and remembers which it was asked for."""
+    """Finds the modules beside one factory, and remembers which it was asked for."""
 
     def __init__(self, loaded: "Loaded") -> None:
         self.loaded = loaded
@@ -363,7 +372,7 @@ class _Finder(MetaPathFinder):
 
 @dataclass
 class Loaded:
-    """A custom norm's module, and those beside it, kept out of `sys.modules` while they are not in use."""
+    """A factory's module, and those beside it, kept out of `sys.modules` while they are not in use."""
 
     location: Location
     code: Code
@@ -375,7 +384,7 @@ class Loaded:
 
     @contextmanager
     def importable(self) -> Iterator[None]:
-        """Let the modules beside the norm be imported, by one thread at a time."""
+        """Let the modules beside the factory be imported, by one thread at a time."""
         with _LOCK:
             if self.active or self.location.installed:
                 yield
@@ -396,7 +405,7 @@ class Loaded:
                 sys.modules.update(hidden)
 
     def _foreign(self) -> list[str]:
-        """Modules of other files by the names of those beside the norm."""
+        """Modules of other files by the names of those beside the factory."""
         tops = {Path(name).parts[0].partition(".")[0] for name in self.code.files}
         foreign = {name for name in tops if name in sys.modules and self._is_foreign(name)}
         return [name for name in sys.modules if name.partition(".")[0] in foreign]
@@ -410,7 +419,7 @@ class Loaded:
 
 
 def load(location: Location) -> Loaded:
-    """Import the module of a custom norm, unless this very code is imported already.
+    """Import the module of a factory, unless this very code is imported already.
 
     Raises:
         UsageError: A file of it cannot be read.
@@ -448,7 +457,7 @@ def _imported(loaded: Loaded) -> ModuleType:
 def _strangers(names: set[str]) -> set[str]:
     """Files of one's own that an import has brought in from elsewhere, as by a changed `sys.path`."""
     files = {getattr(sys.modules[name], "__file__", None) for name in names}
-    own = Path(__file__).parents[1]
+    own = Path(__file__).parent
     return {
         file for file in files if file and own not in Path(file).parents and not holds_packages(Path(file).resolve())
     }
@@ -500,9 +509,11 @@ def import_from(location: Location | None, spec: str, kind: str = "norm") -> tup
     found = getattr(module, attribute, None)
     if found is None:
         public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        nearest = guess(attribute, sorted(public))
         raise UsageError(
             f"{kind} '{spec}': nothing called '{attribute}' in {getattr(module, '__file__', None) or module.__name__}",
-            f"Callables there: {', '.join(sorted(public)) or 'none'}.",
+            (f"Did you mean '{nearest}'? " if nearest else "")
+            + f"Callables there: {', '.join(sorted(public)) or 'none'}.",
         )
     return found, loaded
 
@@ -532,3 +543,71 @@ def _import_errors(spec: str, kind: str) -> Iterator[None]:
             if source.endswith(".py")
             else "Is the package in the current folder, or installed in this environment?",
         ) from error
+
+
+PROVIDED: dict[str, Callable[..., Any]] = {}
+"""Factories that Python has already imported, by `file.py:name`; see `provide`."""
+
+
+def provide(spec: str, factory: Callable[..., Any]) -> None:
+    """Build with a class or function that is there, instead of importing its file again.
+
+    Args:
+        spec: `file.py:name` of the file in which it stands: its code is hashed and kept as that of any factory.
+        factory: Makes a norm layer or a network.
+    """
+    PROVIDED[spec] = factory
+
+
+@dataclass(frozen=True)
+class Factory:
+    """An imported factory with the code it is made of."""
+
+    call: Callable[..., Any]
+    code: Code
+    importable: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Context of a call: what the factory imports while it runs is found beside it."""
+
+
+def import_factory(spec: str, kind: str, location: Location | None = None) -> Factory:
+    """Import a factory from a location, or from the one that its name states.
+
+    Raises:
+        UsageError: It cannot be imported, or there is nothing of that name.
+    """
+    if location is None and spec in PROVIDED:
+        return Factory(PROVIDED[spec], read_code(spec, kind))
+    call, loaded = import_from(location or locate(spec, kind), spec, kind)
+    return Factory(call, loaded.code, loaded.importable) if loaded else Factory(call, read_code(spec, kind))
+
+
+def read_code(spec: str, kind: str = "norm") -> Code:
+    """Read all the code of a factory without importing it.
+
+    Raises:
+        UsageError: It cannot be found or read.
+    """
+    location = locate(spec, kind)
+    if location is None:
+        source = split_spec(spec, kind)[0]
+        return Code(source, {}, (release(source),))
+    return code_of(location)
+
+
+def read_folder(folder: Path, main: str, spec: str, kind: str = "norm") -> Code:
+    """Read all the code of a factory in the folder where it was saved, without importing it.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    return code_of(locate_in_folder(folder, main, split_spec(spec, kind)[1]))
+
+
+def uncovered_files(spec: str, kind: str = "norm") -> tuple[str, ...]:
+    """List files that a factory imports and its digest does not cover, since only running it tells which they are.
+
+    Raises:
+        UsageError: It cannot be imported.
+    """
+    location = None if spec in PROVIDED else locate(spec, kind)
+    return tuple(sorted(imported_from(location, spec, kind).uncovered)) if location else ()
