@@ -10,8 +10,8 @@ import torch
 from benchmarks.measure import spread
 from benchmarks.records import NormCost
 from normbench.config import RunConfig
-from normbench.studies.cost.clock import repeatable, seconds
 from normbench.studies.cost.measure import Bench, noise
+from normbench.studies.cost.profiling import repeatable, seconds
 
 
 def norm_costs(config: RunConfig, norms: Sequence[str], device: torch.device, repeats: int) -> list[NormCost]:

@@ -64,8 +64,8 @@ def _findings(study: str, out: Path) -> Iterator[tuple[Path, StudyResult]]:
 
 def _found(study: str, part: str, out: Path) -> Iterator[Measured]:
     for folder, finding in _findings(study, out):
-        if not part and finding.answer:
-            yield Measured(folder, finding.answer[0], finding.conditions)
+        if not part and finding.conclusions:
+            yield Measured(folder, finding.conclusions[0], finding.caption)
         parts: list[dict[str, Any]] = finding.values.get(study, []) if part else []
         for one in parts:
             if one.get("name") == part:
@@ -80,7 +80,7 @@ def _mistake(one: dict[str, Any], folder: Path, finding: StudyResult) -> Measure
         f"({seeds} seed{'s' if seeds > 1 else ''}; {one['verdict']})"
     )
     disagrees = "the wrong way scores higher than the right one" if one["verdict"] == HIGHER else ""
-    return Measured(folder, says, finding.conditions, disagrees=disagrees)
+    return Measured(folder, says, finding.caption, disagrees=disagrees)
 
 
 def _batch_sizes(rule: Rule, situation: Situation, out: Path) -> Iterator[Measured]:
@@ -97,7 +97,7 @@ def _batch_sizes(rule: Rule, situation: Situation, out: Path) -> Iterator[Measur
         yield Measured(
             folder,
             f"{_at(size, situation)}: {_listed(means)} {scored}",
-            finding.conditions,
+            finding.caption,
             size,
             _contradiction(rule, means, seeds),
         )

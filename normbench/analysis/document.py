@@ -99,9 +99,9 @@ class StudyResult(Frozen):
     """Command, such as `batch-size`."""
     title: str
     """Question that it answers."""
-    answer: tuple[str, ...]
-    """Conclusions in sentences, the most important first; each follows from the tables."""
-    conditions: str
+    conclusions: tuple[str, ...]
+    """Sentences, the most important first; each follows from the tables."""
+    caption: str
     """Data set, images, epochs, seeds, device and versions that the figures hold for."""
     tables: tuple[Table, ...]
     charts: tuple[Chart, ...]

@@ -41,6 +41,13 @@ def figure(value: Estimate | None, digits: int = 3) -> str:
     return NOTHING if value is None else f"{value.mean:.{digits}f}"
 
 
+def p_value(p: float | None) -> str:
+    """Format a p-value."""
+    if p is None:
+        return NOTHING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def accuracy(value: Estimate | None, diverged: int = 0, runs: int = 0) -> str:
     """Format an accuracy over runs; where some diverged there is no mean, and their number stands in its place."""
     return f"{diverged} of {runs} diverged" if diverged else percent(value)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from normbench.analysis.aggregate import Aggregate
 from normbench.analysis.comparison import Comparison
 from normbench.analysis.document import Table
-from normbench.analysis.format import NOTHING, accuracy, figure, finished, learning_rate, points
+from normbench.analysis.format import NOTHING, accuracy, figure, finished, learning_rate, p_value, points
 from normbench.analysis.paired import PairedDifference, Superiority
 from normbench.analysis.time_to_accuracy import TimeToAccuracy
 from normbench.runs import RunResult
@@ -90,7 +90,7 @@ def _difference_cells(difference: PairedDifference) -> tuple[str, ...]:
         difference.norm,
         joint_points(difference),
         str(len(difference.seeds)),
-        _p(difference.p_holm),
+        p_value(difference.p_holm),
         _probability(difference.better),
         difference.verdict,
         _more_seeds(difference),
@@ -126,12 +126,6 @@ def differences_note(differences: Sequence[PairedDifference]) -> str:
         "is the true one. That is a plan from noise: of two norms that do not differ at all, three seeds ask for ten "
         "more or fewer in about a quarter of cases."
     )
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return NOTHING
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _probability(value: Superiority | None) -> str:

@@ -14,7 +14,7 @@ def study_result_text(result: StudyResult) -> RenderableType:
     """Render a result, the tables first: the conclusions that follow from them stay visible at the end."""
     tables = [part for table in result.tables for part in show_table(table)]
     charts = [chart_picture(chart) for chart in result.charts]
-    return Group(*tables, *charts, Text(), *map(Text, result.answer), Text(result.conditions, style="dim"))
+    return Group(*tables, *charts, Text(), *map(Text, result.conclusions), Text(result.caption, style="dim"))
 
 
 def study_result_document(result: StudyResult, files: Sequence[str]) -> dict[str, object]:

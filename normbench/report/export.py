@@ -53,7 +53,7 @@ def write_tables(folder: Path, result: StudyResult) -> Path:
     Raises:
         RunFailedError: The folder cannot be written.
     """
-    tables = [table.model_copy(update={"note": " ".join([table.note, result.conditions])}) for table in result.tables]
+    tables = [table.model_copy(update={"note": " ".join([table.note, result.caption])}) for table in result.tables]
     replace_text(folder / "tables.md", to_markdown(*tables), _is_markdown)
     return folder / "tables.md"
 

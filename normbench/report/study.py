@@ -11,9 +11,9 @@ def study_page(name: str, result: StudyResult) -> Page:
     """Lay out the result of a study under the name of its experiment."""
     charts = Section("charts", "Charts", [Plots([chart_plot(chart) for chart in result.charts])])
     elements = [TableElement(f"table-{index}", table) for index, table in enumerate(result.tables, 1)]
-    tables = Section("tables", "Measurements", [*elements, Text(result.conditions, "note")])
+    tables = Section("tables", "Measurements", [*elements, Text(result.caption, "note")])
     sections = [*([charts] if result.charts else []), tables, *_origin(result)]
-    return Page(name, [result.title, *result.answer], result.warnings, sections)
+    return Page(name, [result.title, *result.conclusions], result.warnings, sections)
 
 
 def _origin(result: StudyResult) -> list[Section]:

@@ -1,4 +1,4 @@
-"""Studies: each measures one property of norms; a folder per study, made of the same files."""
+"""Studies: each measures one property of norms, in one folder of the same files."""
 
 from typing import Any
 
@@ -14,6 +14,6 @@ from normbench.studies.verify.study import STUDY as VERIFY
 STUDIES: dict[str, Study[Any]] = {
     study.name: study for study in (DEPTH, COST, BATCH_SIZE, VERIFY, MISTAKES, TUNE, RANK)
 }
-"""By command."""
+"""Studies by the name of their command."""
 
 __all__ = ["STUDIES", "Flag", "Study", "StudyContext"]

@@ -1,4 +1,4 @@
-"""The shape of every study: a record, settings that are its flags, and the surroundings that it runs in."""
+"""Shape of every study: a record, settings that are its flags, and the context that it runs in."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ Settings = TypeVar("Settings", bound=Frozen)
 RECIPE_FLAGS = (
     "config", "set", "network", "groups", "epochs", "batch_size", "lr", "weight_decay", "seed", "deterministic",
 )  # fmt: skip
-"""Flags that change the recipe of a study that trains by one."""
+"""Flags that change the recipe of a study that has one."""
 DATA_FLAGS = ("dataset", "subset", "data_dir", "offline")
 FOLDER_FLAGS = ("device", "out", "name")
 
@@ -30,59 +30,61 @@ FOLDER_FLAGS = ("device", "out", "name")
 class Flag:
     """Presentation of a settings field on the command line; the field's description is its help.
 
-    A field without one is a flag that other commands share, and takes its help from there.
+    A field without a description is a flag that other commands share, and takes its help from there.
     """
 
     panel: Literal["What to run", "Training", "Data"] = "What to run"
     metavar: str | None = None
     name: str | None = None
-    """Of the flag, where it is not that of the field."""
+    """Name of the flag, if it is not that of the field."""
     hidden: bool = False
-    """Leave the field to Python: there is no flag."""
+    """True for a field of the Python API without a flag."""
 
 
 @dataclass
 class StudyContext(ABC):
-    """Surroundings of a study: the machine, the recipe's overrides, and the messages on the way.
+    """Context of a study: the machine, overrides of the recipe, training, and messages.
 
-    The command line and the Python API each have their own: how runs are trained, and where messages go.
+    The command line and the Python API implement it.
     """
 
     machine: MachineConfig
     experiment: str
-    """Folder under `machine.out` that the result goes to; a study that trains may be given another one."""
+    """Folder of the result under `machine.out`; a study that trains may get another one."""
     recipe: str | None = None
-    """Name or path of the recipe, None for the study's own."""
+    """Name or path of the recipe; None for the default of the study."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    """Nested settings over the recipe, as `load_recipe` takes them."""
+    """Nested settings that override the recipe, as `load_recipe` takes them."""
     leave_out_oversized: bool = False
-    """Leave out a norm that breaks the parameter budget instead of refusing it."""
+    """True to leave out a norm over the parameter budget instead of refusing it."""
 
     @abstractmethod
     def note(self, text: str) -> None:
-        """Report progress; called by several threads."""
+        """Report progress; called from several threads."""
 
     @abstractmethod
     def warn(self, text: str) -> None:
-        """Report a change of what was asked for."""
+        """Report a deviation from the request."""
 
     @abstractmethod
     def downloading(self) -> "AbstractContextManager[OnDownload | None]":
-        """Enclose loading that may download; the value receives the download's progress, None ignores it."""
+        """Enclose a possible download; the value receives its progress, None ignores it."""
 
-    def load_recipe(self, default: str | None, own: Mapping[str, Any] | None = None) -> "Recipe":
-        """Load the recipe that was asked for, else `default`, else `baseline`, with the overrides and the study's own.
+    def load_recipe(self, default: str | None, settings: Mapping[str, Any] | None = None) -> "Recipe":
+        """Load the recipe of the request, else `default`, else `baseline`, with the overrides, then `settings`.
 
         Raises:
-            UsageError: There is no such recipe, or a setting does not fit.
+            UsageError: There is no such recipe, or a setting is invalid.
         """
         from normbench.config import load_recipe
         from normbench.norms import canonical_name
 
-        return load_recipe(self.recipe or default or "baseline", _merged(self.overrides, own or {}), canonical_name)
+        return load_recipe(
+            self.recipe or default or "baseline", _merged(self.overrides, settings or {}), canonical_name
+        )
 
     def load_data(self, config: "DataConfig") -> "DataSet":
-        """Load images onto the device; CIFAR-10 is downloaded where it is missing.
+        """Load images onto the device; CIFAR-10 is downloaded if it is missing.
 
         Raises:
             DataError: The data set is not available.
@@ -106,7 +108,7 @@ class StudyContext(ABC):
 
 
 def _merged(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings with others laid over them, section by section."""
+    """Merge nested settings, section by section; those of `over` win."""
     sections = {
         key: _merged(settings[key], value)
         for key, value in over.items()
@@ -115,29 +117,30 @@ def _merged(settings: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, A
     return {**settings, **over, **sections}
 
 
-def _always_done(_result: "StudyResult") -> int:
+def _success(_result: "StudyResult") -> int:
     return 0
 
 
-def _one_folder(_settings: Any) -> str:
+def _no_suffix(_settings: Any) -> str:
     return ""
 
 
 @dataclass(frozen=True)
 class Study(Generic[Settings]):
-    """A command that measures one property of norms; its flags are the fields of its settings, and shared ones."""
+    """Command that measures one property of norms; its flags are the fields of its settings, and shared ones."""
 
     name: str
-    """The command, and the folder under --out."""
+    """Name of the command, and of the folder under --out."""
     question: str
     help: str
-    """Of the command, after the question."""
+    """Help of the command, after the question."""
     settings: type[Settings]
     run: Callable[[Settings, StudyContext], "StudyResult"]
     recipe: str | None = None
-    """The recipe by which it trains unless another is asked for."""
+    """Default recipe of its trainings."""
     flags: tuple[str, ...] = FOLDER_FLAGS
-    """Shared flags beside those of the settings: of the recipe, the data and the machine."""
-    variant: Callable[[Settings], str] = _one_folder
-    """Suffix of the folder for settings that are kept apart, empty for those of the usual folder."""
-    exit_code: Callable[["StudyResult"], int] = _always_done
+    """Shared flags in addition to those of the settings: of the recipe, the data and the machine."""
+    variant: Callable[[Settings], str] = _no_suffix
+    """Returns the suffix of the folder for settings with a separate one, else the empty string."""
+    exit_code: Callable[["StudyResult"], int] = _success
+    """Returns the exit code of the command for a result."""

@@ -35,8 +35,8 @@ def points(*measured: tuple[int, float, float]) -> dict:
 
 
 FOUND = StudyResult(
-    study="batch-size", title="What does a small batch cost?", answer=("bn is 25 pp below its best.",),
-    conditions="digits, 3 seeds", tables=(), charts=(),
+    study="batch-size", title="What does a small batch cost?", conclusions=("bn is 25 pp below its best.",),
+    caption="digits, 3 seeds", tables=(), charts=(),
     values=points((2, 0.30, 0.35), (8, 0.45, 0.38), (32, 0.55, 0.36)),
 )  # fmt: skip
 
@@ -158,7 +158,7 @@ def test_what_was_measured_here_is_quoted_with_what_it_holds_for(tmp_path: Path)
         {
             "folder": str(tmp_path / "batch-size-mine"),
             "says": "at batches of 2, the nearest to 4 that was measured: gn 35.00 %, bn 30.00 % test accuracy",
-            "conditions": FOUND.conditions,
+            "conditions": FOUND.caption,
             "batch_size": 2,
             "disagrees": None,
         }

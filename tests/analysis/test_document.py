@@ -31,8 +31,8 @@ BARS = Chart(
 FOUND = StudyResult(
     study="batch-size",
     title="What does a small batch cost?",
-    answer=("bn falls & gn <stays>.",),
-    conditions="digits; 1 seed",
+    conclusions=("bn falls & gn <stays>.",),
+    caption="digits; 1 seed",
     tables=(Table(title="By norm", columns=("norm", "2", "8"), rows=(("bn", "20 %", "40 %"),), note="as is"),),
     charts=(LINES, BARS),
     environment={"argv": ["normbench", "batch-size", "--quick"], "torch": "2"},

@@ -128,4 +128,4 @@ def test_a_study_of_batch_sizes_says_which_rates_were_not_searched_for(tmp_path:
     options = ("--norms", "bn,rms", "--sizes", "32", "--dataset", "digits", "--subset", 64, "--epochs", 1)
     finding = normbench("batch-size", *options, "--out", tmp_path, "--json").document
     assert {point["norm"]: point["tuned"] for point in finding["values"]["points"]} == {"bn": True, "rms": False}
-    assert words.untuned(["rms"]) in finding["conditions"]
+    assert words.untuned(["rms"]) in finding["caption"]

@@ -14,7 +14,7 @@ from normbench.data import DataSet, normalize
 from normbench.errors import SOME_RUNS_FAILED, USAGE
 from normbench.evaluation import accuracy_with_batch_statistics, evaluate, has_batch_statistics, recompute_statistics
 from normbench.runs import RunResult
-from normbench.studies.batch_size.measure import Point, batch_size_configs, scaled_lr
+from normbench.studies.batch_size.measure import Measurement, Point, batch_size_configs, scaled_lr
 from normbench.studies.batch_size.sentences import conclusions
 
 TINY = ("--dataset", "digits", "--subset", 128, "--epochs", 1, "--set", SMALL)
@@ -76,7 +76,7 @@ def test_each_batch_is_normalized_by_itself_and_nothing_is_left_behind(digits: D
     train_epoch(training, 1)
     network = training.network.eval()
     buffers = {name: value.clone() for name, value in network.named_buffers() if "running" in name}
-    found = accuracy_with_batch_statistics(network, digits.test, digits, "fp32", 8)
+    accuracy = accuracy_with_batch_statistics(network, digits.test, digits, "fp32", 8)
 
     by_hand = copy.deepcopy(network)
     for module in by_hand.modules():
@@ -85,11 +85,11 @@ def test_each_batch_is_normalized_by_itself_and_nothing_is_left_behind(digits: D
         int((by_hand(normalize(images, digits.mean, digits.std)).argmax(1) == labels).sum())
         for images, labels in zip(digits.test.images.split(8), digits.test.labels.split(8), strict=True)
     )
-    assert found == right / len(digits.test)
+    assert accuracy == right / len(digits.test)
     assert all(torch.equal(value, buffers[name]) for name, value in network.named_buffers() if "running" in name)
     assert not any(module.training for module in network.modules())
     assert network.get_submodule("C1.norm").momentum == 0.1
-    assert found != evaluate(network, digits.test, digits, "fp32").accuracy
+    assert accuracy != evaluate(network, digits.test, digits, "fp32").accuracy
 
 
 def test_a_norm_without_batch_statistics_has_none_to_look_into(digits: DataSet) -> None:
@@ -98,32 +98,34 @@ def test_a_norm_without_batch_statistics_has_none_to_look_into(digits: DataSet) 
 
 
 def point(norm: str, size: int, accuracy: float | None, **statistics: float) -> Point:
-    found = {source: Estimate(mean=value, n=1) for source, value in statistics.items()}
+    by_source = {source: Estimate(mean=value, n=1) for source, value in statistics.items()}
     problems = () if accuracy else ("seed 0 diverged",)
     value = None if accuracy is None else Estimate(mean=accuracy, n=1)
-    return Point(norm, size, 0.1, 4096 // size, value, value, None, found, problems)
+    return Point(norm, size, 0.1, 4096 // size, value, value, None, by_source, problems)
 
 
 POINTS = [
-    point("bn", 2, 0.25, running=0.24, recomputed=0.31, own=0.22), point("gn", 2, 0.37),
-    point("bn", 8, 0.36, running=0.36, recomputed=0.36, own=0.33), point("gn", 8, 0.38),
-    point("bn", 32, 0.45, running=0.45, recomputed=0.44, own=0.44), point("gn", 32, None),
+    point("bn", 2, 0.25, running=0.24, recomputed=0.31, batch=0.22), point("gn", 2, 0.37),
+    point("bn", 8, 0.36, running=0.36, recomputed=0.36, batch=0.33), point("gn", 8, 0.38),
+    point("bn", 32, 0.45, running=0.45, recomputed=0.44, batch=0.44), point("gn", 32, None),
 ]  # fmt: skip
 
 
-def test_the_answer_follows_from_the_figures(tmp_path: Path) -> None:
-    told = conclusions(POINTS, [trained(tmp_path)], "test accuracy")
-    assert told[:4] == [
+def test_the_conclusions_follow_from_the_figures(tmp_path: Path) -> None:
+    recipe = load_recipe("batch-size")
+    measurement = Measurement(tuple(POINTS), (trained(tmp_path),), recipe, torch.device("cpu"))
+    sentences = conclusions(measurement)
+    assert list(sentences[:4]) == [
         "At batches of 2 (2,048 steps): bn is 20.0 pp below its best (25.0 % against 45.0 % at 32); gn is 1.0 pp below "
         "its best (37.0 % against 38.0 % at 8).",
         "At batches of 32 (128 steps): bn is at its best (45.0 %).",
         "The highest test accuracy by batch size: gn at 2 to 8, bn at 32.",
         "bn after batches of 2: 24.0 % with its running statistics, 31.0 % with statistics recomputed on the training "
-        "images, 22.0 % with each batch's own: so 7.0 pp are lost to the running averages alone.",
+        "images, 22.0 % with the statistics of each batch: so 7.0 pp are lost to the running averages alone.",
     ]
-    assert told[4].endswith("so its running averages cost it nothing.")
-    assert told[5] == "Not finished, and a point without a mean where one diverged: gn at 32 (seed 0 diverged)."
-    assert "One seed" in told[6] and "digits" in told[7]
+    assert sentences[4].endswith("so its running averages cost it nothing.")
+    assert sentences[5] == "Not finished (no mean where a run diverged): gn at 32 (seed 0 diverged)."
+    assert "One seed" in sentences[6] and "digits" in sentences[7]
 
 
 def trained(out: Path) -> RunResult:
@@ -139,7 +141,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_study_keeps_its_finding_its_plots_and_its_report(swept: Path) -> None:
+def test_the_study_keeps_its_result_its_plots_and_its_report(swept: Path) -> None:
     folder = swept / "batch-size"
     assert len(run_folders(swept)) == 5  # four runs, and the plots
     assert {path.stem for path in (folder / "plots").glob("*.svg")} == {"chart-accuracy", "chart-statistics-bn"}
@@ -153,7 +155,7 @@ def test_what_was_trained_is_not_trained_again_and_json_has_every_point(swept: P
     assert answered.stderr.count("already done") == 4
     assert "gn batch 64 seed 0: already done" in answered.stderr
     values = answered.document["values"]
-    assert [(one["norm"], one["batch_size"], one["steps"]) for one in values["points"]] == [
+    assert [(point["norm"], point["batch_size"], point["steps"]) for point in values["points"]] == [
         ("bn", 8, 16), ("gn", 8, 16), ("bn", 64, 2), ("gn", 64, 2),
     ]  # fmt: skip
     bn, gn, larger, _ = values["points"]

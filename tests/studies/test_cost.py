@@ -12,11 +12,10 @@ from torch import nn
 
 from normbench.config import NetworkConfig, RunConfig, load_recipe
 from normbench.norms import NORMS
-from normbench.studies.cost import clock as cost_clock
-from normbench.studies.cost.clock import repeatable, seconds, spread
-from normbench.studies.cost.measure import Bench, _rounds, cost_configs, measure_costs, noise
-from normbench.studies.cost.memory import peak_bytes, saved_bytes
-from normbench.studies.cost.tables import cost_result
+from normbench.studies.cost import profiling
+from normbench.studies.cost.measure import Bench, Measurement, _rounds, cost_configs, measure_costs, noise
+from normbench.studies.cost.profiling import Spread, peak_bytes, repeatable, saved_bytes, seconds, spread
+from normbench.studies.cost.tables import study_result
 
 CPU = torch.device("cpu")
 FLOAT = 4
@@ -85,13 +84,13 @@ def test_on_cuda_the_clock_waits_before_and_after_the_work(monkeypatch):
             return 1500.0
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(cost_clock, "synchronize", lambda device: order.append("wait"))
+    monkeypatch.setattr(profiling, "synchronize", lambda device: order.append("wait"))
     assert seconds(lambda: order.append("work"), torch.device("cuda")) == 1.5
     assert order == ["wait", "event", "work", "event", "wait"]
 
 
 def test_median_and_quartiles():
-    assert spread([5.0, 1.0, 2.0, 3.0, 100.0]) == cost_clock.Spread(3.0, 2.0, 5.0)
+    assert spread([5.0, 1.0, 2.0, 3.0, 100.0]) == Spread(3.0, 2.0, 5.0)
 
 
 def test_the_layers_stand_at_the_shapes_and_in_the_memory_format_of_the_network():
@@ -99,7 +98,7 @@ def test_the_layers_stand_at_the_shapes_and_in_the_memory_format_of_the_network(
     assert layers.shapes[0] == (128, 16, 32, 32)
     assert layers.shapes[-1] == (128, 32, 8, 8)
     assert len(layers.shapes) == 10
-    assert all(placed.x.is_contiguous(memory_format=torch.channels_last) for placed in layers.placed)
+    assert all(layer.x.is_contiguous(memory_format=torch.channels_last) for layer in layers.layers)
 
 
 def test_a_norm_that_copies_its_input_into_another_format_is_found():
@@ -109,18 +108,18 @@ def test_a_norm_that_copies_its_input_into_another_format_is_found():
 
 def test_evaluating_leaves_the_layers_in_train_mode_and_their_statistics_alone():
     layers = bench("bn").layers
-    before = [placed.module.running_mean.clone() for placed in layers.placed]
+    before = [layer.module.running_mean.clone() for layer in layers.layers]
     layers.evaluate()
-    assert all(placed.module.training for placed in layers.placed)
-    after = [placed.module.running_mean for placed in layers.placed]
+    assert all(layer.module.training for layer in layers.layers)
+    after = [layer.module.running_mean for layer in layers.layers]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 def test_a_timed_step_is_a_step_of_the_training():
-    one = bench("gn")
-    before = [parameter.detach().clone() for parameter in one.training.network.parameters()]
-    one.times()
-    moved = [not torch.equal(a, b) for a, b in zip(before, one.training.network.parameters(), strict=True)]
+    gn = bench("gn")
+    before = [parameter.detach().clone() for parameter in gn.training.network.parameters()]
+    gn.times()
+    moved = [not torch.equal(a, b) for a, b in zip(before, gn.training.network.parameters(), strict=True)]
     assert all(moved)
 
 
@@ -131,8 +130,8 @@ def test_every_norm_is_first_as_often_as_any_other():
 
 
 def test_train_and_eval_differ_as_measured_where_the_registry_says_so():
-    found = {cost.norm: cost.differs for cost in costs(*NORMS)}
-    assert found == {name: info.train_eval_differ for name, info in NORMS.items()}
+    differs = {cost.norm: cost.differs for cost in costs(*NORMS)}
+    assert differs == {name: info.train_eval_differ for name, info in NORMS.items()}
 
 
 def test_parameters_and_buffers_are_those_of_the_norm_layers():
@@ -158,20 +157,20 @@ def test_the_control_is_always_measured_and_first():
     assert [config.norm for config in cost_configs(recipe, ("bn", "none"))] == ["none", "bn"]
 
 
-def test_the_finding_follows_from_the_figures():
-    found = costs("none", "bn", "rms", repeats=3)
-    finding = cost_result(found, run_config(), CPU, 3)
-    ratios, shares, _memory = finding.charts
+def test_the_result_follows_from_the_figures():
+    measured = costs("none", "bn", "rms", repeats=3)
+    result = study_result(Measurement(tuple(measured), run_config(), CPU, 3))
+    ratios, shares, _memory = result.charts
     assert ratios.ticks == ("none", "bn", "rms")
-    assert ratios.lines[0].y == tuple(cost.ratio.median for cost in found)
+    assert ratios.lines[0].y == tuple(cost.ratio.median for cost in measured)
     for line, part in zip(shares.lines, ("forward", "backward"), strict=True):
-        assert line.y == tuple(getattr(cost, part).median / cost.step.median for cost in found)
-    assert finding.values["bn"]["step"]["median"] == found[1].step.median
-    assert "Train and eval mode give different outputs with bn." in finding.answer
-    assert finding.tables[2].rows[1][-2] != "same" and finding.tables[2].rows[2][-2] == "same"
+        assert line.y == tuple(getattr(cost, part).median / cost.step.median for cost in measured)
+    assert result.values["bn"]["step"]["median"] == measured[1].step.median
+    assert "Train and eval mode give different outputs with bn." in result.conclusions
+    assert result.tables[2].rows[1][-2] != "same" and result.tables[2].rows[2][-2] == "same"
 
 
-def test_cost_leaves_a_finding_and_prints_it(tmp_path: Path):
+def test_cost_keeps_its_result_and_prints_it(tmp_path: Path):
     run = ("cost", "--norms", "bn", "--set", SMALL, "--batch-size", 4, "--repeats", 1, "--out", tmp_path)
     document = normbench(*run, "--json").document
     assert set(document["values"]) == {"none", "bn"}
@@ -197,7 +196,7 @@ def test_wrong_input_is_answered_in_words(tmp_path: Path, arguments, words):
 
 def test_on_cuda_each_part_is_captured_once_and_repeated(monkeypatch):
     graphs = RecordedGraphs()
-    monkeypatch.setattr("normbench.studies.cost.clock.graphs_for", lambda _: graphs)
+    monkeypatch.setattr("normbench.studies.cost.profiling.graphs_for", lambda _: graphs)
     layers = bench("gn").layers
     passes = layers.forward, layers.backward
     monkeypatch.setattr(layers, "forward", lambda: order.append("forward") or passes[0]())
@@ -218,7 +217,7 @@ def test_parts_of_a_norm_that_makes_the_host_wait_are_timed_uncaptured(monkeypat
             return "norm.py:7"
 
     done, graphs = [], Waiting()
-    monkeypatch.setattr("normbench.studies.cost.clock.graphs_for", lambda _: graphs)
+    monkeypatch.setattr("normbench.studies.cost.profiling.graphs_for", lambda _: graphs)
     works = [lambda: done.append("first"), lambda: done.append("second")]
     assert repeatable(works, CPU) == works
     assert (done, graphs.captured) == (["first", "second"], 0)

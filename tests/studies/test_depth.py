@@ -1,4 +1,4 @@
-"""Depth: the published figures, what each figure means, which norms are left out, and the sentences made from them."""
+"""Depth: published figures, definitions of the figures, norms that are left out, and sentences made from them."""
 
 import dataclasses
 from math import atanh, sqrt
@@ -17,12 +17,24 @@ from normbench.errors import UsageError
 from normbench.networks.stacks import StackConfig, build_stack, weights
 from normbench.norms import Norm
 from normbench.studies.depth import training as depth_training
-from normbench.studies.depth.measure import Depth, Measured, Variant, measure_depth, unfit
-from normbench.studies.depth.sentences import conclusions, learns
+from normbench.studies.depth.measure import (
+    Measurement,
+    Variant,
+    VariantResult,
+    measure_depth,
+    reason_to_leave_out,
+)
+from normbench.studies.depth.sentences import conclusions, learning_depths
 from normbench.studies.depth.settings import DepthSettings
-from normbench.studies.depth.signal import Signal, _cosine_similarity, _flat, _surroundings, measure_signal
-from normbench.studies.depth.tables import depth_result
-from normbench.studies.depth.training import StackTraining, Trained, train_stack, train_together
+from normbench.studies.depth.signal import (
+    Signal,
+    _cosine_similarity,
+    _output_input_labels,
+    _saturation,
+    measure_signal,
+)
+from normbench.studies.depth.tables import study_result
+from normbench.studies.depth.training import StackTraining, TrainedStack, train_stack, train_together
 
 CPU = torch.device("cpu")
 
@@ -39,8 +51,8 @@ def digits() -> data.DataSet:
 def published(norm: str, position: str = "pre") -> list[float]:
     """Output norms of an MLP of width 512 after 0 to 29 hidden layers, mean over three seeds."""
     config = StackConfig("mlp", 29, 512, position)
-    found = [measure_signal(config, Norm.parse(norm), seed, CPU).output_norms for seed in range(3)]
-    return [fmean(norms) for norms in zip(*found, strict=True)]
+    by_seed = [measure_signal(config, Norm.parse(norm), seed, CPU).output_norms for seed in range(3)]
+    return [fmean(norms) for norms in zip(*by_seed, strict=True)]
 
 
 def test_without_a_norm_the_output_vanishes_as_published():
@@ -107,42 +119,42 @@ def test_an_image_goes_through_every_layer_of_a_stack(kind):
 
 def test_the_gradient_norms_are_those_of_the_loss_by_each_layers_weights():
     config, norm = StackConfig("mlp", 2, 8, activation="tanh"), Norm.parse("ln")
-    _, x, labels = _surroundings(config, norm, 0, CPU)
+    _, x, labels = _output_input_labels(config, norm, 0, CPU)
     stack = build_stack(config, norm).double()
     weight, gradient = stack.layers[0].weights.weight, torch.zeros(64, dtype=torch.float64)
 
-    def loss(place: int, nudge: float) -> float:
+    def loss(index: int, step: float) -> float:
         with torch.no_grad():
-            weight.view(-1)[place] += nudge
+            weight.view(-1)[index] += step
             y = nn.Sequential(*stack.layers)(x.double())
-            weight.view(-1)[place] -= nudge
+            weight.view(-1)[index] -= step
             return nn.functional.cross_entropy(stack.classify(y), labels).item()
 
-    for place in range(64):
-        gradient[place] = (loss(place, 1e-4) - loss(place, -1e-4)) / 2e-4
+    for index in range(64):
+        gradient[index] = (loss(index, 1e-4) - loss(index, -1e-4)) / 2e-4
     assert measure_signal(config, norm, 0, CPU).gradient_norms[0] == pytest.approx(gradient.norm().item(), rel=1e-4)
 
 
-def test_a_unit_is_dead_when_it_is_flat_for_the_whole_batch_and_a_value_when_its_slope_is_small():
+def test_a_unit_is_dead_if_saturated_for_the_whole_batch_and_a_value_is_saturated_if_its_derivative_is_small():
     before = torch.tensor([[-1.0, 1.0], [-2.0, -1.0]])
-    assert _flat(nn.ReLU(), before) == (0.5, 0.75)
+    assert _saturation(nn.ReLU(), before) == (0.5, 0.75)
     edge = torch.tensor([[atanh(0.971), atanh(0.969)], [-atanh(0.971), 0.0]])
-    assert _flat(nn.Tanh(), edge) == (0.5, 0.5)
+    assert _saturation(nn.Tanh(), edge) == (0.5, 0.5)
 
 
 def test_a_unit_of_a_map_is_its_channel():
     before = -torch.ones(2, 2, 3, 3)
     before[1, 1, 2, 2] = 1.0
-    assert _flat(nn.ReLU(), before) == (0.5, pytest.approx(35 / 36))
+    assert _saturation(nn.ReLU(), before) == (0.5, pytest.approx(35 / 36))
 
 
-def test_likeness_is_the_mean_cosine_of_different_inputs_whatever_their_size():
+def test_cosine_similarity_is_that_of_different_inputs_whatever_their_size():
     assert _cosine_similarity(torch.tensor([[1.0, 1.0], [2.0, 2.0], [1e-30, 1e-30]])) == pytest.approx(1)
     assert _cosine_similarity(torch.eye(3)) == pytest.approx(0)
     assert _cosine_similarity(torch.tensor([[1.0, 0.0], [-3.0, 0.0]])) == pytest.approx(-1)
 
 
-def test_deep_layers_make_inputs_alike_after_ln_but_not_after_bn():
+def test_deep_layers_make_outputs_similar_after_ln_but_not_after_bn():
     config = StackConfig("mlp", 20, 128, "post")
     bn, ln = (measure_signal(config, Norm.parse(norm), 0, CPU).cosine_similarity[-1] for norm in ("bn", "ln"))
     assert bn < 0.5
@@ -159,20 +171,20 @@ def variant(norm: str, kind: str = "mlp") -> Variant:
     return Variant(kind, "pre", Norm.parse(norm))
 
 
-def test_norms_without_meaning_on_vectors_are_left_out_of_the_mlp_alone(tmp_path: Path):
+def test_norms_without_meaning_on_vectors_are_left_out_of_the_mlp_only(tmp_path: Path):
     zero = tmp_path / "zero.py"
     zero.write_text(
         "import torch\nclass Zero(torch.nn.Module):\n"
         "    def __init__(self, channels): super().__init__()\n"
         "    def forward(self, x): return x - x.mean((2, 3), keepdim=True)\n"
     )
-    assert "one value" in unfit(variant("in"), CPU)
-    assert "convolutions" in unfit(variant("bn+ws"), CPU)
-    assert "leaves nothing" in unfit(variant(f"{zero}:Zero"), CPU)
-    assert [unfit(variant(norm), CPU) for norm in ("bn", "gn", "ln", "ln-c", "ln-chw", "rms", "lrn", "none")] == [
-        None
-    ] * 8
-    assert unfit(variant("in", "conv"), CPU) is None
+    assert "one value" in reason_to_leave_out(variant("in"), CPU)
+    assert "convolutions" in reason_to_leave_out(variant("bn+ws"), CPU)
+    assert "leaves nothing" in reason_to_leave_out(variant(f"{zero}:Zero"), CPU)
+    assert [
+        reason_to_leave_out(variant(norm), CPU) for norm in ("bn", "gn", "ln", "ln-c", "ln-chw", "rms", "lrn", "none")
+    ] == [None] * 8
+    assert reason_to_leave_out(variant("in", "conv"), CPU) is None
 
 
 def test_bn_learns_at_a_depth_at_which_nothing_is_learned_without_a_norm(digits):
@@ -193,9 +205,9 @@ def test_validation_images_choose_the_rate_and_the_test_images_are_read_with_it_
 
     monkeypatch.setattr(depth_training, "evaluate", counted)
     config, norm = StackConfig("mlp", 1, 32), Norm.parse("bn")
-    found = train_stack(config, norm, digits, short(1e-6, 0.05), seed=0)
-    assert (found.lr, read) == (0.05, [True])
-    assert found == train_stack(config, norm, digits, short(0.05), seed=0)
+    trained = train_stack(config, norm, digits, short(1e-6, 0.05), seed=0)
+    assert (trained.lr, read) == (0.05, [True])
+    assert trained == train_stack(config, norm, digits, short(0.05), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -239,73 +251,73 @@ def test_a_rate_that_diverges_is_noted_and_no_rate_left_is_none(digits):
     assert train_stack(config, norm, digits, short(1e20, 0.01), seed=0).diverged == (1e20,)
 
 
-def measured(norm: str, output: float, gradient: float, alike: float, accuracies: dict[int, float]) -> Measured:
+def result(norm: str, output: float, gradient: float, cosine: float, accuracies: dict[int, float]) -> VariantResult:
     """A variant whose figures over two layers go from 8 to `output`, and from `gradient` to 1."""
-    signal = Signal((9.0, 8.0, output), (gradient, 1.0), (0.0, 0.25), (0.5, 0.5), (0.3, alike))
-    trained = {depth: (Trained(depth, 0.1, accuracy, accuracy, ()),) for depth, accuracy in accuracies.items()}
-    return Measured(Variant("mlp", "post", Norm.parse(norm)), signal, trained)
+    signal = Signal((9.0, 8.0, output), (gradient, 1.0), (0.0, 0.25), (0.5, 0.5), (0.3, cosine))
+    trained = {depth: (TrainedStack(depth, 0.1, accuracy, accuracy, ()),) for depth, accuracy in accuracies.items()}
+    return VariantResult(Variant("mlp", "post", Norm.parse(norm)), signal, trained)
 
 
-def test_the_answer_follows_from_the_figures(digits):
-    found = [
-        measured("none", 1e-5, 2.0, 0.99, {1: 0.9, 5: 0.1}),
-        measured("bn", 7.0, 300.0, 0.3, {1: 0.9, 5: 0.5}),
-    ]
-    config = DepthSettings(norms=("none", "bn"), depth=5)
-    answer = " ".join(conclusions(Depth(config, tuple(found), digits, ()), {"mlp": found}))
-    for said in (
+def test_the_conclusions_follow_from_the_figures(digits):
+    results = (
+        result("none", 1e-5, 2.0, 0.99, {1: 0.9, 5: 0.1}),
+        result("bn", 7.0, 300.0, 0.3, {1: 0.9, 5: 0.5}),
+    )
+    settings = DepthSettings(norms=("none", "bn"), depth=5)
+    text = " ".join(conclusions(Measurement(settings, results, digits, (), CPU)))
+    for part in (
         "goes from 8 after the first hidden layer to 1e-05 after number 5 without a norm",
         "stays between 7 and 8 with bn post",
         "grows towards the first layer with bn post (300 times that of the last)",
         "keeps its size without a norm (first layer: 2)",
-        "have become alike without a norm (cosine 0.99), and stay apart with bn post (cosine 0.3)",
+        "are similar without a norm (cosine 0.99), and stay apart with bn post (cosine 0.3)",
         "dead units: 25 % without a norm",
         "1 without a norm, 5 with bn post",
     ):
-        assert said in answer
+        assert part in text
 
 
 def test_nothing_learns_where_all_stay_at_chance():
-    flat = [measured("none", 1.0, 1.0, 0.5, {1: 0.1, 5: 0.1})]
-    assert learns(flat, (1, 5)) == {"none": ()}
+    at_chance = [result("none", 1.0, 1.0, 0.5, {1: 0.1, 5: 0.1})]
+    assert learning_depths(at_chance, (1, 5)) == {"none": ()}
 
 
 def test_a_training_whose_every_rate_diverged_counts_as_chance():
-    found = measured("bn", 1.0, 1.0, 0.5, {1: 0.9, 5: 0.9})
-    found = dataclasses.replace(found, trained=found.trained | {5: (None,)})
-    assert learns([found], (1, 5)) == {"bn post": (1,)}
+    bn = result("bn", 1.0, 1.0, 0.5, {1: 0.9, 5: 0.9})
+    bn = dataclasses.replace(bn, trained=bn.trained | {5: (None,)})
+    assert learning_depths([bn], (1, 5)) == {"bn post": (1,)}
 
 
-def test_the_finding_has_a_row_a_line_and_figures_for_every_norm_and_place(digits):
-    config = DepthSettings(norms=("none", "in"), width=16, depth=2, epochs=1, lrs=(0.01,))
-    finding = depth_result(measure_depth(config, CPU, digits, lambda _: None), CPU)
-    assert [row[0] for row in finding.tables[2].rows] == ["none", "in pre", "in post"]
-    assert [table.title.split(":")[0] for table in finding.tables] == ["mlp", "mlp", "conv", "conv"]
-    accuracy = next(chart for chart in finding.charts if chart.name == "conv-accuracy")
+def test_the_result_has_a_row_a_line_and_figures_for_every_norm_and_position(digits):
+    settings = DepthSettings(norms=("none", "in"), width=16, depth=2, epochs=1, lrs=(0.01,))
+    laid_out = study_result(measure_depth(settings, CPU, digits, lambda _: None))
+    assert [row[0] for row in laid_out.tables[2].rows] == ["none", "in pre", "in post"]
+    assert [table.title.split(":")[0] for table in laid_out.tables] == ["mlp", "mlp", "conv", "conv"]
+    accuracy = next(chart for chart in laid_out.charts if chart.name == "conv-accuracy")
     assert [line.label for line in accuracy.lines] == ["none", "in pre", "in post"]
     assert accuracy.lines[1].x == (1, 2)
-    row = finding.values["conv"]["in pre"]["trained"]["2"][0]
+    row = laid_out.values["conv"]["in pre"]["trained"]["2"][0]
     assert accuracy.lines[1].y[1] == row["test_accuracy"]
-    assert len(finding.values["mlp"]["none"]["output_norms"]) == 3
-    assert "left out of the mlp" in finding.warnings[0]
+    assert len(laid_out.values["mlp"]["none"]["output_norms"]) == 3
+    assert "left out of the mlp" in laid_out.warnings[0]
 
 
 def test_several_seeds_give_means_and_bands(digits):
-    config = DepthSettings(norms=("none",), width=16, depth=1, epochs=1, lrs=(0.01,), seeds=2)
-    depth = measure_depth(config, CPU, digits, lambda _: None)
-    line = next(chart for chart in depth_result(depth, CPU).charts if chart.name == "mlp-accuracy").lines[0]
-    accuracies = [run.test_accuracy for run in depth.measured[0].trained[1]]
+    settings = DepthSettings(norms=("none",), width=16, depth=1, epochs=1, lrs=(0.01,), seeds=2)
+    measurement = measure_depth(settings, CPU, digits, lambda _: None)
+    line = next(chart for chart in study_result(measurement).charts if chart.name == "mlp-accuracy").lines[0]
+    accuracies = [run.test_accuracy for run in measurement.results[0].trained[1]]
     assert line.y[0] == pytest.approx(fmean(accuracies))
     assert line.low[0] <= min(accuracies) <= max(accuracies) <= line.high[0]
-    one = [measure_signal(StackConfig("mlp", 1, 16, "pre", side=4), Norm.parse("none"), s, CPU) for s in (0, 1)]
-    assert depth.measured[0].signal.output_norms[1] == pytest.approx(fmean(s.output_norms[1] for s in one))
+    signals = [measure_signal(StackConfig("mlp", 1, 16, "pre", side=4), Norm.parse("none"), s, CPU) for s in (0, 1)]
+    assert measurement.results[0].signal.output_norms[1] == pytest.approx(fmean(s.output_norms[1] for s in signals))
 
 
 def depth(out: Path, *arguments: object, **variables: str):
     return normbench("depth", "--out", out, "--width", 16, "--depth", 3, *arguments, **variables)
 
 
-def test_depth_leaves_a_finding_a_report_and_plots(tmp_path: Path):
+def test_depth_keeps_its_result_a_report_and_plots(tmp_path: Path):
     answer = depth(tmp_path, "--no-train", "--norms", "none,bn", "--json")
     assert answer.code == 0
     assert set(answer.document["values"]["mlp"]) == {"none", "bn pre", "bn post"}
@@ -315,7 +327,7 @@ def test_depth_leaves_a_finding_a_report_and_plots(tmp_path: Path):
     assert (tmp_path / "depth" / "plots" / "chart-mlp-activation.png").is_file()
 
 
-def test_depth_says_what_is_left_out_and_in_short_prints_a_line_for_each_norm(tmp_path: Path):
+def test_depth_warns_of_norms_left_out_and_quiet_prints_a_line_per_norm(tmp_path: Path):
     answer = depth(tmp_path, "--no-train", "--norms", "none,in", "-q")
     assert [line.split("\t")[0] for line in answer.stdout.splitlines()] == ["none"]
     assert answer.stderr.startswith("warning: in is left out of the mlp") and answer.stderr.count("\n") == 1
@@ -336,7 +348,7 @@ def test_wrong_input_is_answered_in_words(tmp_path: Path, arguments, words):
     refused(depth(tmp_path, "--no-train", *arguments), 2, *words)
 
 
-def test_images_that_are_not_to_be_had_are_named(tmp_path: Path):
+def test_missing_images_are_named(tmp_path: Path):
     answer = depth(tmp_path, "--dataset", "cifar10", "--offline", "--data-dir", tmp_path)
     refused(answer, 3, "cifar")
 

@@ -1,4 +1,4 @@
-"""`normbench mistakes`: each mistake is really made, scored as said, and told from chance honestly."""
+"""`normbench mistakes`: each mistake is really made, scored as documented, and separated from chance honestly."""
 
 import json
 from pathlib import Path
@@ -15,12 +15,21 @@ from normbench.config import DataConfig, MachineConfig, Recipe, load_recipe
 from normbench.data import DataSet
 from normbench.engine.threads import Stopped
 from normbench.errors import INTERRUPTED, USAGE
-from normbench.studies.mistakes import scoring, setup
+from normbench.studies.mistakes import trials
 from normbench.studies.mistakes.bench import Accumulated, Bench, LeftInTraining
 from normbench.studies.mistakes.catalog import MISTAKES
-from normbench.studies.mistakes.measure import measure_mistakes
-from normbench.studies.mistakes.sentences import CONSTANT, COSTS, GAINS, NIL, SINGLE, UNTOLD, conclusions, verdict
-from normbench.studies.mistakes.tables import mistakes_result
+from normbench.studies.mistakes.measure import Measurement, measure_mistakes
+from normbench.studies.mistakes.sentences import (
+    COSTS,
+    GAINS,
+    NIL,
+    NO_SPREAD,
+    ONE_SEED,
+    UNDECIDED,
+    conclusions,
+    verdict,
+)
+from normbench.studies.mistakes.tables import study_result
 
 SMALL = ("--subset", 64, "--epochs", 1, "--batch-size", 16, "--set", "network.widths=[8,8,8,8,8,8,8,8,8,8]")
 TRAINED = {"training": {"epochs": 3, "step_size": 2}}
@@ -59,7 +68,7 @@ def test_a_network_left_in_train_mode_stays_there_and_leaves_the_original_alone(
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-def test_the_order_of_the_answer_is_that_of_the_images(bench: Bench) -> None:
+def test_predictions_come_back_in_the_order_of_the_images(bench: Bench) -> None:
     """One batch of all images is the same whoever comes first."""
     count = len(bench.test)
     backwards = torch.arange(count - 1, -1, -1)
@@ -69,42 +78,42 @@ def test_the_order_of_the_answer_is_that_of_the_images(bench: Bench) -> None:
 
 
 def test_train_mode_at_the_test_costs_most_where_a_batch_is_of_one_class(bench: Bench) -> None:
-    found = scoring.train_mode(bench)
-    assert found.right > 0.6
-    assert found.wrong == found.facts["sorted-8"] < found.right - 0.3
-    assert found.facts["sorted-8"] < found.facts["shuffled-8"]
-    assert float(found.facts["changed"]) > 0.2
+    outcome = trials.train_mode(bench)
+    assert outcome.right > 0.6
+    assert outcome.wrong == outcome.facts["sorted-8"] < outcome.right - 0.3
+    assert outcome.facts["sorted-8"] < outcome.facts["shuffled-8"]
+    assert float(outcome.facts["changed"]) > 0.2
 
 
 def test_without_running_statistics_a_network_is_at_chance(bench: Bench) -> None:
-    found = scoring.statistics_not_restored(bench)
-    assert found.right > 0.6 and found.wrong < 0.35
+    outcome = trials.statistics_not_restored(bench)
+    assert outcome.right > 0.6 and outcome.wrong < 0.35
     assert (
-        found.facts["buffers"] == 2 * 10
+        outcome.facts["buffers"] == 2 * 10
     )  # running mean and variance of ten blocks; the count is no key of old states
 
 
 def test_slow_running_statistics_leave_training_as_it_was(bench: Bench) -> None:
-    found = setup.slow_statistics(bench)
-    assert found.right > 0.6 and found.wrong < 0.35
-    assert found.facts["steps"] == 75 and found.facts["left"] == pytest.approx(0.999**75)
+    outcome = trials.slow_statistics(bench)
+    assert outcome.right > 0.6 and outcome.wrong < 0.35
+    assert outcome.facts["steps"] == 75 and outcome.facts["left"] == pytest.approx(0.999**75)
 
 
 def test_statistics_fitted_on_all_images_are_those_of_all_images(hasty: Bench) -> None:
-    found, data = scoring.fitted_on_all(hasty), hasty.data
+    outcome, data = trials.fitted_on_all(hasty), hasty.data
     every = torch.cat([data.train.images, data.test.images]).double()
     moved = (every.mean((0, 2, 3)) - data.train.images.double().mean((0, 2, 3))) / data.std.flatten()
-    assert found.facts["moved"] == pytest.approx(moved.abs().max().item(), rel=1e-3)
+    assert outcome.facts["moved"] == pytest.approx(moved.abs().max().item(), rel=1e-3)
 
 
 def test_a_bias_before_batch_norm_has_no_gradient_and_no_effect_but_one_before_no_norm_has(hasty: Bench) -> None:
-    found = setup.bias_before_norm(hasty)
-    assert found.facts["parameters"] == sum(hasty.recipe.network.widths or ())
-    assert float(found.facts["gradient"]) < 1e-3
-    assert float(found.facts["moved"]) < 1e-3
+    outcome = trials.bias_before_norm(hasty)
+    assert outcome.facts["parameters"] == sum(hasty.recipe.network.widths or ())
+    assert float(outcome.facts["gradient"]) < 1e-3
+    assert float(outcome.facts["moved"]) < 1e-3
     plain = hasty.network("none")
-    biases = [setup.ensure_bias(block) for block in setup.blocks(plain)]
-    assert setup.moved(hasty, plain, biases) > 0.1
+    biases = [trials.ensure_bias(block) for block in trials.blocks(plain)]
+    assert trials.effect_of_biases(hasty, plain, biases) > 0.1
 
 
 def test_accumulated_gradients_are_those_of_the_micro_batches(hasty: Bench) -> None:
@@ -114,30 +123,28 @@ def test_accumulated_gradients_are_those_of_the_micro_batches(hasty: Bench) -> N
     F.cross_entropy(Accumulated(whole, 2)(images), labels).backward()
     for start in (0, 2, 4):
         (F.cross_entropy(parts(images[start : start + 2]), labels[start : start + 2]) / 3).backward()
-    for one, other in zip(whole.parameters(), parts.parameters(), strict=True):
-        assert one.grad is not None and other.grad is not None
-        torch.testing.assert_close(one.grad, other.grad)
+    for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
+        assert a.grad is not None and b.grad is not None
+        torch.testing.assert_close(a.grad, b.grad)
 
 
 def test_another_batch_size_scales_the_learning_rate(hasty: Bench) -> None:
-    usual, one = hasty.config("gn").training, hasty.config("gn", batch_size=1).training
-    assert (one.batch_size, one.lr) == (1, pytest.approx(usual.lr / usual.batch_size))
-    assert "Expected more than 1 value per channel" in setup.one_value_raises()
+    default, single = hasty.config("gn").training, hasty.config("gn", batch_size=1).training
+    assert (single.batch_size, single.lr) == (1, pytest.approx(default.lr / default.batch_size))
+    assert "Expected more than 1 value per channel" in trials.single_value_error()
 
 
-def test_every_mistake_is_made_and_told_in_figures() -> None:
-    told: list[str] = []
-    finding = mistakes_result(
-        measure_mistakes(tiny(), digits(64), list(MISTAKES.values()), MachineConfig(), told.append)
-    )
-    (costs, lessons), (bars, _) = finding.tables, finding.charts
+def test_every_mistake_is_made_and_reported_in_figures() -> None:
+    notes: list[str] = []
+    result = study_result(measure_mistakes(tiny(), digits(64), list(MISTAKES.values()), MachineConfig(), notes.append))
+    (costs, lessons), (bars, _) = result.tables, result.charts
     assert [row[0] for row in costs.rows] == [row[0] for row in lessons.rows] == list(bars.ticks) == list(MISTAKES)
-    assert len(told) == len(MISTAKES)
-    for one, row, values in zip(MISTAKES.values(), lessons.rows, finding.values["mistakes"], strict=True):
-        assert one.wrong_code in row[1] and one.right_code in row[1]
+    assert len(notes) == len(MISTAKES)
+    for mistake, row, values in zip(MISTAKES.values(), lessons.rows, result.values["mistakes"], strict=True):
+        assert mistake.wrong_code in row[1] and mistake.right_code in row[1]
         assert "{" not in row[2]
         assert values["difference"] == pytest.approx(values["wrong_accuracy"][0] - values["right_accuracy"][0])
-    assert "chance from effect" in " ".join(finding.answer)  # one seed
+        assert values["verdict"] in {ONE_SEED, NIL}
 
 
 @pytest.mark.parametrize(
@@ -145,10 +152,10 @@ def test_every_mistake_is_made_and_told_in_figures() -> None:
     [
         ([0.9, 0.91, 0.92, 0.9], [0.5, 0.52, 0.5, 0.51], COSTS),
         ([0.5, 0.52, 0.5, 0.51], [0.9, 0.91, 0.92, 0.9], GAINS),
-        ([0.9, 0.8, 0.7, 0.6], [0.6, 0.7, 0.8, 0.95], UNTOLD),
+        ([0.9, 0.8, 0.7, 0.6], [0.6, 0.7, 0.8, 0.95], UNDECIDED),
         ([0.9, 0.8], [0.9, 0.8], NIL),
-        ([0.9, 0.8, 0.7], [0.8, 0.7, 0.6], CONSTANT),
-        ([0.9], [0.1], SINGLE),
+        ([0.9, 0.8, 0.7], [0.8, 0.7, 0.6], NO_SPREAD),
+        ([0.9], [0.1], ONE_SEED),
     ],
 )
 def test_a_verdict_needs_more_than_a_difference(right: list[float], wrong: list[float], expected: str) -> None:
@@ -159,27 +166,28 @@ def test_a_verdict_needs_more_than_a_difference(right: list[float], wrong: list[
 def test_concurrent_seeds_give_the_numbers_of_seeds_one_by_one() -> None:
     recipe = tiny().model_copy(update={"seeds": 2})
     alone, together = (
-        mistakes_result(measure_mistakes(recipe, digits(64), [MISTAKES["state"]], MachineConfig(jobs=jobs), print))
+        study_result(measure_mistakes(recipe, digits(64), [MISTAKES["state"]], MachineConfig(jobs=jobs), print))
         for jobs in (1, 2)
     )
     assert alone.values == together.values
-    assert "2 seeds trained concurrently" in together.conditions and "concurrently" not in alone.conditions
+    assert "2 seeds trained concurrently" in together.caption and "concurrently" not in alone.caption
 
 
-def test_what_is_not_separated_says_how_many_seeds_it_would_take() -> None:
+def test_a_mistake_that_is_not_separated_names_the_seeds_that_it_would_take() -> None:
     noisy = {"state": {0: 0.6, 1: 0.8, 2: 0.5}, "right": {0: 0.9, 1: 0.9, 2: 0.7}}
-    (found,) = compare_pairs([("state", "right")], noisy)
-    (said,) = conclusions([MISTAKES["state"]], {"state": found})
-    assert f"Not separated from no effect with these seeds: state {-20:+.2f} ± " in said
-    assert f"({found.more_seeds} more seeds may separate it, if this is its size)" in said
+    (pair,) = compare_pairs([("state", "right")], noisy)
+    measurement = Measurement(tiny(), digits(64), (MISTAKES["state"],), {}, {"state": pair}, "cpu")
+    (sentence,) = conclusions(measurement)
+    assert f"Not separated from no effect with these seeds: state {-20:+.2f} ± " in sentence
+    assert f"({pair.more_seeds} more seeds may separate it, if this is its size)" in sentence
 
 
-def test_work_that_is_not_wanted_any_more_stops_within_a_training() -> None:
-    asked: list[int] = []
+def test_interrupted_work_stops_within_a_training() -> None:
+    calls: list[int] = []
 
     def interrupted() -> None:
-        asked.append(1)
-        if len(asked) == 3:
+        calls.append(1)
+        if len(calls) == 3:
             raise Stopped
 
     bench = Bench(tiny(), digits(64), 0, interrupted)
@@ -195,9 +203,9 @@ def test_an_interruption_says_that_nothing_is_kept(tmp_path: Path, monkeypatch: 
     refused(normbench("mistakes", *SMALL, "--out", tmp_path), INTERRUPTED, "nothing is kept", "--only NAME")
 
 
-def test_the_command_keeps_what_it_found_and_shows_it(tmp_path: Path) -> None:
-    asked = ("mistakes", *SMALL, "--only", "leak-statistics, state", "--seeds", 2, "--out", tmp_path)
-    answer = normbench(*asked)
+def test_the_command_keeps_its_result_and_shows_it(tmp_path: Path) -> None:
+    command = ("mistakes", *SMALL, "--only", "leak-statistics, state", "--seeds", 2, "--out", tmp_path)
+    answer = normbench(*command)
     assert answer.code == 0
     for word in (
         "strict=False",
@@ -209,12 +217,12 @@ def test_the_command_keeps_what_it_found_and_shows_it(tmp_path: Path) -> None:
         assert word in answer.words
     assert "seed 1 state: right" in " ".join(answer.stderr.split())
     kept = json.loads((tmp_path / "mistakes" / "finding.json").read_text())
-    assert [one["name"] for one in kept["values"]["mistakes"]] == ["state", "leak-statistics"]
+    assert [mistake["name"] for mistake in kept["values"]["mistakes"]] == ["state", "leak-statistics"]
     assert (tmp_path / "mistakes" / "plots" / "chart-costs.svg").is_file()
     assert normbench("report", "mistakes", "--out", tmp_path, "--data-dir", tmp_path).code == 0
-    again = normbench(*asked, "--json").document
+    again = normbench(*command, "--json").document
     assert again["values"] == kept["values"]  # the same seeds give the same numbers
-    assert normbench(*asked, "-q").stdout.splitlines()[0].split("\t")[0] == "state"
+    assert normbench(*command, "-q").stdout.splitlines()[0].split("\t")[0] == "state"
 
 
 @pytest.mark.parametrize(

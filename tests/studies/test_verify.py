@@ -1,4 +1,4 @@
-"""`normbench verify`: the norms are what their definitions say, and every way of breaking one is noticed."""
+"""`normbench verify`: the norms compute their definitions, and every way of breaking one is detected."""
 
 import functools
 import re
@@ -19,9 +19,9 @@ from normbench.norms import NORMS
 from normbench.norms.layers import ChannelLayerNorm, LazyPositionLayerNorm, RMSNorm, StandardizedConv2d
 from normbench.studies.verify.builtin import subjects, verify_builtin
 from normbench.studies.verify.cases import KINDS, Case, draw_cases, float32
-from normbench.studies.verify.checks import QUANTITIES, Check, Verified, badness, bound_of, compare
+from normbench.studies.verify.checks import QUANTITIES, Check, Verification, bound_of, compare, severity
 from normbench.studies.verify.custom import verify_custom
-from normbench.studies.verify.finite_differences import slope
+from normbench.studies.verify.finite_differences import directional_derivative
 
 SUBJECTS = {subject.name: subject for subject in subjects()}
 Build = Callable[..., nn.Module]
@@ -31,12 +31,12 @@ ORDINARY, SINGLE = CASES[:1], [case for case in CASES if case.kind == "single"]
 
 
 @functools.cache
-def whole(name: str) -> Verified:
-    """A norm as it is registered, on inputs of every kind."""
+def whole(name: str) -> Verification:
+    """Verify a built-in norm on inputs of every kind."""
     return verify_builtin(SUBJECTS[name], CASES)
 
 
-def broken(name: str, build: Build, monkeypatch: pytest.MonkeyPatch, cases: Sequence[Case] = ORDINARY) -> Verified:
+def broken(name: str, build: Build, monkeypatch: pytest.MonkeyPatch, cases: Sequence[Case] = ORDINARY) -> Verification:
     monkeypatch.setitem(NORMS, name, replace(NORMS[name], build=build))
     return verify_builtin(SUBJECTS[name], cases)
 
@@ -46,19 +46,19 @@ def verify(out: Path, *arguments: object) -> Answer:
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
-def test_every_norm_is_what_its_definition_says(name):
-    found = whole(name)
-    assert found.problems == ()
-    assert [check for check in found.checks if not check.passed] == []
-    assert {check.kind for check in found.checks} == set(KINDS)
-    assert {check.precision for check in found.checks} == {"float32", "float64"}
+def test_every_norm_computes_its_definition(name):
+    verification = whole(name)
+    assert verification.problems == ()
+    assert [check for check in verification.checks if not check.passed] == []
+    assert {check.kind for check in verification.checks} == set(KINDS)
+    assert {check.precision for check in verification.checks} == {"float32", "float64"}
     module = SUBJECTS[name].make(CASES[0])
     missing = set() if any(buffer.is_floating_point() for buffer in module.buffers()) else {"buffers"}
     missing |= set() if list(module.parameters()) else {"parameter gradients"}
-    assert {check.quantity for check in found.checks} == set(QUANTITIES) - missing
+    assert {check.quantity for check in verification.checks} == set(QUANTITIES) - missing
 
 
-def test_every_registered_norm_and_what_stands_around_it_is_verified():
+def test_every_built_in_norm_weight_standardization_and_dropout_are_verified():
     assert list(SUBJECTS) == [*NORMS, "+ws", "dropout"]
 
 
@@ -68,10 +68,10 @@ shapes = st.tuples(st.integers(1, 3), st.sampled_from([2, 4, 6]), st.integers(2,
 @settings(deadline=None, max_examples=25)
 @given(name=st.sampled_from(list(SUBJECTS)), shape=shapes, power=st.floats(-3, 4), seed=st.integers(0, 2**31))
 def test_a_norm_is_as_defined_whatever_the_shape_and_the_scale(name, shape, power, seed):
-    chance = np.random.default_rng(seed)
-    steps = tuple(float32(10**power * (chance.normal() + chance.standard_normal(shape))) for _ in range(3))
-    found = verify_builtin(SUBJECTS[name], [Case("ordinary", 2, steps, (seed, 0))])
-    assert found.passed, max(found.checks, key=badness)
+    rng = np.random.default_rng(seed)
+    steps = tuple(float32(10**power * (rng.normal() + rng.standard_normal(shape))) for _ in range(3))
+    verification = verify_builtin(SUBJECTS[name], [Case("ordinary", 2, steps, (seed, 0))])
+    assert verification.passed, max(verification.checks, key=severity)
 
 
 def test_single_values_are_refused_where_there_is_nothing_to_standardize():
@@ -116,8 +116,8 @@ class BiasedRunningBatchNorm(nn.BatchNorm2d):
         return y
 
 
-class EvenInTraining(nn.BatchNorm2d):
-    """Uses its running statistics in training, too."""
+class RunningStatisticsInTraining(nn.BatchNorm2d):
+    """Uses its running statistics in training as well."""
 
     def forward(self, x):
         return nn.functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias)
@@ -128,7 +128,7 @@ BROKEN: dict[str, tuple[str, Build]] = {
     "bn momentum": ("bn", lambda c: nn.BatchNorm2d(c, momentum=0.01)),
     "bn first batch": ("bn", SeedingBatchNorm),
     "bn biased running variance": ("bn", BiasedRunningBatchNorm),
-    "bn running statistics in training": ("bn", EvenInTraining),
+    "bn running statistics in training": ("bn", RunningStatisticsInTraining),
     "bn over images": ("bn", lambda c: nn.InstanceNorm2d(c, affine=True)),
     "gn eps": ("gn", lambda c, groups: nn.GroupNorm(groups, c, eps=1e-6)),
     "gn groups": ("gn", lambda c, groups: nn.GroupNorm(c, c)),
@@ -150,16 +150,16 @@ BROKEN: dict[str, tuple[str, Build]] = {
 
 
 @pytest.mark.parametrize("way", BROKEN)
-def test_a_broken_norm_is_noticed(way, monkeypatch):
+def test_a_broken_norm_is_detected(way, monkeypatch):
     assert not broken(*BROKEN[way], monkeypatch).passed
 
 
-def test_a_wrong_backward_is_told_from_a_wrong_forward(monkeypatch):
-    found = broken(*BROKEN["rms backward"], monkeypatch)
-    assert {check.quantity for check in found.checks if not check.passed} == {"input gradient"}
+def test_a_wrong_backward_is_distinguished_from_a_wrong_forward(monkeypatch):
+    verification = broken(*BROKEN["rms backward"], monkeypatch)
+    assert {check.quantity for check in verification.checks if not check.passed} == {"input gradient"}
 
 
-def test_broken_weight_standardization_is_noticed(monkeypatch):
+def test_broken_weight_standardization_is_detected(monkeypatch):
     monkeypatch.setattr(StandardizedConv2d, "eps", 1.1e-5)
     assert not verify_builtin(SUBJECTS["+ws"], ORDINARY).passed
 
@@ -173,20 +173,20 @@ class UnscaledDropout(nn.Dropout):
 
 
 @pytest.mark.parametrize("layer", [UnscaledDropout(0.3), nn.Dropout(0.5), nn.Dropout(0.0)], ids=str)
-def test_broken_dropout_is_noticed(layer):
+def test_broken_dropout_is_detected(layer):
     assert not verify_builtin(replace(SUBJECTS["dropout"], make=lambda case: layer), ORDINARY).passed
 
 
-def test_a_norm_that_takes_what_it_must_refuse_is_noticed(monkeypatch):
+def test_a_norm_that_accepts_inputs_it_must_refuse_is_detected(monkeypatch):
     class Tolerant(nn.InstanceNorm2d):
         def forward(self, x):
             return x * 0 if x.shape[2:] == (1, 1) else super().forward(x)
 
-    found = broken("in", lambda c: Tolerant(c, affine=True), monkeypatch, SINGLE)
-    assert "took single values, which it must refuse" in found.problems[0]
+    verification = broken("in", lambda c: Tolerant(c, affine=True), monkeypatch, SINGLE)
+    assert "accepted single values, which it must refuse" in verification.problems[0]
 
 
-def test_a_variance_that_cancels_is_noticed(monkeypatch):
+def test_a_variance_that_cancels_is_detected(monkeypatch):
     """E[x²] - E[x]² in float32: right on ordinary inputs, and wrong where the mean is large."""
 
     class OnePass(nn.InstanceNorm2d):
@@ -196,8 +196,8 @@ def test_a_variance_that_cancels_is_noticed(monkeypatch):
             y = (x - mean) / torch.sqrt(var + self.eps)
             return y * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
 
-    found = broken("in", lambda c: OnePass(c, affine=True), monkeypatch, CASES)
-    failed = {check.kind for check in found.of("float32", "forward") if not check.passed}
+    verification = broken("in", lambda c: OnePass(c, affine=True), monkeypatch, CASES)
+    failed = {check.kind for check in verification.of("float32", "forward") if not check.passed}
     assert "offset" in failed
     assert failed <= {"offset", "constant"}
 
@@ -207,34 +207,38 @@ def test_bounds_are_roundings_and_nothing_else():
     assert bound_of("float64", 10, steps=3) == 150 * 2.0**-53
 
 
-def test_an_error_is_measured_by_terms_and_nothing_hides_it():
-    one = np.ones(2)
-    assert compare(one, one, 0 * one).error == 0
-    assert compare(one, 2 * one, 4 * one).error == 0.25
-    assert compare(one, 0 * one, 0 * one).error == np.inf
+def test_errors_are_relative_to_terms_and_nan_is_the_worst():
+    ones = np.ones(2)
+    assert compare(ones, ones, 0 * ones).error == 0
+    assert compare(ones, 2 * ones, 4 * ones).error == 0.25
+    assert compare(ones, 0 * ones, 0 * ones).error == np.inf
     check = Check("float32", "ordinary", "contiguous", "", "forward", np.nan, 1.0, np.nan)
     assert not check.passed
-    assert badness(check) == np.inf
+    assert severity(check) == np.inf
 
 
-def test_a_slope_comes_with_an_uncertainty_that_covers_its_error():
-    chance = np.random.default_rng(0)
+def test_the_uncertainty_of_a_derivative_covers_its_error():
+    rng = np.random.default_rng(0)
     for scale in (1e-3, 1.0, 1e3):
-        at, along = scale * chance.standard_normal(6), chance.standard_normal(6)
-        found = slope(lambda x, scale=scale: float(np.tanh(x / scale).sum()), at, along, noise=6 * 2.0**-53)
+        at, along = scale * rng.standard_normal(6), rng.standard_normal(6)
+
+        def loss(x: np.ndarray, scale: float = scale) -> float:
+            return float(np.tanh(x / scale).sum())
+
+        derivative = directional_derivative(loss, at, along, noise=6 * 2.0**-53)
         exact = float((along / np.cosh(at / scale) ** 2).sum() / scale)
-        assert abs(found.value - exact) <= found.uncertainty <= 1e-7 / scale
+        assert abs(derivative.value - exact) <= derivative.uncertainty <= 1e-7 / scale
 
 
 # The command.
 
 
-def test_the_command_says_ok_writes_a_report_and_ends_with_0(tmp_path):
+def test_the_command_prints_ok_writes_a_report_and_ends_with_0(tmp_path):
     answer = verify(tmp_path, "--norm", "gn+ws")
     assert answer.code == 0
     table = answer.stdout[: answer.stdout.index("Largest errors of y")].splitlines()
     assert max(len(line.rstrip()) for line in table) <= 80
-    assert "All 2 are what their definitions say" in answer.words
+    assert "All 2 are as defined" in answer.words
     assert re.search(r"gn 64 .* ok", answer.words)
     page = (tmp_path / "verify-gn+ws" / "report.html").read_text()
     assert "Does every norm compute its definition?" in page
@@ -250,28 +254,28 @@ def test_the_document_holds_the_figures_behind_the_table(tmp_path):
         "bn",
         2,
     )
-    assert {one["quantity"] for one in norm["worst"]} == {
+    assert {check["quantity"] for check in norm["worst"]} == {
         "forward", "input gradient", "parameter gradients", "buffers",
     }  # fmt: skip
-    assert all(one["error"] <= one["bound"] for one in norm["worst"])
+    assert all(check["error"] <= check["bound"] for check in norm["worst"])
 
 
-def test_a_broken_norm_fails_the_command_and_the_table_says_where(tmp_path, monkeypatch):
+def test_a_broken_norm_fails_the_command_and_the_table_locates_the_error(tmp_path, monkeypatch):
     monkeypatch.setitem(NORMS, "ln", replace(NORMS["ln"], build=BROKEN["ln axes"][1]))
     answer = verify(tmp_path, "--norm", "ln")
     assert answer.code == 1
-    for words in ("Not what the definition says: ln.", "Out of bounds", "FAILS", "float64, train"):
+    for words in ("Not as defined: ln.", "Out of bounds", "FAILS", "float64, train"):
         assert words in answer.words
 
 
 def test_the_same_seed_gives_the_same_figures(tmp_path):
-    one, two, other = (
+    first, second, other = (
         [check.error for check in verify_builtin(SUBJECTS["gn"], draw_cases(seed, 1)[:1]).checks] for seed in (3, 3, 4)
     )
-    assert one == two != other
+    assert first == second != other
 
 
-OWN = """
+CUSTOM = """
 import numpy as np
 import torch
 from torch import nn
@@ -318,7 +322,7 @@ def centred(x, parameters, training):
     mean, var = x.mean((1, 2, 3), keepdims=True), x.var((1, 2, 3), keepdims=True)
     return (x - mean) / np.sqrt(var + 1e-5) * parameters["weight"] * parameters["alpha"]
 
-def flat(x, parameters, training):
+def scalar(x, parameters, training):
     return x.mean()
 
 def broken(x, parameters, training):
@@ -329,23 +333,23 @@ def broken(x, parameters, training):
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "mine.py"
-    path.write_text(OWN)
+    path.write_text(CUSTOM)
     return path
 
 
-def own(file: Path, norm: str, reference: str = "centred", cases: Sequence[Case] = ORDINARY) -> Verified:
+def verify_norm(file: Path, norm: str, reference: str = "centred", cases: Sequence[Case] = ORDINARY) -> Verification:
     return verify_custom(f"{file}:{norm}", f"{file}:{reference}", cases)
 
 
-def wrong(found: Verified) -> set[str]:
-    return {check.quantity for check in found.checks if not check.passed}
+def wrong(verification: Verification) -> set[str]:
+    return {check.quantity for check in verification.checks if not check.passed}
 
 
-def test_a_right_norm_of_ones_own_passes_on_inputs_of_every_kind(file):
-    found = own(file, "Centred", cases=CASES)
-    assert found.passed, max(found.checks, key=badness)
-    assert {check.quantity for check in found.checks} == set(QUANTITIES) - {"buffers"}
-    assert {check.kind for check in found.checks} == set(KINDS)
+def test_a_right_custom_norm_passes_on_inputs_of_every_kind(file):
+    verification = verify_norm(file, "Centred", cases=CASES)
+    assert verification.passed, max(verification.checks, key=severity)
+    assert {check.quantity for check in verification.checks} == set(QUANTITIES) - {"buffers"}
+    assert {check.kind for check in verification.checks} == set(KINDS)
 
 
 @pytest.mark.parametrize(
@@ -356,40 +360,40 @@ def test_a_right_norm_of_ones_own_passes_on_inputs_of_every_kind(file):
         ("Frozen", {"parameter gradients"}),
     ],
 )
-def test_a_wrong_norm_of_ones_own_is_noticed(norm, quantities, file):
-    assert wrong(own(file, norm)) == quantities
+def test_a_wrong_custom_norm_is_detected(norm, quantities, file):
+    assert wrong(verify_norm(file, norm)) == quantities
 
 
-def test_a_norm_that_computes_in_float32_inside_is_told_so(file):
-    found = own(file, "Single")
-    assert {check.precision for check in found.checks if not check.passed} == {"float64"}
-    assert "it seems to cast to float32 inside" in found.notes[0]
+def test_a_norm_that_computes_in_float32_gets_a_note(file):
+    verification = verify_norm(file, "Single")
+    assert {check.precision for check in verification.checks if not check.passed} == {"float64"}
+    assert "it seems to compute in float32" in verification.notes[0]
 
 
-def test_the_command_takes_a_norm_of_ones_own_and_a_nan_fails_it(file):
+def test_the_command_takes_a_custom_norm_and_a_nan_fails_it(file):
     answer = verify(file.parent, "--norm", f"{file}:Overflowing", "--reference", f"{file}:centred", "-q")
     assert answer.code == 1
     lines = [line.split("\t") for line in answer.stdout.splitlines()]
     assert [(line[0], line[2], line[-2], line[-1]) for line in lines] == [("Overflowing", "nan", "nan", "FAILS")] * 2
 
 
-def test_a_norm_of_ones_own_needs_a_reference(file):
+def test_a_custom_norm_needs_a_reference(file):
     answer = verify(file.parent, "--norm", f"{file}:Centred")
-    refused(answer, 2, "a norm of your own", "--reference file.py:function", "f(x, parameters, training)")
+    refused(answer, 2, "a custom norm", "--reference file.py:function", "f(x, parameters, training)")
 
 
 @pytest.mark.parametrize(
     ("norm", "reference", "words"),
     [
         ("Centred", "missing", "nothing called 'missing'"),
-        ("Centred", "flat", "returned float64 () for an input of shape"),
+        ("Centred", "scalar", "returned float64 () for an input of shape"),
         ("Centred", "broken", "KeyError: 'gamma'"),
         ("Fails", "centred", "not today"),
     ],
 )
-def test_what_is_wrong_with_a_reference_or_a_norm_is_said_in_words(norm, reference, words, file):
+def test_a_faulty_reference_or_norm_is_reported(norm, reference, words, file):
     with pytest.raises(UsageError) as error:
-        own(file, norm, reference)
+        verify_norm(file, norm, reference)
     assert words in error.value.message
 
 
@@ -402,5 +406,5 @@ def test_what_is_wrong_with_a_reference_or_a_norm_is_said_in_words(norm, referen
         (("--cases", 0), "--cases 0: must be from 1 to"),
     ],
 )
-def test_a_command_that_cannot_be_meant_is_refused(arguments, words, tmp_path):
+def test_an_invalid_command_is_refused(arguments, words, tmp_path):
     refused(verify(tmp_path, *arguments), 2, words)

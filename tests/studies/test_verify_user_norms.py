@@ -1,4 +1,4 @@
-"""`normbench verify` on norms that users bring: checked as training runs them, and no false alarm."""
+"""`normbench verify` on custom norms: checked as training runs them, without false alarms."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from torch import nn
 from normbench.errors import UsageError
 from normbench.norms import NORMS
 from normbench.studies.verify.cases import KINDS, Case, draw_cases, layer_shapes
-from normbench.studies.verify.checks import Verified, badness
+from normbench.studies.verify.checks import Verification, severity
 from normbench.studies.verify.custom import verify_custom
 
 FILE = Path(__file__).parents[1] / "helpers" / "user_norms.py"
@@ -42,7 +42,7 @@ WRONG = {
 }
 
 
-def own(norm: str, reference: str, cases: Sequence[Case]) -> Verified:
+def verify_norm(norm: str, reference: str, cases: Sequence[Case]) -> Verification:
     return verify_custom(f"{FILE}:{norm}", f"{FILE}:{reference}", cases)
 
 
@@ -52,7 +52,7 @@ def verify(out: Path, *arguments: object) -> Answer:
 
 @pytest.fixture
 def few(monkeypatch) -> None:
-    """A command checks on few inputs."""
+    """Make the command check few inputs."""
     monkeypatch.setattr("normbench.studies.verify.measure.draw_cases", lambda _seed, _count: FEW)
 
 
@@ -76,24 +76,24 @@ def test_cases_have_the_shapes_of_the_network_and_batches_as_trained():
 
 @pytest.mark.parametrize("norm", RIGHT)
 def test_a_right_norm_is_accepted_on_inputs_of_every_kind(norm):
-    found = own(norm, RIGHT[norm], CASES)
-    assert found.problems == ()
-    assert found.passed, max(found.checks, key=badness)
-    assert {check.kind for check in found.checks} == set(KINDS)
-    assert {check.layout for check in found.checks} == {"contiguous", "channels last"}
+    verification = verify_norm(norm, RIGHT[norm], CASES)
+    assert verification.problems == ()
+    assert verification.passed, max(verification.checks, key=severity)
+    assert {check.kind for check in verification.checks} == set(KINDS)
+    assert {check.layout for check in verification.checks} == {"contiguous", "channels last"}
 
 
 @pytest.mark.parametrize("seed", [4, 6, 11])  # the hardest of 40
 def test_torchs_own_norms_raise_no_false_alarm_on_small_and_hard_inputs(seed):
     cases = [case for case in draw_cases(seed, 2) if not case.of_network]
     for norm in ("group_norm_1", "group_norm_4", "batch_norm", "instance_norm"):
-        found = own(norm, RIGHT[norm], cases)
-        assert found.passed, max(found.checks, key=badness)
+        verification = verify_norm(norm, RIGHT[norm], cases)
+        assert verification.passed, max(verification.checks, key=severity)
 
 
 @pytest.mark.parametrize("norm", WRONG)
-def test_a_wrong_norm_is_noticed_at_the_shapes_of_the_network(norm):
-    assert any(not own(norm, WRONG[norm], [case]).passed for case in reversed(NETWORK))
+def test_a_wrong_norm_is_detected_at_the_shapes_of_the_network(norm):
+    assert any(not verify_norm(norm, WRONG[norm], [case]).passed for case in reversed(NETWORK))
 
 
 @pytest.mark.parametrize(
@@ -101,16 +101,18 @@ def test_a_wrong_norm_is_noticed_at_the_shapes_of_the_network(norm):
     [("GradientOnlyInFloat32", {"dL/dx"}), ("WeightWithoutGradientInFloat32", {"dL/d weight"})],
 )
 def test_gradients_are_compared_in_float32_one_by_one(norm, arrays):
-    failed = [check for check in own(norm, "layer", SMALL).checks if not check.passed]
+    failed = [check for check in verify_norm(norm, "layer", SMALL).checks if not check.passed]
     assert {check.array for check in failed} == arrays
     assert {check.precision for check in failed} == {"float32"}
 
 
-def test_statistics_of_ones_own_norm_are_compared_where_the_reference_returns_them():
-    found = own("momentum_02", "batch", NETWORK[-1:])
-    assert {check.array for check in found.checks if not check.passed} == {"running_mean", "running_var"}
-    assert found.not_compared == ()
-    compared = [check for check in own("batch_norm", "batch", NETWORK[-1:]).checks if check.quantity == "buffers"]
+def test_statistics_are_compared_if_the_reference_returns_them():
+    verification = verify_norm("momentum_02", "batch", NETWORK[-1:])
+    assert {check.array for check in verification.checks if not check.passed} == {"running_mean", "running_var"}
+    assert verification.not_compared == ()
+    compared = [
+        check for check in verify_norm("batch_norm", "batch", NETWORK[-1:]).checks if check.quantity == "buffers"
+    ]
     steps = {check.where.rpartition("step ")[2] for check in compared if "step" in check.where}
     assert len(steps) == len(NETWORK[-1].steps) - 1
     assert any("eval" in check.where for check in compared)
@@ -119,15 +121,15 @@ def test_statistics_of_ones_own_norm_are_compared_where_the_reference_returns_th
 def test_statistics_that_are_not_returned_are_named_in_the_verdict(few, tmp_path):
     answer = verify(tmp_path, *spelt("NeverMoves", "silent_batch"), "--json")
     assert answer.code == 0
-    assert "as defined, initial values, running_mean and running_var not compared:" in answer.document["answer"][0]
+    assert "as defined, initial values, running_mean and running_var not compared:" in answer.document["conclusions"][0]
     assert norm_in(answer)["not_compared"] == ["running_mean", "running_var", "initial values"]
 
 
-def test_initial_values_are_compared_where_the_reference_has_them():
-    assert own("BeginsAtHalf", "silent_layer", SMALL[:1]).not_compared == ("initial values",)
-    found = own("BeginsAtHalf", "layer", SMALL[:1])
-    assert found.problems == ("weight begins as 0.5 at [0], not as 1",)
-    assert found.not_compared == ()
+def test_initial_values_are_compared_if_the_reference_has_them():
+    assert verify_norm("BeginsAtHalf", "silent_layer", SMALL[:1]).not_compared == ("initial values",)
+    verification = verify_norm("BeginsAtHalf", "layer", SMALL[:1])
+    assert verification.problems == ("initial value of weight[0] is 0.5, not 1",)
+    assert verification.not_compared == ()
 
 
 def test_a_norm_that_cannot_be_built_for_some_channels_is_checked_with_the_others(few, tmp_path):
@@ -135,9 +137,9 @@ def test_a_norm_that_cannot_be_built_for_some_channels_is_checked_with_the_other
     assert (norm["verdict"], norm["not_built"]) == ("as defined", [1])
 
 
-def test_a_norm_that_fails_in_a_later_step_is_told_with_the_step():
+def test_the_error_of_a_norm_that_fails_in_a_later_step_names_the_step():
     with pytest.raises(UsageError, match=r"step 7: boom"):
-        own("FailsLater", "same", NETWORK)
+        verify_norm("FailsLater", "same", NETWORK)
 
 
 @pytest.mark.parametrize(
@@ -148,19 +150,19 @@ def test_a_norm_that_fails_in_a_later_step_is_told_with_the_step():
         ("returns_list", "returned list beside y, not a dict"),
     ],
 )
-def test_what_is_wrong_with_returned_statistics_is_said_in_words(reference, words):
+def test_faulty_returned_statistics_are_reported(reference, words):
     with pytest.raises(UsageError, match=words):
-        own("group_norm_1", reference, SMALL[:1])
+        verify_norm("group_norm_1", reference, SMALL[:1])
 
 
-def test_a_norm_that_does_not_exist_is_the_first_thing_told(tmp_path):
+def test_an_unknown_norm_is_reported_before_a_missing_reference(tmp_path):
     refused(verify(tmp_path, "--norm", f"{FILE}:Nope"), 2, "nothing called 'Nope'")
 
 
-# What a failure says, and where it is kept.
+# Content and folder of a failure.
 
 
-def test_a_failure_says_array_input_got_and_expected(few, tmp_path):
+def test_a_failure_has_array_input_got_and_expected(few, tmp_path):
     answer = verify(tmp_path, *spelt("momentum_02", "batch"), "--json")
     assert answer.code == 1
     norm = norm_in(answer)
@@ -172,8 +174,8 @@ def test_a_failure_says_array_input_got_and_expected(few, tmp_path):
         assert failure["kind"] in failure["input"]
         assert failure["precision"] in failure["input"]
         assert len(failure["index"]) == 1
-    (said,) = [line for line in answer.document["answer"] if line.startswith(f"{FILE}:momentum_02: running_")]
-    assert " and should be " in said
+    (sentence,) = [line for line in answer.document["conclusions"] if line.startswith(f"{FILE}:momentum_02: running_")]
+    assert " and should be " in sentence
     (table,) = [table for table in answer.document["tables"] if table["title"] == "Out of bounds"]
     assert len(table["rows"]) == len(norm["failures"])
 
@@ -226,7 +228,7 @@ def test_a_record_without_a_definition_is_named_and_the_others_are_checked(few, 
     assert verdicts.pop("new") == ("no reference definition", None)
     assert set(verdicts.values()) == {("as defined", True)}
     assert set(verdicts) == {*NORMS, "+ws", "dropout"} - {"new"}
-    assert any("No reference definition, so not checked: new." in sentence for sentence in document["answer"])
+    assert any("No reference definition, so not checked: new." in sentence for sentence in document["conclusions"])
 
 
 def test_a_record_without_a_definition_is_refused_by_name_and_takes_a_reference(few, undefined, tmp_path):

@@ -1,4 +1,4 @@
-"""Settings of `batch-size`, laid over its recipe."""
+"""Settings of `batch-size`, as overrides of its recipe."""
 
 from typing import Annotated, Any
 
@@ -22,7 +22,7 @@ class BatchSizeSettings(Frozen):
     max_params: Whole = Field(PARAMETER_BUDGET, ge=1, le=10_000_000)
 
     def overrides(self) -> dict[str, Any]:
-        """Nested settings over the recipe."""
+        """Return nested settings that override the recipe."""
         sweep = {"batch_sizes": self.sizes, "lr_scaling": self.scaling}
         sweep = {key: value for key, value in sweep.items() if value is not None}
         return ({"norms": self.norms} if self.norms else {}) | ({"sweep": sweep} if sweep else {})

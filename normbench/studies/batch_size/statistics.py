@@ -1,4 +1,4 @@
-"""Why BatchNorm falls with small batches: the same weights, scored with three kinds of statistics."""
+"""Accuracy of one set of weights with three sources of BatchNorm's statistics: why small batches harm BatchNorm."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from normbench.evaluation import accuracy_with_batch_statistics, evaluate, has_b
 from normbench.runs import Permission, RunResult, load_model
 
 SAMPLE = 2000
-"""Images that are scored three times; all, where there are fewer."""
+"""Largest number of images that are scored three times."""
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Accuracy of one network on a sample, by what its BatchNorm layers normalize with; fractions."""
+    """Accuracy (a fraction) of one network on a sample, by source of the mean and variance in BatchNorm."""
 
-    SOURCES: ClassVar = ("running", "recomputed", "own")
+    SOURCES: ClassVar = ("running", "recomputed", "batch")
 
     running: float
-    """The running averages of training: evaluation as usual."""
+    """Running averages of training, as in any evaluation."""
     recomputed: float
-    """Means over the training images, taken anew with the final weights (arXiv:2105.07576)."""
-    own: float
-    """Those of each batch, as large as in training."""
+    """Means over the training images, recomputed with the final weights (arXiv:2105.07576)."""
+    batch: float
+    """Statistics of each batch, as large as in training."""
 
 
 def measure_statistics(
@@ -38,16 +38,16 @@ def measure_statistics(
     device: torch.device,
     on_run: Callable[[RunResult], None],
 ) -> dict[str, Statistics]:
-    """By folder, of every finished run with BatchNorm layers; `on_run` is called before each.
+    """Score every finished run that has BatchNorm layers, by run folder; `on_run` is called before each.
 
-    The images are those that the runs are scored on: test images, or validation images where some are held out.
+    The images are those by which the runs are compared: test images, or validation images if some are held out.
 
     Raises:
         RunFailedError: A run has no usable weights.
-        DataError: The data set is not to be had.
+        DataError: The data set is not available.
     """
     data: DataSet | None = None
-    found = {}
+    statistics = {}
     for config, result in zip(configs, results, strict=True):
         if result.status != "done" or result.folder is None:
             continue
@@ -55,19 +55,15 @@ def measure_statistics(
         if has_batch_statistics(network):
             on_run(result)
             data = data or datasets.load(config.data, machine, device)
-            found[result.folder] = _score(network.to(device), config, data)
-    return found
+            statistics[result.folder] = _score(network.to(device), config, data)
+    return statistics
 
 
 def _score(network: torch.nn.Module, config: RunConfig, data: DataSet) -> Statistics:
-    network = network.to(memory_format=torch.channels_last)
-    split, precision = _sample(data, config), config.training.precision
+    network, precision = network.to(memory_format=torch.channels_last), config.training.precision
+    images = data.test if config.read_test or data.validation is None else data.validation
+    split = Split(images.images[:SAMPLE], images.labels[:SAMPLE])
     running = evaluate(network, split, data, precision).accuracy
-    own = accuracy_with_batch_statistics(network, split, data, precision, config.training.batch_size)
+    batch = accuracy_with_batch_statistics(network, split, data, precision, config.training.batch_size)
     recompute_statistics(network, data, precision)
-    return Statistics(running, evaluate(network, split, data, precision).accuracy, own)
-
-
-def _sample(data: DataSet, config: RunConfig) -> Split:
-    scored = data.test if config.read_test or data.validation is None else data.validation
-    return Split(scored.images[:SAMPLE], scored.labels[:SAMPLE])
+    return Statistics(running, evaluate(network, split, data, precision).accuracy, batch)

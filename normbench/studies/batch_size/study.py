@@ -8,28 +8,18 @@ from normbench.studies.study import DATA_FLAGS, FOLDER_FLAGS, RECIPE_FLAGS, Stud
 
 if TYPE_CHECKING:
     from normbench.analysis import StudyResult
-    from normbench.runs import RunResult
 
 
 def run(settings: BatchSizeSettings, context: StudyContext) -> "StudyResult":
-    """Train every norm at every batch size, and score BatchNorm with other statistics."""
-    from normbench.runs.environment import environment
-    from normbench.studies.batch_size.measure import batch_size_configs, summarize_points
-    from normbench.studies.batch_size.statistics import measure_statistics
-    from normbench.studies.batch_size.tables import batch_size_result
+    """Measure, and lay out the result."""
+    from normbench.studies.batch_size.measure import measure
+    from normbench.studies.batch_size.tables import study_result
 
-    recipe = context.load_recipe(STUDY.recipe, settings.overrides())
-    plan, results = context.train(batch_size_configs(recipe, settings.max_params), recipe)
-
-    def on_run(result: "RunResult") -> None:
-        context.note(f"{result.norm} batch {result.batch_size} seed {result.seed}: scoring with other statistics")
-
-    statistics = measure_statistics(plan.configs, results, plan.machine, plan.device, on_run)
-    points = summarize_points(plan.configs, results, statistics)
-    return batch_size_result(points, results, recipe, environment(plan.device))
+    return study_result(measure(settings, context))
 
 
-def _exit_code(result: "StudyResult") -> int:
+def exit_code(result: "StudyResult") -> int:
+    """Return that of a comparison with failed runs if a run diverged or failed."""
     return SOME_RUNS_FAILED if any(point["problems"] for point in result.values["points"]) else 0
 
 
@@ -38,7 +28,7 @@ STUDY = Study(
     question="What does a small batch cost, and which norms suffer?",
     help="""Train every norm at every batch size over the same images, and show where accuracy falls.
 
-The learning rate of each norm (--lr: of all) holds for the recipe's batch size, and follows the batch by --scaling.
+The learning rate of each norm (--lr: of all) is that for the recipe's batch size; --scaling adapts it to the batch.
 
 With --val-split the runs are scored on the validation images, and the test images stay unread.""",
     settings=BatchSizeSettings,
@@ -48,5 +38,5 @@ With --val-split the runs are scored on the validation images, and the test imag
         *(flag for flag in RECIPE_FLAGS if flag != "batch_size"), "seeds", *DATA_FLAGS, "val_split", *FOLDER_FLAGS,
         "force", "jobs", "no_capture", "track", "dry_run",
     ),
-    exit_code=_exit_code,
+    exit_code=exit_code,
 )  # fmt: skip

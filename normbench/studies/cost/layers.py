@@ -1,8 +1,8 @@
-"""The norm layers of a network as they stand in training: their modules, and the inputs that they get."""
+"""Norm layers of a network in training, run apart from it on the inputs that they get there."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from normbench.device import autocast
 from normbench.networks import norm_layers
 from normbench.norms.layers import apply_norm, autocast_enabled
-from normbench.studies.cost.memory import saved_bytes
+from normbench.studies.cost.profiling import saved_bytes
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A norm layer with an input of a training step, in its shape, memory format and type, and a gradient to match."""
+class NormLayer:
+    """Norm layer with its input in a training step (shape, memory format and type) and a matching gradient."""
 
     module: nn.Module
     x: Tensor
@@ -23,27 +23,27 @@ class Placed:
 
 
 class NormLayers:
-    """All norm layers of one network, to be run apart from it; norms are the modules called `norm`."""
+    """All norm layers of one network, the modules called `norm`, in order of execution."""
 
     def __init__(self, network: nn.Module, images: Tensor, precision: str) -> None:
         self.device, self.precision = images.device, precision
         with self._autocast():
-            self.placed = _placed(network, images)
+            self.layers = _record_inputs(network, images)
 
     def forward(self) -> list[Tensor]:
-        """As in training: the graph for the backward pass is kept."""
+        """Run forward as in training: the graph for the backward pass is kept."""
         with self._autocast():
-            return [apply_norm(placed.module, placed.x) for placed in self.placed]
+            return [apply_norm(layer.module, layer.x) for layer in self.layers]
 
     def backward(self, outputs: Sequence[Tensor]) -> None:
-        """The gradients of what `forward` gave, by input and parameters; an identity has none to take."""
-        for placed, y in zip(self.placed, outputs, strict=True):
-            if y is placed.x:
+        """Compute the gradients of the outputs of `forward` by input and parameters; an identity has none."""
+        for layer, y in zip(self.layers, outputs, strict=True):
+            if y is layer.x:
                 continue
-            torch.autograd.grad(y, [placed.x, *placed.module.parameters()], placed.gradient.to(y.dtype))
+            torch.autograd.grad(y, [layer.x, *layer.module.parameters()], layer.gradient.to(y.dtype))
 
     def passes(self) -> tuple[Callable[[], None], Callable[[], None]]:
-        """`forward` and `backward` as two works that hand the outputs from one to the other."""
+        """Return `forward` and `backward` without arguments: the first hands its outputs to the second."""
         outputs: list[Tensor] = []
 
         def backward() -> None:
@@ -54,67 +54,68 @@ class NormLayers:
 
     @torch.no_grad()
     def evaluate(self) -> None:
-        """Forward in eval mode; the layers are in train mode again afterwards."""
-        self._mode(training=False)
+        """Run forward in eval mode; the layers are in train mode again afterwards."""
+        self._set_mode(training=False)
         self.forward()
-        self._mode(training=True)
+        self._set_mode(training=True)
 
     @torch.no_grad()
     def train_eval_difference(self) -> float:
-        """Largest difference between the outputs of both modes on one input, by the largest output; worst layer."""
-        trained = self.forward()
-        self._mode(training=False)
-        evaluated = self.forward()
-        self._mode(training=True)
-        return max(((a - b).abs().max() / a.abs().max()).item() for a, b in zip(trained, evaluated, strict=True))
+        """Return the largest difference between outputs in both modes, relative to the largest output; worst layer."""
+        in_training = self.forward()
+        self._set_mode(training=False)
+        in_evaluation = self.forward()
+        self._set_mode(training=True)
+        pairs = zip(in_training, in_evaluation, strict=True)
+        return max(((a - b).abs().max() / a.abs().max()).item() for a, b in pairs)
 
     def keep_layout(self) -> bool:
-        """Whether every output lies in memory as its input does; if not, what follows runs in another format."""
-        return all(y.stride() == placed.x.stride() for placed, y in zip(self.placed, self.forward(), strict=True))
+        """Check that every output has the memory layout of its input; if not, later layers run in another format."""
+        return all(y.stride() == layer.x.stride() for layer, y in zip(self.layers, self.forward(), strict=True))
 
     def saved_bytes(self) -> int:
-        """Bytes that the layers keep for the backward pass."""
+        """Count the bytes that the layers keep for the backward pass."""
         with self._autocast():
             return sum(
-                saved_bytes(lambda p=placed: apply_norm(p.module, p.x), placed.module)  # type: ignore[misc]
-                for placed in self.placed
+                saved_bytes(lambda n=layer: apply_norm(n.module, n.x), layer.module)  # type: ignore[misc]
+                for layer in self.layers
             )
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """Of the inputs, (N, C, H, W) each, in order of execution."""
-        return [tuple(placed.x.shape) for placed in self.placed]
+        """Shapes (N, C, H, W) of the inputs, in order of execution."""
+        return [tuple(layer.x.shape) for layer in self.layers]
 
     def parameters(self) -> int:
-        """Learned numbers of all layers."""
-        return sum(parameter.numel() for placed in self.placed for parameter in placed.module.parameters())
+        """Count the learned numbers of all layers."""
+        return sum(parameter.numel() for layer in self.layers for parameter in layer.module.parameters())
 
     def buffers(self) -> int:
-        """Numbers that the layers keep without learning them."""
-        return sum(buffer.numel() for placed in self.placed for buffer in placed.module.buffers())
+        """Count the numbers that the layers keep without learning them."""
+        return sum(buffer.numel() for layer in self.layers for buffer in layer.module.buffers())
 
-    def _mode(self, training: bool) -> None:
-        for placed in self.placed:
-            placed.module.train(training)
+    def _set_mode(self, training: bool) -> None:
+        for layer in self.layers:
+            layer.module.train(training)
 
-    def _autocast(self) -> Any:
+    def _autocast(self) -> AbstractContextManager[object]:
         return autocast(self.device, self.precision)
 
 
-def _placed(network: nn.Module, images: Tensor) -> list[Placed]:
-    """Run one batch and note what every norm is given."""
-    found: list[Placed] = []
+def _record_inputs(network: nn.Module, images: Tensor) -> list[NormLayer]:
+    """Run one batch, and record the input of every norm."""
+    layers: list[NormLayer] = []
     casts = autocast_enabled(images)
 
-    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0].detach().clone()  # keeps the memory format
         if casts:  # the norm is given float32, its layer the type that it was cast from
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        found.append(Placed(module, x.requires_grad_(), torch.randn_like(x)))
+        layers.append(NormLayer(module, x.requires_grad_(), torch.randn_like(x)))
 
-    hooks = [module.register_forward_pre_hook(note) for module in norm_layers(network).values()]
+    hooks = [module.register_forward_pre_hook(record) for module in norm_layers(network).values()]
     with torch.no_grad():
         network(images)
     for hook in hooks:
         hook.remove()
-    return found
+    return layers

@@ -1,17 +1,18 @@
-"""Conclusions of `cost`, computed from its figures."""
+"""Conclusions and caption of `cost`, computed from its figures."""
 
-from collections.abc import Sequence
+import torch
 
-from normbench.studies.cost.clock import Spread
-from normbench.studies.cost.measure import CONTROL, Cost
+from normbench.device import describe
+from normbench.studies.cost.measure import Measurement
+from normbench.studies.cost.profiling import Spread
 
 MIB = 2**20
 
 
-def conclusions(costs: Sequence[Cost]) -> tuple[str, ...]:
-    """Time, share of the norm layers, memory, and difference of the modes."""
-    control = next(cost for cost in costs if cost.norm == CONTROL)
-    others = sorted((cost for cost in costs if cost is not control), key=lambda cost: cost.ratio.median)
+def conclusions(measurement: Measurement) -> tuple[str, ...]:
+    """Time, share of the norm layers, memory, and difference between the modes."""
+    control, *rest = measurement.costs
+    others = sorted(rest, key=lambda cost: cost.ratio.median)
     none = (
         f"A training step takes {_milliseconds(control.step)} ms without a norm and keeps "
         f"{mebibytes(control.step_saved)} MiB for the"
@@ -32,13 +33,22 @@ def conclusions(costs: Sequence[Cost]) -> tuple[str, ...]:
     )
 
 
+def caption(measurement: Measurement) -> str:
+    """Conditions of the figures: network, batch, precision, rounds, device and version."""
+    config, training = measurement.config, measurement.config.training
+    return (
+        f"Network {config.network.name} on batches of {training.batch_size} noise images of 3x32x32; "
+        f"{config.network.activation}; precision {training.precision}; {measurement.repeats} rounds after a warm-up, "
+        f"the norms taking turns; median [quartiles]; {describe(measurement.device)}; torch {torch.__version__}."
+    )
+
+
 def _milliseconds(value: Spread) -> str:
-    """Format a fraction."""
     return f"{1000 * value.median:.3g}"
 
 
 def mebibytes(count: int | None) -> str:
-    """Format bytes in MiB; `-` where they were not measured."""
+    """Format bytes in MiB; `-` if they were not measured."""
     return "-" if count is None else f"{count / MIB:.1f}"
 
 

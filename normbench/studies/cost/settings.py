@@ -9,9 +9,7 @@ from normbench.studies.study import Flag
 
 
 class CostSettings(Frozen):
-    """Norms to time, and how often; norms None takes every registered one."""
+    """Norms to time (None: every built-in one), and number of rounds."""
 
     norms: NormNames | None = None
-    repeats: Annotated[Whole, Flag("Training")] = Field(
-        15, ge=1, le=1000, description="How often everything is timed. [default: 15]"
-    )
+    repeats: Annotated[Whole, Flag("Training")] = Field(15, ge=1, le=1000, description="Timed rounds. [default: 15]")

@@ -10,16 +10,11 @@ if TYPE_CHECKING:
 
 
 def run(settings: CostSettings, context: StudyContext) -> "StudyResult":
-    """Time the norms at the shapes of the recipe's network."""
-    from normbench.device import resolve_device
-    from normbench.norms import NORMS
-    from normbench.studies.cost.measure import cost_configs, measure_costs
-    from normbench.studies.cost.tables import cost_result
+    """Measure, and lay out the result."""
+    from normbench.studies.cost.measure import measure
+    from normbench.studies.cost.tables import study_result
 
-    configs = cost_configs(context.load_recipe(STUDY.recipe), settings.norms or tuple(NORMS))
-    device = resolve_device(context.machine.device)
-    costs = measure_costs(configs, device, settings.repeats, context.note)
-    return cost_result(costs, configs[0], device, settings.repeats)
+    return study_result(measure(settings, context))
 
 
 STUDY = Study(
@@ -27,8 +22,8 @@ STUDY = Study(
     question="What does a norm cost in time and memory?",
     help="""Time every norm at the shapes of the real network: its layers alone, and the training step around them.
 
-Every registered norm takes its turn, or those of --norms; `none` is what the steps are compared with. Beside the times
-stand the memory kept for the backward pass, parameters and buffers, and whether train and eval mode differ.""",
+Measures every built-in norm, or those of --norms, in turns; steps are compared with those of `none`. Reports as well
+the memory kept for the backward pass, parameters and buffers, and any difference between train and eval mode.""",
     settings=CostSettings,
     run=run,
     flags=("config", "set", "network", "groups", "batch_size", *FOLDER_FLAGS),

@@ -1,52 +1,80 @@
-"""The answer of the study of depth, in sentences that follow from its figures."""
+"""Conclusions and caption of `depth`, computed from its figures."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
-from normbench.networks.stacks import Kind
-from normbench.studies.depth.measure import CONTROL, Depth, Measured
+import torch
+
+from normbench.device import describe
+from normbench.studies.depth.measure import CONTROL, TRAINED_WIDTH, Measurement, VariantResult
+from normbench.studies.depth.settings import DepthSettings
+from normbench.studies.depth.signal import BATCH
 
 STEADY = 2.0
-"""An output norm that stays within this factor from the first hidden layer to the last is called steady."""
+"""Largest factor between the output norms of the hidden layers that is called steady."""
 LEVEL = 10.0
-"""A gradient whose first and last layer are within this factor is called level."""
-ALIKE = 0.9
-"""A mean cosine above this is called alike."""
+"""Largest factor between the gradients of the first and the last layer that is called level."""
+SIMILAR = 0.9
+"""Mean cosine above which the results for different inputs are called similar."""
 CHANCE = 0.1
 
 
-def conclusions(depth: Depth, by_kind: Mapping[Kind, Sequence[Measured]]) -> tuple[str, ...]:
-    """What depth does to the signal, the gradient and the training, one kind of stack after the other."""
-    sentences = []
-    for kind, measured in by_kind.items():
-        said = [_signal(depth, measured), _gradient(measured), _alike(measured)]
-        if depth.data is not None:
-            said.append(_training(depth, measured))
-        sentences += [f"{kind}: {sentence}" for sentence in said]
+def conclusions(measurement: Measurement) -> tuple[str, ...]:
+    """Effect of depth on signal, gradient and training, one kind of stack after the other."""
+    settings, sentences = measurement.settings, []
+    for kind, results in measurement.by_kind.items():
+        parts = [_output_norms(results, settings.depth), _gradients(results), _similarity(results)]
+        if measurement.data is not None:
+            parts.append(_training(results, settings))
+        sentences += [f"{kind}: {part}" for part in parts]
     return tuple(sentences)
 
 
-def mean_accuracy(one: Measured, depth: int) -> float:
-    """Over seeds; a training whose every rate diverged counts as chance."""
-    return fmean(CHANCE if run is None else run.test_accuracy for run in one.trained[depth])
+def caption(measurement: Measurement) -> str:
+    """Conditions of the figures: stacks, noise, training, seeds, device and version."""
+    settings, data = measurement.settings, measurement.data
+    seeds = (
+        f"seed {settings.seed}"
+        if settings.seeds == 1
+        else f"{settings.seeds} seeds ({settings.seed}-{settings.all_seeds[-1]})"
+    )
+    parts = [
+        f"{settings.activation}, weights initialized by `{settings.init}`, no shortcut, and no bias "
+        "but the norm's (with `none` and `lrn`: that of the weights)",
+        f"signal and gradient: N(0, 1) noise, batch {BATCH}, train mode, before any training",
+    ]
+    if data is not None:
+        epochs = f"{settings.epochs} epoch{'s' if settings.epochs > 1 else ''}"
+        parts.append(
+            f"training: {data.name} ({len(data.train):,} train, {len(data.validation or ()):,} validation and "
+            f"{len(data.test):,} test images), {epochs}, batch {settings.batch_size}, SGD with momentum "
+            f"0.9, learning rate the best of {', '.join(f'{lr:g}' for lr in settings.lrs)} by validation accuracy, "
+            f"widths {TRAINED_WIDTH['mlp']} (mlp) and {TRAINED_WIDTH['conv']} (conv)"
+        )
+    return "; ".join([*parts, seeds, describe(measurement.device), f"torch {torch.__version__}"]) + "."
 
 
-def learns(measured: Sequence[Measured], depths: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """Depths at which each variant learns: half way from chance to the best accuracy of any, or better."""
-    best = max(mean_accuracy(one, depth) for one in measured for depth in depths)
+def mean_accuracy(result: VariantResult, depth: int) -> float:
+    """Average the test accuracy over seeds; a training whose every rate diverged counts as chance."""
+    return fmean(CHANCE if trained is None else trained.test_accuracy for trained in result.trained[depth])
+
+
+def learning_depths(results: Sequence[VariantResult], depths: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Find the depths at which each variant learns: at least half way from chance to the best accuracy of any."""
+    best = max(mean_accuracy(result, depth) for result in results for depth in depths)
     bar = (CHANCE + best) / 2
     return {
-        one.variant.label: tuple(depth for depth in depths if mean_accuracy(one, depth) >= bar > CHANCE)
-        for one in measured
+        result.variant.label: tuple(depth for depth in depths if mean_accuracy(result, depth) >= bar > CHANCE)
+        for result in results
     }
 
 
-def _signal(depth: Depth, measured: Sequence[Measured]) -> str:
-    norms = {one.variant.label: one.signal.output_norms[1:] for one in measured}
+def _output_norms(results: Sequence[VariantResult], depth: int) -> str:
+    norms = {result.variant.label: result.signal.output_norms[1:] for result in results}
     steady = {label: values for label, values in norms.items() if max(values) <= STEADY * min(values)}
     parts = [
-        f"goes from {values[0]:.3g} after the first hidden layer to {values[-1]:.2g} after number {depth.config.depth} "
+        f"goes from {values[0]:.3g} after the first hidden layer to {values[-1]:.2g} after number {depth} "
         f"{_with(label)}"
         for label, values in norms.items()
         if label not in steady
@@ -57,63 +85,61 @@ def _signal(depth: Depth, measured: Sequence[Measured]) -> str:
     return f"the norm of the output {'; it '.join(parts)}."
 
 
-def _gradient(measured: Sequence[Measured]) -> str:
-    """Of the first layer by that of the last, in three groups."""
-    ratios = {one.variant.label: _ratio(one.signal.gradient_norms) for one in measured}
+def _gradients(results: Sequence[VariantResult]) -> str:
+    """Gradient of the first layer divided by that of the last: growing, shrinking and level ones."""
+    gradients = {result.variant.label: result.signal.gradient_norms for result in results}
+    ratios = {label: norms[0] / norms[-1] if norms[-1] else math.inf for label, norms in gradients.items()}
     level = [label for label, ratio in ratios.items() if 1 / LEVEL <= ratio <= LEVEL]
     groups = (
         ("grows towards the first layer", [label for label, ratio in ratios.items() if ratio > LEVEL]),
         ("shrinks towards the first layer", [label for label, ratio in ratios.items() if ratio < 1 / LEVEL]),
     )
     parts = [
-        f"{does} {_with(*labels)} ({_span([ratios[label] for label in labels])} times that of the last)"
-        for does, labels in groups
+        f"{change} {_with(*labels)} ({_span([ratios[label] for label in labels])} times that of the last)"
+        for change, labels in groups
         if labels
     ]
-    first = {one.variant.label: one.signal.gradient_norms[0] for one in measured}
     for labels in ([CONTROL] if CONTROL in level else [], [label for label in level if label != CONTROL]):
         if labels:
-            parts.append(f"keeps its size {_with(*labels)} (first layer: {_span([first[label] for label in labels])})")
+            span = _span([gradients[label][0] for label in labels])
+            parts.append(f"keeps its size {_with(*labels)} (first layer: {span})")
     return f"the gradient of the weights {'; it '.join(parts)}."
 
 
-def _alike(measured: Sequence[Measured]) -> str:
-    cosines = {one.variant.label: one.signal.cosine_similarity[-1] for one in measured}
-    alike = [label for label, cosine in cosines.items() if cosine > ALIKE]
-    apart = [label for label, cosine in cosines.items() if cosine <= ALIKE]
+def _similarity(results: Sequence[VariantResult]) -> str:
+    cosines = {result.variant.label: result.signal.cosine_similarity[-1] for result in results}
+    groups = (
+        ("are similar", [label for label, cosine in cosines.items() if cosine > SIMILAR]),
+        ("stay apart", [label for label, cosine in cosines.items() if cosine <= SIMILAR]),
+    )
     parts = [
-        f"{verb} {_with(*labels)} (cosine {_span([cosines[label] for label in labels])})"
-        for verb, labels in (("have become alike", alike), ("stay apart", apart))
+        f"{state} {_with(*labels)} (cosine {_span([cosines[label] for label in labels])})"
+        for state, labels in groups
         if labels
     ]
-    dead = {one.variant.label: one.signal.dead[-1] for one in measured if one.signal.dead[-1] > 0}
+    dead = {result.variant.label: result.signal.dead[-1] for result in results if result.signal.dead[-1] > 0}
     units = f"; dead units: {', '.join(f'{share:.0%} {_with(label)}' for label, share in dead.items())}"
-    return f"after the last layer different inputs {', and '.join(parts)}{units if dead else ''}.".replace("%", " %")
+    outputs = f"after the last layer the outputs for different inputs {', and '.join(parts)}"
+    return f"{outputs}{units if dead else ''}.".replace("%", " %")
 
 
-def _ratio(values: Sequence[float]) -> float:
-    return values[0] / values[-1] if values[-1] else math.inf
+def _training(results: Sequence[VariantResult], settings: DepthSettings) -> str:
+    depths = learning_depths(results, settings.depths)
+    deepest = [f"{max(learned) if learned else 'none of them'} {_with(label)}" for label, learned in depths.items()]
+    return (
+        f"deepest of {', '.join(map(str, settings.depths))} hidden layers that learns (half way from chance to the "
+        f"best accuracy here): {', '.join(deepest)}."
+    )
 
 
 def rounded(value: float) -> str:
-    """Two digits, with an exponent only where there would be many zeros: 250, 0.0015, 3.3e-11."""
+    """Format two digits, with an exponent only instead of many zeros: 250, 0.0015, 3.3e-11."""
     return f"{float(f'{value:.2g}'):g}"
 
 
 def _span(values: Sequence[float]) -> str:
     low, high = rounded(min(values)), rounded(max(values))
     return low if low == high else f"{low} to {high}"
-
-
-def _training(depth: Depth, measured: Sequence[Measured]) -> str:
-    deepest = learns(measured, depth.config.depths)
-
-    told = [f"{max(depths) if depths else 'none of them'} {_with(label)}" for label, depths in deepest.items()]
-    tried = ", ".join(map(str, depth.config.depths))
-    return (
-        f"deepest of {tried} hidden layers that learns (half way from chance to the best accuracy here): "
-        f"{', '.join(told)}."
-    )
 
 
 def _with(*labels: str) -> str:

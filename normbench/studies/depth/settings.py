@@ -25,16 +25,16 @@ from normbench.studies.study import Flag
 
 TRAINED_DEPTHS = (1, 5, 10, 20, 30)
 MOST_WEIGHTS = 100_000_000
-"""Of one stack: with gradients 800 MB."""
+"""Largest number of weights of one stack: with gradients 800 MB."""
 
 
 class DepthSettings(Frozen):
-    """Norms, depth, width, and how the stacks are trained."""
+    """Norms, depth and width of the stacks, and settings of their training."""
 
     norms: NormNames = ("none", "bn", "ln")
     groups: Groups = 4
     width: Annotated[Whole, Flag()] = Field(
-        512, ge=2, le=2048, description="Units of a layer of the MLP. [default: 512]"
+        512, ge=2, le=2048, description="Units per layer of the MLP. [default: 512]"
     )
     depth: Annotated[Whole, Flag()] = Field(
         30, ge=1, le=200, description="Hidden layers of the deepest stack. [default: 30]"
@@ -64,14 +64,14 @@ class DepthSettings(Frozen):
 
     @property
     def training(self) -> TrainingConfig:
-        """Of every stack alike, at each of the learning rates."""
+        """Training settings that all stacks share, but for the learning rate."""
         return TrainingConfig(
             epochs=self.epochs, batch_size=self.batch_size, schedule="constant", weight_decay=0.0, precision="fp32"
         )
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """Depths that are trained: the usual ones up to the deepest, and the deepest."""
+        """Depths that are trained: the default ones below the deepest, and the deepest."""
         return tuple(sorted({depth for depth in TRAINED_DEPTHS if depth < self.depth} | {self.depth}))
 
     @property
@@ -81,12 +81,12 @@ class DepthSettings(Frozen):
 
     @property
     def data(self) -> DataConfig:
-        """All digits, or 5,000 images of CIFAR-10, with a tenth or 1,000 held out to choose the learning rate on."""
+        """All digits, or 5,000 images of CIFAR-10; a tenth or 1,000 are held out to choose the learning rate."""
         digits = self.dataset == "digits"
         images = 5000 if self.subset is None and not digits else self.subset
         settings = {"name": self.dataset, "subset": images, "val_split": 0.1 if digits else 0.02, "crop_padding": 0}
         return validated(DataConfig, settings, COMMAND_LINE)
 
     def values(self) -> dict[str, Any]:
-        """The settings of the stacks, as JSON holds them; the data set stands in the caption."""
+        """Dump the settings of the stacks for JSON; the caption names the data set."""
         return self.model_dump(mode="json", exclude={"no_train", "dataset", "subset"})

@@ -1,96 +1,88 @@
-"""Verdict on each difference between the wrong and the right way, and the conclusions."""
-
-from collections.abc import Mapping, Sequence
+"""Conclusions and caption of `mistakes`, with the verdict on each difference between the wrong and the right way."""
 
 import torch
 
 from normbench.analysis import PairedDifference
 from normbench.analysis.format import points
-from normbench.config import Recipe
-from normbench.data import DataSet
+from normbench.studies.mistakes.bench import TEST_IMAGES
 from normbench.studies.mistakes.catalog import Mistake
+from normbench.studies.mistakes.measure import Measurement
 
-FEW = 20
-"""With more seeds than these still to go, an effect is not worth the wait."""
-COSTS, GAINS, NIL, UNTOLD, SINGLE = "costs", "scores higher", "no difference", "not separated", "one seed"
-CONSTANT = "no spread"
+FEW_SEEDS = 20
+"""Largest number of further seeds that is worth naming."""
+COSTS, GAINS, NIL, UNDECIDED = "costs", "scores higher", "no difference", "not separated"
+ONE_SEED, NO_SPREAD = "one seed", "no spread"
 
 
-def verdict(found: PairedDifference) -> str:
-    """Costs or scores higher where it is separated from zero at level 0.05 over all mistakes, else why not."""
-    difference = found.difference
+def verdict(pair: PairedDifference) -> str:
+    """Return `costs` or `scores higher` if separated at level 0.05 over all mistakes, else the reason why not."""
+    difference = pair.difference
     assert difference is not None, "every mistake is made on every seed"
     if difference.mean == 0.0 and not difference.sd:
         return NIL
     if difference.n == 1:
-        return SINGLE
-    if found.has_no_spread:
-        return CONSTANT
-    if not found.separated:
-        return UNTOLD
+        return ONE_SEED
+    if pair.has_no_spread:
+        return NO_SPREAD
+    if not pair.separated:
+        return UNDECIDED
     return COSTS if difference.mean < 0 else GAINS
 
 
-def p_value(p: float | None) -> str:
-    """As a table writes it."""
-    return "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+def conclusions(measurement: Measurement) -> tuple[str, ...]:
+    """The most costly mistake, then all of them by verdict, the most costly first."""
+    differences = measurement.differences
+    by_cost = sorted(measurement.mistakes, key=lambda mistake: _mean(differences[mistake.name]))
+    groups: dict[str, list[Mistake]] = {}
+    for mistake in by_cost:
+        groups.setdefault(verdict(differences[mistake.name]), []).append(mistake)
+    sentences = []
+    for kind, sentence in SENTENCES.items():
+        if kind in groups:
+            listed = [f"{mistake.name}{_distance(differences[mistake.name], kind)}" for mistake in groups[kind]]
+            sentences.append(sentence.format(", ".join(listed)))
+    first = by_cost[0]
+    if verdict(differences[first.name]) == COSTS:
+        difference = points(differences[first.name].difference)
+        sentences.insert(0, f"The most costly mistake is {first.name} ({first.wrong}): {difference}.")
+    return tuple(sentences)
 
 
-def conclusions(mistakes: Sequence[Mistake], differences: Mapping[str, PairedDifference]) -> tuple[str, ...]:
-    """The dearest first, then what is told from nothing, then what is not."""
-    by_cost = sorted(mistakes, key=lambda one: _mean(differences[one.name]))
-    kinds: dict[str, list[Mistake]] = {}
-    for one in by_cost:
-        kinds.setdefault(verdict(differences[one.name]), []).append(one)
-    said = [
-        _of_kind(kind, kinds[kind], differences)
-        for kind in (COSTS, GAINS, SINGLE, CONSTANT, UNTOLD, NIL)
-        if kind in kinds
-    ]
-    dearest = by_cost[0]
-    if verdict(differences[dearest.name]) != COSTS:
-        return tuple(said)
-    return (f"The dearest mistake is {dearest.name} ({dearest.wrong}): {_points(dearest, differences)}.", *said)
+SENTENCES = {
+    COSTS: "Costs accuracy: {}.",
+    GAINS: "Scores higher than the right way, and is still wrong: {}.",
+    ONE_SEED: "One seed, which cannot separate effect from chance: {}.",
+    NO_SPREAD: "The difference is the same on every seed, so there is no spread to test it by: {}.",
+    UNDECIDED: "Not separated from no effect with these seeds: {}.",
+    NIL: "No difference on any seed: {}.",
+}
 
 
-def _of_kind(kind: str, mistakes: Sequence[Mistake], differences: Mapping[str, PairedDifference]) -> str:
-    listed = ", ".join(f"{one.name} {_points(one, differences)}{_seeds(differences[one.name])}" for one in mistakes)
-    names = ", ".join(one.name for one in mistakes)
-    return {
-        COSTS: f"Costs accuracy: {listed}.",
-        GAINS: f"Scores higher than the right way, which makes it no less wrong: {listed}.",
-        SINGLE: f"One seed, which cannot tell chance from effect: {listed}.",
-        CONSTANT: f"The same difference on every seed, which leaves no spread to test it by: {listed}.",
-        UNTOLD: f"Not separated from no effect with these seeds: {listed}.",
-        NIL: f"No difference on any seed: {names}.",
-    }[kind]
-
-
-def _seeds(found: PairedDifference) -> str:
-    """How many more seeds would separate it, were the observed difference the true one."""
-    if found.more_seeds is None or found.more_seeds > FEW:
+def _distance(pair: PairedDifference, kind: str) -> str:
+    """Difference in points, and the number of further seeds that may separate it if that is small."""
+    if kind == NIL:
         return ""
-    return f" ({found.more_seeds} more seed{'s' if found.more_seeds > 1 else ''} may separate it, if this is its size)"
+    difference, more = f" {points(pair.difference)}", pair.more_seeds
+    if more is None or more > FEW_SEEDS:
+        return difference
+    return f"{difference} ({more} more seed{'s' if more > 1 else ''} may separate it, if this is its size)"
 
 
-def _mean(found: PairedDifference) -> float:
-    assert found.difference is not None, "every mistake is made on every seed"
-    return found.difference.mean
+def _mean(pair: PairedDifference) -> float:
+    assert pair.difference is not None, "every mistake is made on every seed"
+    return pair.difference.mean
 
 
-def _points(mistake: Mistake, differences: Mapping[str, PairedDifference]) -> str:
-    return points(differences[mistake.name].difference)
-
-
-def caption(recipe: Recipe, data: DataSet, scored: int, device: str) -> str:
-    """What the figures hold for."""
+def caption(measurement: Measurement) -> str:
+    """Conditions of the figures: data set, network, epochs, batch, seeds, device and version."""
+    recipe, data, training = measurement.recipe, measurement.data, measurement.recipe.training
+    scored = min(TEST_IMAGES, len(data.test))
     name = {"cifar10": "CIFAR-10", "digits": "the embedded digits, not CIFAR-10"}.get(data.name, data.name)
-    training = recipe.training
     last = recipe.seed + recipe.seeds - 1
     seeds = f"seed {recipe.seed}" if recipe.seeds == 1 else f"{recipe.seeds} seeds ({recipe.seed}-{last})"
     widths = f" with widths {list(recipe.network.widths)}" if recipe.network.widths else ""
     return (
         f"{name} ({len(data.train):,} training images, {scored:,} test images scored); network {recipe.network.name}"
-        f"{widths}; {training.epochs} epochs; batch {training.batch_size}; {seeds}; {device}; torch "
+        f"{widths}; {training.epochs} epochs; batch {training.batch_size}; {seeds}; {measurement.device}; torch "
         f"{torch.__version__}. ± is the half width of the 95 % interval (Student's t)."
     )

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from normbench.errors import INTERRUPTED, NormbenchError
 from normbench.studies.mistakes.settings import MistakesSettings
 from normbench.studies.study import DATA_FLAGS, FOLDER_FLAGS, RECIPE_FLAGS, Study, StudyContext
 
@@ -11,22 +10,11 @@ if TYPE_CHECKING:
 
 
 def run(settings: MistakesSettings, context: StudyContext) -> "StudyResult":
-    """Make the mistakes on every seed of the recipe, on images that are loaded once."""
-    from normbench.randomness import deterministic
-    from normbench.studies.mistakes import measure
-    from normbench.studies.mistakes.catalog import chosen
-    from normbench.studies.mistakes.tables import mistakes_result
+    """Measure, and lay out the result."""
+    from normbench.studies.mistakes.measure import measure
+    from normbench.studies.mistakes.tables import study_result
 
-    mistakes = chosen(settings.only)
-    recipe = context.load_recipe(STUDY.recipe)
-    data = context.load_data(recipe.data)
-    try:
-        with deterministic(recipe.deterministic):
-            measured = measure.measure_mistakes(recipe, data, mistakes, context.machine, context.note)
-    except KeyboardInterrupt as error:
-        hint = "Fewer at a time: --only NAME, or --seeds 1."
-        raise NormbenchError("interrupted; nothing is kept until every mistake is made", hint, INTERRUPTED) from error
-    return mistakes_result(measured)
+    return study_result(measure(settings, context))
 
 
 STUDY = Study(
@@ -34,8 +22,8 @@ STUDY = Study(
     question="What do common mistakes with norms cost?",
     help="""Make common mistakes with norms on purpose, each beside the right way, and print what it costs.
 
-Takes a minute or two on the embedded digits (recipe `mistakes`); --dataset cifar10 --subset 2000 takes real images.
-A mistake whose cost cannot be told from zero is reported as such.""",
+Takes a minute or two on the embedded digits (recipe `mistakes`); --dataset cifar10 --subset 2000 uses real images.
+A mistake whose cost is not separated from zero is reported as such.""",
     settings=MistakesSettings,
     run=run,
     recipe="mistakes",

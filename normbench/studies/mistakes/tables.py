@@ -1,72 +1,67 @@
 """Result of `mistakes`: tables and charts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from normbench.analysis import Chart, Estimate, Line, PairedDifference, StudyResult, Table, estimate
-from normbench.analysis.format import percent, points
+from normbench.analysis import Chart, Estimate, Line, StudyResult, Table, estimate
+from normbench.analysis.format import p_value, percent, points
 from normbench.runs.environment import environment
-from normbench.studies.mistakes.bench import TEST_IMAGES, Outcome
+from normbench.studies.mistakes.bench import Outcome
 from normbench.studies.mistakes.catalog import Mistake
-from normbench.studies.mistakes.measure import Measured, Outcomes
-from normbench.studies.mistakes.scoring import SHUFFLED, SIZES, SORTED
-from normbench.studies.mistakes.sentences import caption, conclusions, p_value, verdict
+from normbench.studies.mistakes.measure import Measurement
+from normbench.studies.mistakes.sentences import caption, conclusions, verdict
 from normbench.studies.mistakes.study import STUDY
+from normbench.studies.mistakes.trials import SHUFFLED, SIZES, SORTED
 
 
-def mistakes_result(measured: Measured) -> StudyResult:
-    """Lay out the measurements as a result."""
-    mistakes, outcomes, differences = measured.mistakes, measured.outcomes, measured.differences
-    data = measured.data
+def study_result(measurement: Measurement) -> StudyResult:
+    """Lay out a measurement as tables, charts and conclusions."""
     return StudyResult(
         study=STUDY.name,
         title=STUDY.question,
-        answer=conclusions(mistakes, differences),
-        conditions=caption(measured.recipe, data, min(TEST_IMAGES, len(data.test)), measured.device),
-        tables=(_costs(mistakes, outcomes, differences), _lessons(mistakes, outcomes)),
-        charts=_charts(mistakes, outcomes),
-        environment=environment(data.train.images.device),
-        values={"torch": torch.__version__, "mistakes": _values(mistakes, outcomes, differences)},
+        conclusions=conclusions(measurement),
+        caption=caption(measurement),
+        tables=(_costs(measurement), _lessons(measurement)),
+        charts=_charts(measurement),
+        environment=environment(measurement.data.train.images.device),
+        values={
+            "torch": torch.__version__,
+            "mistakes": [_values(mistake, measurement) for mistake in measurement.mistakes],
+        },
     )
 
 
-def _costs(mistakes: Sequence[Mistake], outcomes: Outcomes, differences: Mapping[str, PairedDifference]) -> Table:
-    rows = [
-        (
-            one.name,
-            percent(_mean(outcomes, one, "right")),
-            percent(_mean(outcomes, one, "wrong")),
-            points(differences[one.name].difference),
-            p_value(differences[one.name].p_holm),
-            verdict(differences[one.name]),
-        )
-        for one in mistakes
-    ]
+def _costs(measurement: Measurement) -> Table:
+    rows = []
+    for mistake in measurement.mistakes:
+        outcomes, pair = measurement.outcomes[mistake.name], measurement.differences[mistake.name]
+        right, wrong = (percent(_mean(outcomes, way)) for way in ("right", "wrong"))
+        rows.append((mistake.name, right, wrong, points(pair.difference), p_value(pair.p_holm), verdict(pair)))
     note = (
-        "Test accuracy. Difference: wrong less right on the same seeds, each with an interval of its own; p and "
-        "verdict: paired t-test, Holm-adjusted for all of them together."
+        "Test accuracy. Difference: wrong minus right on the same seeds, each with its own interval; p and verdict: "
+        "paired t-test, Holm-adjusted over all mistakes."
     )
     columns = ("mistake", "right way", "wrong way", "difference", "Holm p", "verdict")
     return Table(title="What each mistake costs", columns=columns, rows=tuple(rows), note=note)
 
 
-def _lessons(mistakes: Sequence[Mistake], outcomes: Outcomes) -> Table:
-    rows = [
+def _lessons(measurement: Measurement) -> Table:
+    rows = tuple(
         (
-            one.name,
-            f"Wrong: {one.wrong}\n  {one.wrong_code}\nRight: {one.right}\n  {one.right_code}",
-            look(one, outcomes[one.name]),
+            mistake.name,
+            f"Wrong: {mistake.wrong}\n  {mistake.wrong_code}\nRight: {mistake.right}\n  {mistake.right_code}",
+            _advice(mistake, measurement.outcomes[mistake.name]),
         )
-        for one in mistakes
-    ]
+        for mistake in measurement.mistakes
+    )
     columns = ("mistake", "wrong and right", "what to look for")
-    return Table(title="How to know each", columns=columns, rows=tuple(rows), sentences=True)
+    return Table(title="How to recognize each mistake", columns=columns, rows=rows, sentences=True)
 
 
-def look(mistake: Mistake, outcomes: Sequence[Outcome]) -> str:
-    """What to look for, with the figures that were measured: means over the seeds."""
+def _advice(mistake: Mistake, outcomes: Sequence[Outcome]) -> str:
+    """Symptoms of a mistake, with the figures that were measured, averaged over the seeds."""
     facts: dict[str, Any] = {}
     for name, value in outcomes[0].facts.items():
         figures = [outcome.facts[name] for outcome in outcomes]
@@ -74,67 +69,58 @@ def look(mistake: Mistake, outcomes: Sequence[Outcome]) -> str:
     return mistake.look.format(**facts).replace("%", " %")
 
 
-def _values(
-    mistakes: Sequence[Mistake], outcomes: Outcomes, differences: Mapping[str, PairedDifference]
-) -> list[dict[str, Any]]:
-    """By mistake, for programs: accuracies by seed, the difference, and the words."""
-    values = []
-    for one in mistakes:
-        found, difference = outcomes[one.name], differences[one.name].difference
-        values.append(
-            {
-                "name": one.name,
-                "wrong": one.wrong,
-                "right": one.right,
-                "wrong_code": one.wrong_code,
-                "right_code": one.right_code,
-                "look": look(one, found),
-                "right_accuracy": [outcome.right for outcome in found],
-                "wrong_accuracy": [outcome.wrong for outcome in found],
-                "facts": [outcome.facts for outcome in found],
-                "difference": difference and difference.mean,
-                "low95": difference and difference.low,
-                "high95": difference and difference.high,
-                "p_holm": differences[one.name].p_holm,
-                "verdict": verdict(differences[one.name]),
-            }
-        )
-    return values
+def _values(mistake: Mistake, measurement: Measurement) -> dict[str, Any]:
+    outcomes, pair = measurement.outcomes[mistake.name], measurement.differences[mistake.name]
+    difference = pair.difference
+    return {
+        "name": mistake.name,
+        "wrong": mistake.wrong,
+        "right": mistake.right,
+        "wrong_code": mistake.wrong_code,
+        "right_code": mistake.right_code,
+        "look": _advice(mistake, outcomes),
+        "right_accuracy": [outcome.right for outcome in outcomes],
+        "wrong_accuracy": [outcome.wrong for outcome in outcomes],
+        "facts": [outcome.facts for outcome in outcomes],
+        "difference": difference and difference.mean,
+        "low95": difference and difference.low,
+        "high95": difference and difference.high,
+        "p_holm": pair.p_holm,
+        "verdict": verdict(pair),
+    }
 
 
-def _mean(outcomes: Outcomes, mistake: Mistake, way: str) -> Estimate:
+def _mean(outcomes: Sequence[Outcome], way: str) -> Estimate | None:
     """Test accuracy of the `right` or the `wrong` way over the seeds."""
-    found = estimate([getattr(outcome, way) for outcome in outcomes[mistake.name]])
-    assert found is not None, "a recipe has a seed"
-    return found
+    return estimate([getattr(outcome, way) for outcome in outcomes])
 
 
-def _charts(mistakes: Sequence[Mistake], outcomes: Outcomes) -> tuple[Chart, ...]:
-    """Each mistake beside the right way, and how train mode at the test depends on the batch."""
-    places = tuple(map(float, range(len(mistakes))))
-    bars = Chart(
+def _charts(measurement: Measurement) -> tuple[Chart, ...]:
+    mistakes = measurement.mistakes
+    indices = tuple(map(float, range(len(mistakes))))
+    costs = Chart(
         name="costs",
         title="Each mistake beside the right way",
         x_label="mistake",
         y_label="test accuracy",
         kind="bars",
-        ticks=tuple(one.name for one in mistakes),
+        ticks=tuple(mistake.name for mistake in mistakes),
         percent=True,
         lines=tuple(
-            _line(f"{way} way", places, [_mean(outcomes, one, way) for one in mistakes]) for way in ("right", "wrong")
+            _line(f"{way} way", indices, [_mean(measurement.outcomes[mistake.name], way) for mistake in mistakes])
+            for way in ("right", "wrong")
         ),
     )
-    return (bars, *(_by_batch(outcomes[one.name]) for one in mistakes if one.name == "train-mode"))
+    return (costs, *(_by_batch(measurement.outcomes[m.name]) for m in mistakes if m.name == "train-mode"))
 
 
 def _by_batch(outcomes: Sequence[Outcome]) -> Chart:
-    """How train mode at the test depends on who comes with whom."""
-    xs = tuple(map(float, SIZES))
-    right = [estimate([one.right for one in outcomes])] * len(SIZES)
-    lines = [_line("eval mode", xs, right)]
-    for name in (SHUFFLED, SORTED):
-        found = [estimate([float(one.facts[f"{name}-{size}"]) for one in outcomes]) for size in SIZES]
-        lines.append(_line(f"train mode, {name}", xs, found))
+    """Accuracy in train mode by size and order of the test batches."""
+    sizes = tuple(map(float, SIZES))
+    lines = [_line("eval mode", sizes, [_mean(outcomes, "right")] * len(SIZES))]
+    for order in (SHUFFLED, SORTED):
+        accuracies = [estimate([float(outcome.facts[f"{order}-{size}"]) for outcome in outcomes]) for size in SIZES]
+        lines.append(_line(f"train mode, {order}", sizes, accuracies))
     return Chart(
         name="train-mode",
         title="Left in train mode, accuracy depends on the size and the order of the test batches",
@@ -146,11 +132,11 @@ def _by_batch(outcomes: Sequence[Outcome]) -> Chart:
     )
 
 
-def _line(label: str, xs: tuple[float, ...], found: Sequence[Estimate | None]) -> Line:
-    """With the 95 % intervals that several seeds give, cut off where an accuracy ends."""
-    y = tuple(one and one.mean for one in found)
-    if any(one is None or one.low is None or one.high is None for one in found):
-        return Line(label=label, x=xs, y=y)
-    low = tuple(max(0.0, one.low or 0.0) for one in found if one)
-    high = tuple(min(1.0, one.high or 1.0) for one in found if one)
-    return Line(label=label, x=xs, y=y, low=low, high=high)
+def _line(label: str, x: tuple[float, ...], accuracies: Sequence[Estimate | None]) -> Line:
+    """Line through means with the 95 % intervals of several seeds, cut off at 0 and 1."""
+    y = tuple(accuracy and accuracy.mean for accuracy in accuracies)
+    if any(accuracy is None or accuracy.low is None or accuracy.high is None for accuracy in accuracies):
+        return Line(label=label, x=x, y=y)
+    low = tuple(max(0.0, accuracy.low or 0.0) for accuracy in accuracies if accuracy)
+    high = tuple(min(1.0, accuracy.high or 1.0) for accuracy in accuracies if accuracy)
+    return Line(label=label, x=x, y=y, low=low, high=high)

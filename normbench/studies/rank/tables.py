@@ -36,8 +36,8 @@ def rank_result(
     return StudyResult(
         study=STUDY.name,
         title=STUDY.question,
-        answer=tuple(conclusions(ranked)),
-        conditions=_caption(ranked, recipe),
+        conclusions=tuple(conclusions(ranked)),
+        caption=_caption(ranked, recipe),
         tables=(
             _ranks(ranked),
             _accuracies(ranked),

@@ -25,8 +25,8 @@ def tune_result(found: Search, recipe_file: str, environment: dict[str, Any]) ->
     return StudyResult(
         study=STUDY.name,
         title=STUDY.question,
-        answer=(*conclusions(found, budgets), f"The best settings are in {recipe_file}."),
-        conditions=caption(runs, found.recipe.training.epochs, searching=True),
+        conclusions=(*conclusions(found, budgets), f"The best settings are in {recipe_file}."),
+        caption=caption(runs, found.recipe.training.epochs, searching=True),
         tables=(_best_table(found), *(_norm_table(found, norm) for norm in found.spaces), _budget_table(budgets)),
         charts=tuple(_charts(budgets, adaptive)),
         warnings=tuple(_warnings(found)),

@@ -1,4 +1,4 @@
-"""Registered norms, weight standardization and dropout against the float64 definitions, step by step."""
+"""Built-in norms, weight standardization and dropout against their float64 definitions, step by step."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ from normbench.reference import (
 )
 from normbench.reference.definitions import RUNNING
 from normbench.studies.verify.cases import Case
-from normbench.studies.verify.checks import Check, Quantity, Verified, bound_of, compare
+from normbench.studies.verify.checks import Check, Quantity, Verification, bound_of, compare
 from normbench.studies.verify.modules import (
     DTYPES,
     INPUT_GRADIENT,
-    Answer,
+    ModuleOutput,
     Setting,
     forward_backward,
     gradient_of,
     materialized,
     numpy,
-    prepared,
+    randomized,
     running,
     settings,
     state,
@@ -41,39 +41,39 @@ from normbench.studies.verify.modules import (
 
 DROPOUT = 0.3
 KERNELS = 6
-CONVOLVED = 8
-"""Images of a convolution's cases: each value takes part in 54 products, and no sum is over images but a gradient's."""
+CONVOLUTION_IMAGES = 8
+"""Images in a case of a convolution: each value is in 54 products, and only gradients are summed over images."""
 ONE_PASS = {("gn", "channels last"), ("ln", "channels last")}
-"""Where torch takes the variance as E[x²] - E[x]²: its group norm for the CPU, in this layout only."""
+"""Norms and layouts for which torch computes the variance as E[x²] - E[x]²: its group norm on the CPU."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is verified: a module for a case, and the definition it is held against."""
+    """Subject of verification: a module for a case, and its definition."""
 
     name: str
     make: Callable[[Case], nn.Module]
     define: Callable[[Case, bool], Definition]
-    """(case, whether the module takes its variance as E[x²] - E[x]²)."""
+    """Takes the case, and True if the module computes its variance as E[x²] - E[x]²."""
     images: int | None = None
-    """At most so many of a case."""
+    """Largest number of images of a case."""
     defined: bool = True
-    """False for a record of the registry that nobody has written a definition for."""
+    """False for a norm of the registry without a definition."""
     base: str = ""
-    """Of a norm: its name without arguments."""
+    """Name of a norm without arguments."""
 
 
 def subjects() -> list[Subject]:
-    """Every built-in norm, the convolution of `+ws`, and dropout."""
-    around = [
-        Subject("+ws", _convolution, lambda _case, _one_pass: standardized_convolution(KERNELS), CONVOLVED),
+    """List every built-in norm, the convolution of `+ws`, and dropout."""
+    return [
+        *(built_in(name) for name in NORMS),
+        Subject("+ws", _convolution, lambda _case, _one_pass: standardized_convolution(KERNELS), CONVOLUTION_IMAGES),
         Subject("dropout", lambda _case: nn.Dropout(DROPOUT), lambda _case, _one_pass: dropout(DROPOUT)),
     ]
-    return [*(built_in(name) for name in NORMS), *around]
 
 
 def built_in(name: str) -> Subject:
-    """A built-in norm, optionally with arguments, which its definition takes likewise.
+    """Return a built-in norm, optionally with arguments, which its definition takes as well.
 
     Raises:
         UsageError: There is no such norm, or an argument does not fit.
@@ -93,13 +93,13 @@ def _convolution(case: Case) -> nn.Module:
     return StandardizedConv2d(case.shape[1], KERNELS, 3, padding=1, bias=False)
 
 
-def verify_builtin(subject: Subject, cases: Sequence[Case]) -> Verified:
+def verify_builtin(subject: Subject, cases: Sequence[Case]) -> Verification:
     """Compare forward, gradients and running statistics on every case, in both precisions, layouts and modes."""
     checks: list[Check] = []
     problems: list[str] = []
     refused = 0
     if not subject.defined:
-        return Verified(subject.name, 0, 0, (), (), defined=False)
+        return Verification(subject.name, 0, 0, (), (), defined=False)
     not_built: dict[int, UsageError] = {}
     for case in (case.of_images(subject.images) for case in cases):
         try:
@@ -117,7 +117,7 @@ def verify_builtin(subject: Subject, cases: Sequence[Case]) -> Verified:
         refused += any(trial.refused for trial in trials)
     if not_built and not checks:
         raise next(iter(not_built.values()))
-    return Verified(
+    return Verification(
         subject.name,
         len(cases),
         refused,
@@ -129,40 +129,40 @@ def verify_builtin(subject: Subject, cases: Sequence[Case]) -> Verified:
 
 @dataclass(frozen=True)
 class _Expected:
-    """The definition's results, each beside the terms that errors are measured by."""
+    """Results of the definition, each with the terms that its errors are relative to."""
 
     forward: tuple[Array, Array]
     backward: tuple[Gradients, Gradients]
 
 
 class _Oracle:
-    """A definition on one case; the settings of the case share its results where parameters and mode agree."""
+    """Definition on one case; the settings of the case share its results if parameters and mode are equal."""
 
     def __init__(self, definition: Definition, case: Case) -> None:
         self.definition, self.case = definition, case
-        self._known: dict[tuple[int, bool], tuple[Parameters, _Expected]] = {}
+        self._cache: dict[tuple[int, bool], tuple[Parameters, _Expected]] = {}
 
     def __call__(self, step: int, dy: Array, parameters: Parameters, training: bool) -> _Expected:
-        """The results of a step."""
+        """Compute the results of a step."""
         norm, x = self.definition, self.case.steps[step]
         mode = training and norm.train_eval_differ
-        read = {name: value for name, value in parameters.items() if not training or name not in RUNNING}
-        known = self._known.get((step, mode))
-        if known is None or not _equal(known[0], read):
+        relevant = {name: value for name, value in parameters.items() if not training or name not in RUNNING}
+        cached = self._cache.get((step, mode))
+        if cached is None or not _equal(cached[0], relevant):
             expected = _Expected(
                 (norm.forward(x, parameters, training), norm.forward_magnitudes(x, parameters, training)),
                 (norm.backward(dy, x, parameters, training), norm.backward_magnitudes(dy, x, parameters, training)),
             )
-            known = self._known[step, mode] = (read, expected)
-        return known[1]
+            cached = self._cache[step, mode] = (relevant, expected)
+        return cached[1]
 
 
-def _equal(some: Parameters, others: Parameters) -> bool:
-    return some.keys() == others.keys() and all(np.array_equal(some[name], others[name]) for name in some)
+def _equal(a: Parameters, b: Parameters) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
 class _Trial:
-    """One module on one case: its training steps, then evaluation."""
+    """One module in one setting: its training steps, then evaluation."""
 
     def __init__(self, subject: Subject, setting: Setting, oracle: _Oracle) -> None:
         self.setting, self.case = setting, setting.case
@@ -173,33 +173,34 @@ class _Trial:
         self.refused = False
 
     def run(self) -> "_Trial":
-        """Step by step: the training steps, then evaluation on the last input."""
-        found = {name: value.shape for name, value in state(self.module).items()}
+        """Take the training steps, then evaluate the last input."""
+        shapes = {name: value.shape for name, value in state(self.module).items()}
         expected = self.definition.parameters(self.case.shape)
-        if found != expected:
-            self.problems.append(f"its parameters and buffers are {found}, the definition's are {expected}")
+        if shapes != expected:
+            self.problems.append(f"its parameters and buffers are {shapes}, the definition's are {expected}")
             return self
-        self._initial_values()
-        self.module = prepared(self.module, self.case).to(DTYPES[self.setting.precision])
+        self._check_initial_values()
+        self.module = randomized(self.module, self.case).to(DTYPES[self.setting.precision])
         self._train()
         before = running(self.module)
         self._step(len(self.case.steps) - 1, training=False)
-        words = self.setting.words(training=False)
+        where = self.setting.describe(training=False)
         for name, value in running(self.module).items():
-            self._check("buffers", words, name, value, before[name], np.abs(before[name]))
+            self._check("buffers", where, name, value, before[name], np.abs(before[name]))
         return self
 
-    def _initial_values(self) -> None:
+    def _check_initial_values(self) -> None:
         for name, value in state(self.module).items():
-            begins = self.definition.initial(self.case.shape).get(name)
-            if begins is not None and not (value == np.float32(begins)).all():
-                errors = compare(value, np.full_like(value, begins), 1.0)
-                self.problems.append(f"{name} begins as {errors.got:g} at {list(errors.index)}, not as {begins:g}")
+            initial = self.definition.initial(self.case.shape).get(name)
+            if initial is not None and not (value == np.float32(initial)).all():
+                errors = compare(value, np.full_like(value, initial), 1.0)
+                index = list(errors.index)
+                self.problems.append(f"initial value of {name}{index} is {errors.got:g}, not {initial:g}")
 
     def _train(self) -> None:
-        """Running statistics are carried along in float64, from where the module's began.
+        """Take the training steps, with the expected running statistics in float64, from the initial ones on.
 
-        A norm without any is tried in one step, but for the cases of the network, which it follows as training does.
+        A norm without any takes one step, but all of them in the cases of the network, as in training.
         """
         after, magnitudes = self.definition.buffers, self.definition.buffers_magnitudes
         buffers: Parameters = running(self.module)
@@ -211,47 +212,47 @@ class _Trial:
             if after is None or magnitudes is None:
                 continue
             buffers, terms = after(x, buffers), magnitudes(x, terms)
-            words = self.setting.words(training=True, step=index + 1)
-            for name, found in running(self.module).items():
-                self._check("buffers", words, name, found, buffers[name], terms[name], steps=index + 1)
+            where = self.setting.describe(training=True, step=index + 1)
+            for name, value in running(self.module).items():
+                self._check("buffers", where, name, value, buffers[name], terms[name], steps=index + 1)
 
     def _step(self, index: int, training: bool) -> bool:
-        """Forward and backward, compared; False where the module raised."""
+        """Run and compare forward and backward; return False if the module raised an error."""
         parameters = state(self.module) | self._mask(training)
-        words = self.setting.words(training, index + 1 if training else 1)
+        where = self.setting.describe(training, index + 1 if training else 1)
         must_raise = self.definition.refuses(self.case.shape, training)
         self.module.train(training)
         try:
-            answer = forward_backward(self.module, self.setting.tensor(self.case.steps[index]), self.case, index)
+            output = forward_backward(self.module, self.setting.tensor(self.case.steps[index]), self.case, index)
         except (ValueError, RuntimeError) as error:
             self.refused |= must_raise
             if not must_raise:
-                self.problems.append(f"{words}: {error}")
+                self.problems.append(f"{where}: {error}")
             return False
         if must_raise:
-            self.problems.append(f"{words}: took single values, which it must refuse")
+            self.problems.append(f"{where}: accepted single values, which it must refuse")
             return False
-        self._compare(answer, self.oracle(index, answer.dy, parameters, training), words)
+        self._compare(output, self.oracle(index, output.dy, parameters, training), where)
         return True
 
-    def _compare(self, answer: Answer, expected: _Expected, words: str) -> None:
-        self._check("forward", words, "y", answer.y, *expected.forward)
-        right, terms = expected.backward
-        self._check("input gradient", words, INPUT_GRADIENT, answer.dx, right.x, terms.x)
-        for name, found in answer.parameters.items():
-            arrays = (found, right.parameters[name], terms.parameters[name])
-            self._check("parameter gradients", words, gradient_of(name), *arrays)
+    def _compare(self, output: ModuleOutput, expected: _Expected, where: str) -> None:
+        self._check("forward", where, "y", output.y, *expected.forward)
+        gradients, terms = expected.backward
+        self._check("input gradient", where, INPUT_GRADIENT, output.dx, gradients.x, terms.x)
+        for name, got in output.parameters.items():
+            arrays = (got, gradients.parameters[name], terms.parameters[name])
+            self._check("parameter gradients", where, gradient_of(name), *arrays)
 
-    def _check(self, quantity: Quantity, words: str, array: str, *arrays: Array, steps: int = 1) -> None:
-        """`array` is a name, `arrays` are those found and expected, and the terms that errors are measured by."""
+    def _check(self, quantity: Quantity, where: str, array: str, *arrays: Array, steps: int = 1) -> None:
+        """Compare an array, given its name, and its values, the expected ones, and the terms of the errors."""
         if arrays[0].shape != arrays[1].shape:
-            self.problems.append(f"{words}: {array} is of shape {arrays[0].shape}, not {arrays[1].shape}")
+            self.problems.append(f"{where}: {array} has shape {arrays[0].shape}, not {arrays[1].shape}")
             return
         bound = bound_of(self.setting.precision, self.definition.summed(self.case.shape), steps)
-        self.checks.append(self.setting.check(words, quantity, array, compare(*arrays), bound))
+        self.checks.append(self.setting.check(where, quantity, array, compare(*arrays), bound))
 
     def _mask(self, training: bool) -> dict[str, Array]:
-        """What dropout lets pass: what it makes of ones, with the same random numbers."""
+        """Return the mask of dropout in this step: its output for ones, with the same random numbers."""
         if not isinstance(self.module, nn.Dropout) or not training:
             return {}
         ones = self.setting.tensor(np.ones(self.case.shape))

@@ -1,4 +1,4 @@
-"""The inputs that norms are verified on: seeded random shapes, hard values, and what the network's layers see."""
+"""Inputs that norms are verified on: random shapes, hard values, and the shapes of the network's layers."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,136 +25,136 @@ KINDS = {
     "single": "single pixels or single channels, alone or in a batch",
     "network": "the shapes of the layers of c10, up to 64 images, initial values, several training steps",
 }
-"""What the names of the kinds stand for."""
+"""Kinds of input with their meaning."""
 CONSTANTS, HUGE, TINY, OFFSET = (0.0, 1.0, -1e4), (1e4, 1e6), (1e-4, 1e-6), 1e3
 SINGLE = ((1, 4, 1, 1), (3, 4, 1, 1), (1, 1, 1, 1), (3, 1, 2, 2))
 
 HARD = len(CONSTANTS) + len(HUGE) + len(TINY) + 2 + len(SINGLE)
-"""Hard cases: those of the offset are of both signs."""
+"""Number of hard cases; those of the offset have both signs."""
 
 BATCH = 64
-"""Images, as the recipes train."""
+"""Batch size of the recipes."""
 MOST_VALUES = 2**18
-"""Of a step of a layer's case: larger maps come with fewer images."""
+"""Largest number of values in a step of a layer's case: larger maps get fewer images."""
 LONG = 24
-"""Training steps of the one case that follows a layer for longer."""
+"""Training steps of the case that follows one layer for longer."""
 LONG_IMAGES = 8
 
 
 @dataclass(frozen=True)
 class Case:
-    """One shape with the values of several steps; every value is a float32, kept in float64."""
+    """Inputs of one shape for several steps; every value is a float32, stored as float64."""
 
     kind: str
     groups: int
-    """For GroupNorm; they divide the channels."""
+    """Groups of GroupNorm; they divide the channels."""
     steps: tuple[Array, ...]
-    """(N, C, H, W) each."""
+    """One input (N, C, H, W) per step."""
     seed: tuple[int, int]
-    """What everything else that is random about the case is drawn from."""
+    """Seed of everything else that is random about the case."""
     initial: bool = False
-    """Parameters and buffers keep the values that the module begins with; otherwise they are drawn."""
-    drawn: dict[tuple[int, tuple[int, ...]], Array] = field(default_factory=dict, compare=False, repr=False)
-    """Every dL/dy that was asked for: all norms and settings get the same."""
+    """True to keep the initial parameters and buffers of the module; otherwise they are drawn."""
+    gradients: dict[tuple[int, tuple[int, ...]], Array] = field(default_factory=dict, compare=False, repr=False)
+    """Every dL/dy drawn so far, by step and shape: all norms and settings get the same."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(N, C, H, W)."""
+        """Shape (N, C, H, W)."""
         n, c, h, w = self.steps[0].shape
         return n, c, h, w
 
     @property
     def of_network(self) -> bool:
-        """Whether it is as large as what training sees: it then costs more than the others."""
+        """True if it has the size of an input in training, and is more expensive than the others."""
         return self.kind == "network"
 
     def of_images(self, most: int | None) -> "Case":
-        """The case, with the first of its images where it has more."""
+        """Return the case with at most so many images."""
         if most is None or self.shape[0] <= most:
             return self
-        return replace(self, steps=tuple(x[:most] for x in self.steps), drawn={})
+        return replace(self, steps=tuple(x[:most] for x in self.steps), gradients={})
 
-    def chance(self, stream: int) -> np.random.Generator:
-        """Random numbers for one purpose."""
+    def rng(self, stream: int) -> np.random.Generator:
+        """Return the generator of one purpose."""
         return np.random.default_rng((*self.seed, stream))
 
     def upstream(self, step: int, shape: tuple[int, ...]) -> Array:
-        """A dL/dy of this shape for the result of a step.
+        """Draw a dL/dy of this shape for a step.
 
-        Its mean and its product with x are far from 0, so that the parts of a gradient that go through the statistics
-        do not vanish among many values.
+        Its mean and its product with x are far from 0, so that the contribution of the statistics to a gradient does
+        not vanish among many values.
         """
-        if (step, shape) not in self.drawn:
+        if (step, shape) not in self.gradients:
             x = self.steps[step]
-            dy = 1 + self.chance(2).standard_normal(shape)
+            dy = 1 + self.rng(2).standard_normal(shape)
             if shape == x.shape and x.std() > 0:
                 dy += (x - x.mean()) / x.std()
-            self.drawn[step, shape] = float32(dy)
-        return self.drawn[step, shape]
+            self.gradients[step, shape] = float32(dy)
+        return self.gradients[step, shape]
 
 
 def draw_cases(seed: int, count: int) -> list[Case]:
-    """So many ordinary cases, the hard ones, then those of the network's layers; the same for every norm."""
+    """Draw `count` ordinary cases, the hard ones, and those of the network's layers; the same for every norm."""
     plan: list[tuple[str, float, float]] = [("ordinary", 1.0, 0.0)] * count
     plan += [("constant", 0.0, value) for value in CONSTANTS]
     plan += [("huge", factor, 0.0) for factor in HUGE] + [("tiny", factor, 0.0) for factor in TINY]
     plan += [("offset", 1.0, OFFSET), ("offset", 1.0, -OFFSET)]
-    ordinary = [_drawn((seed, index), *line) for index, line in enumerate(plan)]
-    single = [_drawn((seed, len(plan) + index), "single", 1.0, 0.0, shape) for index, shape in enumerate(SINGLE)]
+    ordinary = [_random_case((seed, index), *line) for index, line in enumerate(plan)]
+    single = [_random_case((seed, len(plan) + index), "single", 1.0, 0.0, shape) for index, shape in enumerate(SINGLE)]
     return [*ordinary, *single, *_network_cases(seed, len(plan) + len(single))]
 
 
 def _network_cases(seed: int, first: int) -> Iterator[Case]:
-    """Every layer's shape for two steps, with drawn and initial values in turn, and the last layer's for many."""
+    """Draw two steps at every layer's shape, with random and initial values in turn, and many at the last one's."""
     shapes = layer_shapes()
     plan = [(min(BATCH, MOST_VALUES // int(np.prod(shape))), shape, 2, bool(i % 2)) for i, shape in enumerate(shapes)]
     plan.append((LONG_IMAGES, shapes[-1], LONG, True))
     for index, (images, shape, steps, initial) in enumerate(plan):
-        chance = np.random.default_rng((seed, first + index, 0))
-        values = tuple(float32(_values(chance, (images, *shape), centred=False)) for _ in range(steps))
+        rng = np.random.default_rng((seed, first + index, 0))
+        values = tuple(float32(_values(rng, (images, *shape), centred=False)) for _ in range(steps))
         yield Case("network", 4, values, (seed, first + index), initial)
 
 
 def layer_shapes() -> list[tuple[int, ...]]:
-    """(C, H, W) of what the norms of the assignment's network are given, each once, first to last."""
+    """Find the distinct shapes (C, H, W) of the norms' inputs in the assignment's network, first to last."""
     shapes: dict[tuple[int, ...], None] = {}
 
-    def note(_module: nn.Module, inputs: Sequence[Tensor]) -> None:
+    def record(_module: nn.Module, inputs: Sequence[Tensor]) -> None:
         shapes[tuple(inputs[0].shape[1:])] = None
 
     network = build(NetworkConfig(), Norm.parse("none")).eval()
     for module in network.modules():
         if isinstance(module, Block):
-            module.get_submodule("norm").register_forward_pre_hook(note)
+            module.get_submodule("norm").register_forward_pre_hook(record)
     network(torch.zeros(1, *IMAGE_SHAPE))
     return list(shapes)
 
 
-def _drawn(
+def _random_case(
     seed: tuple[int, int], kind: str, factor: float, offset: float, shape: tuple[int, ...] | None = None
 ) -> Case:
-    """Values times a factor and plus an offset; of a given shape every channel is a group."""
-    chance = np.random.default_rng((*seed, 0))
-    n, c, h, w = shape or _shape(chance)
-    groups = c if shape else int(chance.choice([g for g in (1, 2, 4) if c % g == 0]))
-    values = (factor * _values(chance, (n, c, h, w), centred=kind == "offset") + offset for _ in range(STEPS))
+    """Draw values, scaled and shifted; with a given shape, every channel is a group."""
+    rng = np.random.default_rng((*seed, 0))
+    n, c, h, w = shape or _shape(rng)
+    groups = c if shape else int(rng.choice([g for g in (1, 2, 4) if c % g == 0]))
+    values = (factor * _values(rng, (n, c, h, w), centred=kind == "offset") + offset for _ in range(STEPS))
     return Case(kind, groups, tuple(float32(x) for x in values), seed)
 
 
-def _shape(chance: np.random.Generator) -> tuple[int, ...]:
+def _shape(rng: np.random.Generator) -> tuple[int, ...]:
     return (
-        int(chance.integers(1, 5)),
-        int(chance.choice([4, 8, 12])),
-        int(chance.integers(2, 7)),
-        int(chance.integers(2, 7)),
+        int(rng.integers(1, 5)),
+        int(rng.choice([4, 8, 12])),
+        int(rng.integers(2, 7)),
+        int(rng.integers(2, 7)),
     )
 
 
-def _values(chance: np.random.Generator, shape: tuple[int, ...], centred: bool) -> Array:
-    mean, deviation = (0.0, 1.0) if centred else (chance.uniform(-3, 3), 10 ** chance.uniform(-0.5, 0.5))
-    return mean + deviation * chance.standard_normal(shape)
+def _values(rng: np.random.Generator, shape: tuple[int, ...], centred: bool) -> Array:
+    mean, deviation = (0.0, 1.0) if centred else (rng.uniform(-3, 3), 10 ** rng.uniform(-0.5, 0.5))
+    return mean + deviation * rng.standard_normal(shape)
 
 
 def float32(x: Array) -> Array:
-    """Rounded to float32, and kept in float64: what both precisions can hold."""
+    """Round to float32 and store as float64: values that both precisions represent."""
     return x.astype(np.float32).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Modules as the verification runs them: in a precision and a memory layout, with nothing trivial in them."""
+"""Modules under verification, run in a precision and a memory layout, with non-trivial parameters and buffers."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channel
 
 @dataclass(frozen=True)
 class Setting:
-    """A case in a precision and a memory layout."""
+    """Case in a precision and a memory layout."""
 
     case: Case
     precision: Precision
@@ -27,27 +27,27 @@ class Setting:
 
     @property
     def is_exact(self) -> bool:
-        """The one setting that gradients are compared with finite differences in."""
+        """True for the one setting in which gradients are compared with finite differences."""
         return self.precision == "float64" and self.layout == "contiguous"
 
     def tensor(self, x: Array) -> Tensor:
-        """An input."""
+        """Convert an input."""
         return torch.from_numpy(x).to(DTYPES[self.precision]).to(memory_format=LAYOUTS[self.layout])
 
-    def words(self, training: bool, step: int = 1) -> str:
-        """What a message calls it; `step` counts training steps from 1."""
+    def describe(self, training: bool, step: int = 1) -> str:
+        """Describe it for messages; `step` counts training steps from 1."""
         shape = "x".join(map(str, self.case.shape))
         nhwc = ", NHWC" * (self.layout != "contiguous")
         mode = "train" if training else "eval"
         return f"{self.case.kind} {shape}, {self.precision}{nhwc}, {mode}{f', step {step}' * (step > 1)}"
 
-    def check(self, words: str, quantity: Quantity, array: str, errors: Errors, bound: float) -> Check:
-        """What a comparison in this setting says."""
+    def check(self, where: str, quantity: Quantity, array: str, errors: Errors, bound: float) -> Check:
+        """Make the record of a comparison in this setting."""
         return Check(
             self.precision,
             self.case.kind,
             self.layout,
-            words,
+            where,
             quantity,
             errors.error,
             bound,
@@ -61,35 +61,35 @@ class Setting:
 
 
 def settings(case: Case) -> list[Setting]:
-    """Every precision and layout; of the large cases all but the least likely to tell something new."""
-    every = [Setting(case, precision, layout) for precision in DTYPES for layout in LAYOUTS]
-    return every[:-1] if case.of_network else every
+    """Combine every precision and layout; large cases leave out the least informative one."""
+    combinations = [Setting(case, precision, layout) for precision in DTYPES for layout in LAYOUTS]
+    return combinations[:-1] if case.of_network else combinations
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a module made of an input, as float64."""
+class ModuleOutput:
+    """Output and gradients of a module for one input, as float64."""
 
     y: Array
     dy: Array
-    """The dL/dy that the gradients are for."""
+    """Upstream gradient dL/dy."""
     dx: Array
     parameters: dict[str, Array]
-    """dL/dp, by name."""
+    """Gradient dL/dp of each parameter, by name."""
 
     @property
     def gradients(self) -> dict[str, Array]:
-        """All of them, by what a message calls them."""
+        """Gradients by input and parameters, by the names of messages."""
         return {INPUT_GRADIENT: self.dx, **{gradient_of(name): value for name, value in self.parameters.items()}}
 
 
 def gradient_of(parameter: str) -> str:
-    """The name of a parameter's gradient in messages."""
+    """Return the name of a parameter's gradient in messages."""
     return f"dL/d {parameter}"
 
 
-def forward_backward(module: nn.Module, x: Tensor, case: Case, step: int = 0) -> Answer:
-    """Run a module forward and, for the dL/dy of a step, backward; what it draws is drawn from the case's seed."""
+def forward_backward(module: nn.Module, x: Tensor, case: Case, step: int = 0) -> ModuleOutput:
+    """Run a module forward and, for the dL/dy of a step, backward; its random numbers come from the case's seed."""
     x = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(case.seed[1])
@@ -100,59 +100,59 @@ def forward_backward(module: nn.Module, x: Tensor, case: Case, step: int = 0) ->
         y, (x, *parameters.values()), torch.from_numpy(dy).to(y), materialize_grads=True
     )
     dx, *of_parameters = map(numpy, gradients)
-    return Answer(numpy(y), dy, dx, dict(zip(parameters, of_parameters, strict=True)))
+    return ModuleOutput(numpy(y), dy, dx, dict(zip(parameters, of_parameters, strict=True)))
 
 
 def materialized(module: nn.Module, case: Case) -> nn.Module:
-    """The module with its shape known; the others see no input here, since one may initialise them."""
+    """Materialize a lazy module by an input of zeros; others see no input, as one may initialise them."""
     if any(map(nn.parameter.is_lazy, module.parameters())):
         with torch.no_grad():
             module(torch.zeros(case.shape))
     return module
 
 
-def prepared(module: nn.Module, case: Case) -> nn.Module:
-    """The module with parameters and running statistics that are not the trivial ones, unless the case keeps those."""
+def randomized(module: nn.Module, case: Case) -> nn.Module:
+    """Draw non-trivial parameters and running statistics, unless the case keeps the initial ones."""
     if case.initial:
         return module
-    chance = case.chance(1)
+    rng = case.rng(1)
     with torch.no_grad():
         for _, parameter in _floats(module.named_parameters()):
-            drawn = 1 + 0.5 * chance.standard_normal(tuple(parameter.shape))
+            drawn = 1 + 0.5 * rng.standard_normal(tuple(parameter.shape))
             parameter.copy_(torch.from_numpy(float32(np.asarray(drawn))))
         for name, buffer in _floats(module.named_buffers()):
-            drawn = chance.uniform(0.5, 2, tuple(buffer.shape)) if "var" in name else chance.normal(size=buffer.shape)
+            drawn = rng.uniform(0.5, 2, tuple(buffer.shape)) if "var" in name else rng.normal(size=buffer.shape)
             buffer.copy_(torch.from_numpy(float32(np.asarray(drawn))))
     return module
 
 
 def state(module: nn.Module) -> dict[str, Array]:
-    """Parameters and buffers by name, as float64; counters are left out."""
+    """Return parameters and buffers by name, as float64, without counters."""
     return {name: numpy(value) for name, value in _floats(module.state_dict().items())}
 
 
 def running(module: nn.Module) -> dict[str, Array]:
-    """Running statistics by name, as float64."""
+    """Return running statistics by name, as float64."""
     return {name: numpy(value) for name, value in _floats(module.named_buffers())}
 
 
 def copied(module: nn.Module) -> nn.Module:
-    """A copy, also of a module that keeps a tensor of an earlier step with the graph that it came from."""
+    """Copy a module, even one that keeps a tensor of an earlier step with its graph."""
     kept = [value for part in module.modules() for value in vars(part).values() if isinstance(value, Tensor)]
     return copy.deepcopy(module, {id(tensor): tensor.detach().clone() for tensor in kept if not tensor.is_leaf})
 
 
 def whole_state(module: nn.Module, *, counters: bool = True) -> dict[str, Array]:
-    """Every parameter and buffer under each of its names, also those that are not saved, as float64.
+    """Return every parameter and buffer under each of its names, even those that are not saved, as float64.
 
-    `counters`: and those that are no floating-point numbers.
+    `counters` includes those that are not floating-point numbers.
     """
     named = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
     return {name: numpy(value) for name, value in named if counters or value.is_floating_point()}
 
 
 def aliases(module: nn.Module) -> dict[str, list[str]]:
-    """All names of each parameter, by the first."""
+    """Return all names of each parameter, by the first."""
     names: dict[int, list[str]] = {}
     for name, parameter in module.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
@@ -164,6 +164,6 @@ def _floats(named: Iterable[tuple[str, Tensor]]) -> list[tuple[str, Tensor]]:
 
 
 def numpy(tensor: Tensor) -> Array:
-    """A copy, as a float64 array."""
+    """Copy to a float64 array."""
     array: Array = tensor.detach().double().numpy().copy()
     return array

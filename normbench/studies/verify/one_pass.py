@@ -1,7 +1,7 @@
-"""Variances that torch takes in one pass, as E[x²] - E[x]²: how uncertain rounding makes them.
+"""Uncertainty of variances that torch computes in one pass, as E[x²] - E[x]².
 
-torch's group norm for the CPU does so where its input lies in channels last. The two terms cancel where the mean is far
-above the standard deviation, so that the variance is off by a rounding of E[x²], which may be far above the variance.
+torch's group norm on the CPU does so for inputs in channels last. If the mean is far above the standard deviation, the
+two terms cancel, and the variance has the rounding error of E[x²], which may be far larger than the variance.
 """
 
 from typing import Any
@@ -13,17 +13,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class OnePassWatch(TorchDispatchMode):
-    """Watch what runs inside for variances in one pass."""
+    """Watch the operations run inside for variances in one pass."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.uncertainty = 0.0
-        """The largest (E[x²] + E[x]² + eps) / (variance + eps) of the groups that were seen; 0 if there were none."""
+        """Largest (E[x²] + E[x]² + eps) / (variance + eps) of the groups seen; 0 if there were none."""
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Note a group norm in channels last, and run whatever it is."""
+        """Record a group norm in channels last; run every operation."""
         if func is torch.ops.aten.native_group_norm.default and _is_channels_last(args[0]):
             x, groups, eps = args[0], args[6], args[7]
             self.uncertainty = max(self.uncertainty, _uncertainty(x, groups, eps))
@@ -42,15 +42,15 @@ def _uncertainty(x: Tensor, groups: int, eps: float) -> float:
 
 
 def allowance(uncertainty: float, bound: float, power: float) -> float:
-    """The factor by which such a variance may enlarge errors that are measured by the terms of a result.
+    """Compute the factor by which such a variance may enlarge errors relative to the terms of a result.
 
     Args:
-        uncertainty: As the watch noted it; 0 for none.
-        bound: Of a relative error: the variance is off by at most `bound` times `uncertainty` of itself.
-        power: Of the variance in the result: 0.5 forward, 1.5 in gradients.
+        uncertainty: As recorded by the watch; 0 for none.
+        bound: Bound of rounding: the relative error of the variance is at most `bound` times `uncertainty`.
+        power: Power of the variance in the result: 0.5 forward, 1.5 in gradients.
 
     Returns:
-        1 where nothing was noted; infinite where rounding may take the variance to 0, so that nothing can be decided.
+        1 if nothing was recorded; infinite if rounding may take the variance to 0, so that nothing can be decided.
     """
-    share = uncertainty * bound
-    return float(np.inf) if share >= 1 else 1 + power * uncertainty / (1 - share) ** 2
+    error = uncertainty * bound
+    return float(np.inf) if error >= 1 else 1 + power * uncertainty / (1 - error) ** 2

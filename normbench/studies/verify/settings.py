@@ -12,11 +12,11 @@ from normbench.config.settings import Frozen, Seed, Whole
 from normbench.studies.study import Flag
 
 LONGEST_NAME = 80
-"""Characters of a factory's name in a folder's."""
+"""Largest number of characters of a factory's name in the name of a folder."""
 
 
 class VerifySettings(Frozen):
-    """The norm to check, and the inputs to check it on; norm None takes every built-in one."""
+    """Norm to check (None: every built-in one), and its inputs."""
 
     norm: str | None = None
     reference: Annotated[str | None, Flag(metavar="FUNCTION")] = Field(
@@ -24,12 +24,12 @@ class VerifySettings(Frozen):
     )
     seed: Seed = 0
     cases: Annotated[Whole, Flag()] = Field(
-        12, ge=1, le=1000, description="Ordinary random inputs; hard ones come on top. [default: 12]"
+        12, ge=1, le=1000, description="Ordinary random inputs, in addition to the hard ones. [default: 12]"
     )
 
 
 def variant(settings: VerifySettings) -> str:
-    """Suffix of the folder: one per norm, so that no check overwrites another's; custom norms differ by file, too."""
+    """Return the suffix of the folder, one per norm (custom norms with their file): no result overwrites another."""
     if settings.norm is None:
         return ""
     spec = NormName.parse(settings.norm)

@@ -10,15 +10,16 @@ if TYPE_CHECKING:
     from normbench.analysis import StudyResult
 
 
-def run(settings: VerifySettings, context: StudyContext) -> "StudyResult":  # noqa: ARG001
-    """Check the norms that were chosen."""
-    from normbench.studies.verify.measure import verify
-    from normbench.studies.verify.tables import verify_result
+def run(settings: VerifySettings, context: StudyContext) -> "StudyResult":
+    """Measure, and lay out the result."""
+    from normbench.studies.verify.measure import measure
+    from normbench.studies.verify.tables import study_result
 
-    return verify_result(verify(settings), settings.seed, settings.cases)
+    return study_result(measure(settings, context))
 
 
-def _exit_code(result: "StudyResult") -> int:
+def exit_code(result: "StudyResult") -> int:
+    """Return that of a failed run if a norm differs from its definition."""
     return 0 if result.values["passed"] else RUN_FAILED
 
 
@@ -27,14 +28,14 @@ STUDY = Study(
     question="Does every norm compute its definition?",
     help="""Check norms, weight standardization and dropout against float64 definitions: forward, gradients, buffers.
 
-On seeded random inputs, on hard ones (constant, huge, tiny, offset, single values) and at the shapes of the
-network's layers over several training steps, in float32 and float64, within bounds derived from the number of
-roundings. Exit code 1 if an error is out of bounds.
+Inputs are random, hard (constant, huge, tiny, offset, single values), and of the shapes of the network's layers over
+several training steps, in float32 and float64. Bounds follow from the number of roundings. Exit code 1 if an error is
+out of bounds.
 
-A custom norm is checked against a NumPy function of yours: --norm file.py:factory --reference file.py:function""",
+A custom norm is checked against your NumPy function: --norm file.py:factory --reference file.py:function""",
     settings=VerifySettings,
     run=run,
     flags=("out", "name"),
     variant=variant,
-    exit_code=_exit_code,
+    exit_code=exit_code,
 )

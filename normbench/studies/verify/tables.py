@@ -1,4 +1,4 @@
-"""Result of `verify`: tables and a chart."""
+"""Result of `verify`: tables and chart."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -7,89 +7,101 @@ import numpy as np
 import torch
 
 from normbench.analysis import Chart, Line, StudyResult, Table
-from normbench.device import describe
 from normbench.runs.environment import environment
 from normbench.studies.verify.builtin import DROPOUT, ONE_PASS
-from normbench.studies.verify.cases import HARD, KINDS
-from normbench.studies.verify.checks import QUANTITIES, ROUNDING, Check, Precision, Quantity, Verified, badness, worst
-from normbench.studies.verify.sentences import conclusions, label, percent, value_name
+from normbench.studies.verify.cases import KINDS
+from normbench.studies.verify.checks import (
+    QUANTITIES,
+    ROUNDING,
+    Check,
+    Precision,
+    Quantity,
+    Verification,
+    severity,
+    worst,
+)
+from normbench.studies.verify.measure import Measurement
+from normbench.studies.verify.sentences import caption, conclusions, label, percent, value_name
 from normbench.studies.verify.study import STUDY
 
 SHORT: dict[Quantity, str] = {
     "forward": "forward", "input gradient": "dx", "parameter gradients": "dp", "buffers": "buffers",
 }  # fmt: skip
-"""So that the tables fit 80 columns."""
+"""Column names that keep the tables within 80 columns."""
 COLUMNS = ("norm", "bit", *SHORT.values(), "bound", "used", "")
 MOST_PROBLEMS = 4
-"""Of each norm, in warnings."""
+"""Largest number of problems per norm in warnings."""
 
 
-def verify_result(verified: Sequence[Verified], seed: int, cases: int) -> StudyResult:
-    """Lay out the comparisons as a result; `cases` are the ordinary ones."""
-    device = torch.device("cpu")
-    defined = [one for one in verified if one.defined]
-    failed = [one for one in defined if not one.passed]
+def study_result(measurement: Measurement) -> StudyResult:
+    """Lay out a measurement as tables, chart and conclusions."""
+    verifications, defined = measurement.verifications, measurement.defined
+    failed = [verification for verification in defined if not verification.passed]
     failures = _failures(failed)
-    tables = [_verdicts(verified), *([failures] if failures.rows else []), _hard_inputs(defined)]
+    warnings = [
+        f"{verification.name}: {text}"
+        for verification in failed
+        for text in (*verification.problems[:MOST_PROBLEMS], *verification.notes)
+    ]
     return StudyResult(
         study=STUDY.name,
         title=STUDY.question,
-        answer=conclusions(verified),
-        conditions=(
-            f"Seed {seed}; for each norm {cases} ordinary inputs, {HARD} hard ones and those of the network's layers; "
-            f"forward and backward, train and eval mode, contiguous and channels last; {describe(device)}; torch "
-            f"{torch.__version__}."
-        ),
-        tables=tuple(tables),
-        charts=(_chart(verified),),
-        warnings=tuple(f"{one.name}: {text}" for one in failed for text in (*one.problems[:MOST_PROBLEMS], *one.notes)),
-        environment=environment(device),
-        values={"passed": not failed, "norms": [_values(one) for one in verified]},
+        conclusions=conclusions(measurement),
+        caption=caption(measurement),
+        tables=(_largest_errors(verifications), *([failures] if failures.rows else []), _hard_inputs(defined)),
+        charts=(_chart(verifications),),
+        warnings=tuple(warnings),
+        environment=environment(torch.device("cpu")),
+        values={"passed": not failed, "norms": [_values(verification) for verification in verifications]},
     )
 
 
-def _verdicts(verified: Sequence[Verified]) -> Table:
-    lines = [(one, precision) for one in verified if one.defined for precision in ROUNDING]
-    undefined = tuple((label(one.name), *"-" * (len(COLUMNS) - 2), "undefined") for one in verified if not one.defined)
+def _largest_errors(verifications: Sequence[Verification]) -> Table:
+    defined = [verification for verification in verifications if verification.defined]
+    lines = [(verification, precision) for verification in defined for precision in ROUNDING]
+    undefined = tuple(
+        (label(verification.name), *"-" * (len(COLUMNS) - 2), "undefined")
+        for verification in verifications
+        if not verification.defined
+    )
     return Table(
         title="Largest errors",
         columns=COLUMNS,
         rows=(*(_row(*line) for line in lines), *undefined),
-        strong=tuple(place for place, (one, precision) in enumerate(lines) if not _passed(one, precision)),
+        strong=tuple(index for index, line in enumerate(lines) if not _passed(*line)),
         note=(
             "Largest errors of y, dL/dx, dL/dp of each parameter p, and running statistics, each relative to the "
-            "magnitude of the terms that it is made of, value by value. A bound is (3 m + 20) u, with m the values in "
-            "the longest sum and u the rounding of the precision: what rounding explains in the worst case; finite "
-            "differences, of norms of your own, add their uncertainty. Used: the largest share of its bound that an "
-            "error takes, and that bound. "
+            "magnitude of the terms that it is made of, value by value. A bound is (3 m + 20) u, with m the number of "
+            "values in the longest sum and u the unit roundoff: the worst case of rounding; for custom norms, finite "
+            "differences add their uncertainty. used: largest ratio of an error to its bound, and that bound. "
             f"+ws: 3x3 convolution with standardized weights; dropout: p = {DROPOUT}."
         ),
     )
 
 
-def _row(one: Verified, precision: Precision) -> tuple[str, ...]:
-    largest = worst(one.of(precision))
+def _row(verification: Verification, precision: Precision) -> tuple[str, ...]:
+    largest = worst(verification.of(precision))
     return (
-        label(one.name),
+        label(verification.name),
         precision.removeprefix("float"),
-        *(_most([check.error for check in one.of(precision, quantity)]) for quantity in QUANTITIES),
+        *(_most([check.error for check in verification.of(precision, quantity)]) for quantity in QUANTITIES),
         f"{largest.bound:.0e}" if largest else "-",
         percent(largest.share) if largest else "-",
-        "ok" if _passed(one, precision) else "FAILS",
+        "ok" if _passed(verification, precision) else "FAILS",
     )
 
 
-def _passed(one: Verified, precision: Precision) -> bool:
-    return not one.problems and all(check.passed for check in one.of(precision))
+def _passed(verification: Verification, precision: Precision) -> bool:
+    return not verification.problems and all(check.passed for check in verification.of(precision))
 
 
-def _failures(failed: Sequence[Verified]) -> Table:
+def _failures(failed: Sequence[Verification]) -> Table:
     return Table(
         title="Out of bounds",
         columns=("norm", "value", "input", "got", "expected", "error", "bound"),
         rows=tuple(
             (
-                label(one.name),
+                label(verification.name),
                 value_name(check),
                 check.where,
                 f"{check.got:.6g}",
@@ -97,8 +109,8 @@ def _failures(failed: Sequence[Verified]) -> Table:
                 f"{check.error:.1e}",
                 f"{check.bound:.1e}",
             )
-            for one in failed
-            for check in _worst_failures(one)
+            for verification in failed
+            for check in _worst_failures(verification)
         ),
         note=(
             "The worst value of each output, gradient and buffer, in each precision; dL/dx and dL/d of a parameter are "
@@ -108,31 +120,35 @@ def _failures(failed: Sequence[Verified]) -> Table:
     )
 
 
-def _worst_failures(one: Verified) -> list[Check]:
-    """The worst of each array in each precision, as far as it is out of bounds."""
+def _worst_failures(verification: Verification) -> list[Check]:
+    """Find the worst failure of each array in each precision."""
     failed: dict[tuple[str, str], list[Check]] = {}
-    for check in one.checks:
+    for check in verification.checks:
         if not check.passed:
             failed.setdefault((check.precision, check.array), []).append(check)
-    return [max(checks, key=badness) for checks in failed.values()]
+    return [max(checks, key=severity) for checks in failed.values()]
 
 
-def _hard_inputs(verified: Sequence[Verified]) -> Table:
-    """What float32 makes of each kind of input; the layout apart where it matters."""
+def _hard_inputs(defined: Sequence[Verification]) -> Table:
+    """Errors in float32 by kind of input, with a separate row for channels last if it makes a difference."""
     lines: list[tuple[str, list[Check]]] = []
-    for one in verified:
-        checks = one.of("float32", "forward")
-        apart = (one.name, "channels last") in ONE_PASS
-        lines.append((label(one.name), [check for check in checks if not apart or check.layout == "contiguous"]))
-        if apart:
-            lines.append((f"{one.name}, NHWC", [check for check in checks if check.layout == "channels last"]))
+    for verification in defined:
+        checks = verification.of("float32", "forward")
+        if (verification.name, "channels last") in ONE_PASS:
+            by_layout = {
+                layout: [c for c in checks if c.layout == layout] for layout in ("contiguous", "channels last")
+            }
+            lines.append((verification.name, by_layout["contiguous"]))
+            lines.append((f"{verification.name}, NHWC", by_layout["channels last"]))
+        else:
+            lines.append((label(verification.name), checks))
     return Table(
-        title="What float32 makes of each kind of input",
+        title="Errors in float32 by kind of input",
         columns=("norm", *KINDS),
-        rows=tuple((label, *(_largest(checks, kind) for kind in KINDS)) for label, checks in lines),
+        rows=tuple((name, *(_largest(checks, kind) for kind in KINDS)) for name, checks in lines),
         note=(
             "Largest error of the output, relative to its largest value; NHWC: channels last. "
-            f"{'; '.join(f'{kind}: {words}' for kind, words in KINDS.items())}."
+            f"{'; '.join(f'{kind}: {meaning}' for kind, meaning in KINDS.items())}."
         ),
     )
 
@@ -142,15 +158,15 @@ def _largest(checks: Sequence[Check], kind: str) -> str:
 
 
 def _most(errors: Sequence[float], digits: int = 1) -> str:
-    """The largest, where NaN is above all."""
+    """Format the largest; NaN exceeds all."""
     return f"{np.max(errors):.{digits}e}" if errors else "-"
 
 
-def _chart(verified: Sequence[Verified]) -> Chart:
-    places = tuple(range(len(verified)))
+def _chart(verifications: Sequence[Verification]) -> Chart:
+    indices = tuple(range(len(verifications)))
 
-    def share(one: Verified, precision: Precision) -> float | None:
-        largest = worst(one.of(precision))
+    def share(verification: Verification, precision: Precision) -> float | None:
+        largest = worst(verification.of(precision))
         return largest.share if largest and 0 < largest.share < np.inf else None  # the axis is logarithmic
 
     return Chart(
@@ -159,9 +175,9 @@ def _chart(verified: Sequence[Verified]) -> Chart:
         x_label="norm",
         y_label="error / bound",
         kind="bars",
-        ticks=tuple(label(one.name) for one in verified),
+        ticks=tuple(label(verification.name) for verification in verifications),
         lines=tuple(
-            Line(label=precision, x=places, y=tuple(share(one, precision) for one in verified))
+            Line(label=precision, x=indices, y=tuple(share(verification, precision) for verification in verifications))
             for precision in ROUNDING
         ),
         log_y=True,
@@ -169,31 +185,31 @@ def _chart(verified: Sequence[Verified]) -> Chart:
     )
 
 
-def _values(one: Verified) -> dict[str, object]:
-    found = [
+def _values(verification: Verification) -> dict[str, object]:
+    worst_checks = [
         {key: _number(value) for key, value in asdict(largest).items()}
         for precision in ROUNDING
         for quantity in QUANTITIES
-        if (largest := worst(one.of(precision, quantity)))
+        if (largest := worst(verification.of(precision, quantity)))
     ]
     return {
-        "norm": one.name,
-        "inputs": one.cases,
-        "refused": one.refused,
-        "comparisons": len(one.checks),
-        "passed": one.passed if one.defined else None,
-        "verdict": one.verdict,
-        "problems": list(one.problems),
-        "notes": list(one.notes),
-        "not_compared": list(one.not_compared),
-        "not_built": list(one.not_built),
-        "failures": [_failure(check) for check in _worst_failures(one)],
-        "worst": found,
+        "norm": verification.name,
+        "inputs": verification.cases,
+        "refused": verification.refused,
+        "comparisons": len(verification.checks),
+        "passed": verification.passed if verification.defined else None,
+        "verdict": verification.verdict,
+        "problems": list(verification.problems),
+        "notes": list(verification.notes),
+        "not_compared": list(verification.not_compared),
+        "not_built": list(verification.not_built),
+        "failures": [_failure(check) for check in _worst_failures(verification)],
+        "worst": worst_checks,
     }
 
 
 def _failure(check: Check) -> dict[str, object]:
-    """One of the values that are out of bounds, for programs."""
+    """Plain data of a value that is out of bounds."""
     figures: dict[str, object] = {key: _number(getattr(check, key)) for key in ("got", "expected", "error", "bound")}
     return {
         "array": check.array,
@@ -207,5 +223,5 @@ def _failure(check: Check) -> dict[str, object]:
 
 
 def _number(value: object) -> object:
-    """A value as JSON can hold it, which knows no NaN and no infinity."""
+    """Replace NaN and infinity, which JSON does not have, by None."""
     return None if isinstance(value, float) and not np.isfinite(value) else value
