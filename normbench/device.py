@@ -16,7 +16,10 @@ HARDWARE_QUEUES = 32
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of a name; `auto` takes CUDA, then MPS, then the CPU.
+    """The device of a name; `auto` takes CUDA, then MPS, then the CPU, and `cuda:1` is the second CUDA device.
+
+    A numbered device becomes the current one of the process: torch's streams and events are of that where they name
+    none.
 
     Raises:
         UsageError: The device is asked for by name and torch does not see it.
@@ -29,13 +32,19 @@ def resolve_device(name: str) -> torch.device:
     }
     if name == "auto":
         name = next(device for device, there in available.items() if there)
-    if not available[name]:
+    kind, _, index = name.partition(":")
+    if not available[kind]:
         built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
-        why = f" (torch {torch.__version__}, {built})" if name == "cuda" else ""
+        why = f" (torch {torch.__version__}, {built})" if kind == "cuda" else ""
         raise UsageError(
             f"device {name} is not available: torch sees none{why}",
             "Use --device auto, or see `normbench env`.",
         )
+    if index:
+        if int(index) >= (count := torch.cuda.device_count()):
+            devices = f"{count} CUDA device{'s' if count > 1 else ''}, numbered from 0"
+            raise UsageError(f"device {name} is not available: torch sees {devices}", "See `normbench env`.")
+        torch.cuda.set_device(int(index))
     return torch.device(name)
 
 

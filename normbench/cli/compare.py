@@ -7,7 +7,7 @@ import typer
 
 from normbench.cli.flags import OUTPUT, SCIENCE, flags
 from normbench.cli.options import MACHINE_FLAGS, Options
-from normbench.cli.plan import announce, claim_experiment, question_of
+from normbench.cli.plan import announce, claim_experiment, question_of, stop_after_part
 from normbench.errors import SOME_RUNS_FAILED, RunFailedError, UsageError, unknown
 
 if TYPE_CHECKING:
@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 
 
 @flags(
-    "all", "norms", "every", "control", "margin", "seeds", *SCIENCE, *MACHINE_FLAGS, "name", "track", "dry_run", *OUTPUT
+    "all",
+    "norms",
+    "every",
+    "control",
+    "margin",
+    "seeds",
+    *SCIENCE,
+    *MACHINE_FLAGS,
+    "shard",
+    "name",
+    "track",
+    "dry_run",
+    *OUTPUT,
 )
 def command(options: Options) -> None:
     """Train several norms on the same network, data, epochs and batches, and print one table.
@@ -61,6 +73,7 @@ def command(options: Options) -> None:
         if not announce(options, plan, progress):
             return
         results = engine.run_all(plan, callback, progress.on_download)
+    stop_after_part(options, "compare", results)
     compare = partial(
         Comparison.of,
         control=control,

@@ -166,7 +166,7 @@ FLAGS: dict[str, Any] = {
     "svg": option(Path, "--svg", text="Write the picture of what it averages over to this file.", panel=SHOW),
     "fetch": switch("--fetch", text="Download CIFAR-10 into --data-dir, or the cache.", panel=DATA),
     "device": option(
-        str, "--device", text="auto, cuda, mps or cpu. [env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
+        str, "--device", text="auto, cuda, cuda:N, mps or cpu. [env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
     ),
     "out": option(Path, "--out", text="Folder of run folders. [env: NORMBENCH_OUT; default: runs]", panel=MACHINE),
     "trust": switch(
@@ -176,6 +176,10 @@ FLAGS: dict[str, Any] = {
     "force": switch("--force", text="Redo runs that are done.", panel=MACHINE),
     "jobs": option(
         int, "--jobs", text="Runs trained at once. [default: as many as the device can]", panel=MACHINE, metavar="N"
+    ),
+    "shard": option(
+        str, "--shard", text="Train part I of N of the runs only, as a job of an array; without it, all are shown.",
+        panel=MACHINE, metavar="I/N",
     ),
     "no_capture": switch(
         "--no-capture", text="On CUDA: send every step anew instead of repeating a captured one.", panel=MACHINE

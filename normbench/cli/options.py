@@ -21,6 +21,8 @@ ASSIGNMENT = ("bn", "gn", "ln")
 DEFAULT_RECIPE = "baseline"
 MOST_VALUES = 100
 """Values that a comma-separated flag accepts."""
+MOST_PARTS = 10_000
+"""Parts that --shard divides a plan into: as many as a plan has runs at most."""
 MOST_KEY_PARTS = 10
 """Parts that the key of --set accepts."""
 MOST_DIGITS = 40
@@ -252,6 +254,25 @@ class Options:
                 f"{_flag(name)} {shortened(self[name])}: not an integer, nor comma-separated integers",
                 "For example: 2,8,32",
             ) from error
+
+    def shard(self) -> tuple[int, int] | None:
+        """Part of the plan that --shard names, as (I, N); None for the whole plan.
+
+        Raises:
+            UsageError: It is not of the form I/N with I from 1 to N.
+        """
+        text = self.get("shard")
+        if text is None:
+            return None
+        try:
+            part, parts = map(whole, text.split("/"))
+        except ValueError:
+            part = parts = 0
+        if not 1 <= part <= parts <= MOST_PARTS:
+            raise UsageError(
+                f"--shard {shortened(text)}: not of the form I/N with I from 1 to N", "For example: --shard 1/4"
+            )
+        return part, parts
 
     def margin(self) -> float:
         """Equivalence margin as a fraction; --margin is in percentage points.

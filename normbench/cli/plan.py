@@ -1,14 +1,18 @@
 """Plan of a command that trains: the experiment that it goes to, its warnings, and --dry-run."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import typer
+
 from normbench.cli.options import Options
+from normbench.errors import SOME_RUNS_FAILED
 
 if TYPE_CHECKING:
     from normbench.config import Recipe
     from normbench.console import ProgressCallback
     from normbench.engine import Plan
-    from normbench.runs import Question
+    from normbench.runs import Question, RunResult
 
 
 def question_of(plan: "Plan", recipe: "Recipe", command: str, searching: bool = False) -> "Question":
@@ -19,14 +23,17 @@ def question_of(plan: "Plan", recipe: "Recipe", command: str, searching: bool = 
 
 
 def claim_experiment(options: Options, plan: "Plan", question: "Question") -> "Plan":
-    """Move a plan into the experiment of its question, and claim that for it unless --dry-run was typed.
+    """Move a plan into the experiment of its question, claim that unless --dry-run was typed, and take the --shard.
 
     Raises:
-        UsageError: --name is an experiment of another question.
+        UsageError: --name is an experiment of another question, or the shard has no run.
     """
     from normbench import engine
 
-    return engine.claim_experiment(plan, question, named=options["name"] is not None, dry_run=bool(options["dry_run"]))
+    named, dry_run = options["name"] is not None, bool(options["dry_run"])
+    plan = engine.claim_experiment(plan, question, named=named, dry_run=dry_run)
+    shard = options.shard()
+    return engine.part_of(plan, *shard) if shard else plan
 
 
 def announce(options: Options, plan: "Plan", progress: "ProgressCallback") -> bool:
@@ -40,3 +47,23 @@ def announce(options: Options, plan: "Plan", progress: "ProgressCallback") -> bo
     if options["dry_run"]:
         show_plan(output, plan)
     return not options["dry_run"]
+
+
+def stop_after_part(options: Options, command: str, results: "Sequence[RunResult]") -> None:
+    """Print the runs of a --shard and end; return where the whole plan was run.
+
+    Raises:
+        typer.Exit: Only a part was run.
+    """
+    from normbench.console.tables import part_table
+
+    if (shard := options.shard()) is None:
+        return
+    output, (part, parts) = options.output(), shard
+    document = {
+        "command": command,
+        "shard": f"{part}/{parts}",
+        "runs": [run.model_dump(mode="json") for run in results],
+    }
+    output.result(part_table(results, part, parts), document, quiet="\n".join(run.folder or "" for run in results))
+    raise typer.Exit(SOME_RUNS_FAILED if any(run.status == "failed" for run in results) else 0)

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from normbench.cli.flags import FLAGS, OUTPUT, command, option, switch
 from normbench.cli.options import Options
-from normbench.cli.plan import announce, claim_experiment, question_of
+from normbench.cli.plan import announce, claim_experiment, question_of, stop_after_part
 from normbench.studies import STUDIES, Flag, Study, StudyContext
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class CommandContext(StudyContext):
         """Plan the runs, place them in the experiment of their question, and execute them.
 
         Raises:
-            typer.Exit: The plan alone was asked for, and is printed.
+            typer.Exit: The plan alone, or a part of it, was asked for, and is printed.
         """
         from normbench import engine
         from normbench.console import ProgressCallback
@@ -179,7 +179,9 @@ class CommandContext(StudyContext):
             self.experiment = plan.folders[0].path.parent.name
             if not announce(self.options, plan, progress):
                 raise typer.Exit
-            return plan, engine.run_all(plan, callback, progress.on_download)
+            results = engine.run_all(plan, callback, progress.on_download)
+        stop_after_part(self.options, self.study.name, results)
+        return plan, results
 
 
 def _run(study: Study[Any], options: Options) -> None:

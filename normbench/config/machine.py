@@ -1,16 +1,27 @@
 """Machine settings: where things lie and what runs them. They never move a number by intent."""
 
 import os
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from normbench.config.settings import Frozen
 from normbench.config.validation import user_path, validated
 
 GivenPath = Annotated[Path, BeforeValidator(user_path)]
-DeviceName = Literal["auto", "cuda", "mps", "cpu"]
+DEVICES = re.compile(r"auto|cuda(:[0-9]{1,3})?|mps|cpu")
+
+
+def _check_device(name: str) -> str:
+    """Refuse what is no name of a device; pydantic turns the ValueError into words."""
+    if not DEVICES.fullmatch(name):
+        raise ValueError("auto, cuda, cuda:N, mps or cpu")
+    return name
+
+
+DeviceName = Annotated[str, AfterValidator(_check_device)]
 
 VARIABLES = ("data_dir", "device", "out", "offline", "mirror", "jobs")
 """Settings that the environment can give."""

@@ -7,6 +7,7 @@ move into a line below; then sentences wrap; and if even that is too wide, every
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich.text
@@ -257,6 +258,19 @@ def run_table(result: RunResult, epochs: int) -> RenderableType:
         f"{result.seconds:.1f}",
     )
     return Group(table, Text(caption([result], epochs), style="dim"))
+
+
+def part_table(results: Sequence[RunResult], part: int, parts: int) -> RenderableType:
+    """The table at the end of one part of a plan: the runs alone, since a comparison needs all parts."""
+    table = plain_table("run", "status", "test accuracy", "validation accuracy", "seconds")
+    for run in results:
+        name = Path(run.folder).name if run.folder else f"{run.norm} seed {run.seed}"
+        accuracies = (percent(run.test_accuracy), percent(run.validation_accuracy))
+        table.add_row(name, run.status, *accuracies, f"{run.seconds:.1f}")
+    note = (
+        f"Part {part} of {parts}. The same command without --shard shows the whole, and trains what is still missing."
+    )
+    return Group(table, Text(note, style="dim"))
 
 
 def show_plan(output: Output, plan: "Plan") -> None:

@@ -4,7 +4,7 @@ from normbench.data import OnDownload
 from normbench.engine.callbacks import Callback, CallbackList
 from normbench.engine.concurrency import Concurrency
 from normbench.engine.experiment import claim_experiment
-from normbench.engine.plan import Plan, check_model, in_experiment, plan, within_budget
+from normbench.engine.plan import Plan, check_model, in_experiment, part_of, plan, within_budget
 from normbench.engine.run import run_all
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "check_model",
     "claim_experiment",
     "in_experiment",
+    "part_of",
     "plan",
     "run_all",
     "within_budget",

@@ -112,6 +112,18 @@ def in_experiment(plan: Plan, name: str, *warnings: str) -> Plan:
     return replace(plan, folders=folders, warnings=(*plan.warnings, *warnings))
 
 
+def part_of(plan: Plan, part: int, parts: int) -> Plan:
+    """Every `parts`-th run of a plan from the `part`-th (1 to `parts`) on: together the parts make up the plan.
+
+    Raises:
+        UsageError: There are fewer runs than parts, so that this one has none.
+    """
+    if part > len(plan.configs):
+        raise UsageError(f"part {part} of {parts} has no run: the plan has {len(plan.configs)}")
+    chosen = slice(part - 1, None, parts)
+    return replace(plan, configs=plan.configs[chosen], folders=plan.folders[chosen])
+
+
 def _identity(config: RunConfig) -> dict[str, object]:
     """Identity of norm and network beyond their names: the code of a custom one, the revision of a built-in norm."""
     network = network_code(config.network.name)

@@ -68,7 +68,7 @@ on, more --trials extend it, and several processes with the same command share i
     recipe="quick",
     flags=(
         *(flag for flag in RECIPE_FLAGS if flag not in ("lr", "weight_decay")), *DATA_FLAGS, "val_split",
-        *FOLDER_FLAGS, "force", "jobs", "no_capture", "track", "dry_run",
+        *FOLDER_FLAGS, "force", "jobs", "shard", "no_capture", "track", "dry_run",
     ),
     exit_code=_exit_code,
 )  # fmt: skip
