@@ -3,14 +3,16 @@
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.cli import SMALL, Answer, normbench, refused, run_folders
 from helpers.results import make_result
 
 from normbench.config import Recipe
 from normbench.errors import SOME_RUNS_FAILED, USAGE
-from normbench.studies.rank.measure import complete_table, rank
+from normbench.studies.rank.measure import Measurement, complete_table, rank
 from normbench.studies.rank.runs import Task, candidates, found_rates, ranked_configs, search_configs
 from normbench.studies.rank.sentences import conclusions
+from normbench.studies.rank.settings import RankSettings
 
 TINY = ("--dataset", "digits", "--subset", 128, "--epochs", 1, "--set", SMALL)
 
@@ -148,8 +150,10 @@ def test_a_block_that_lacks_a_run_does_not_count_and_is_said() -> None:
         make_result(config.norm, config.seed, value, status="failed" if value is None else "done", network="c10")
         for config, value in zip(configs, accuracies, strict=True)
     ]
-    found = rank(configs, results, {}, "runs", 0.005)
-    assert found.ranks.blocks == 2
-    assert found.ranks.ranks == (1.5, 1.5)
-    assert found.excluded.blocks == ((Task("c10", 32), 1, ("gn",)),)
-    assert any("c10 seed 1 (no run of gn)" in sentence for sentence in conclusions(found))
+    settings = RankSettings()
+    by_task, ranks, excluded = rank(configs, results, {}, settings)
+    assert (ranks.blocks, ranks.ranks) == (2, (1.5, 1.5))
+    assert excluded.blocks == ((Task("c10", 32), 1, ("gn",)),)
+    cpu = torch.device("cpu")
+    measurement = Measurement(by_task, {}, ranks, excluded, settings, RECIPE, {"c10": "rank"}, cpu)
+    assert any("c10 seed 1 (no run of gn)" in sentence for sentence in conclusions(measurement))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from normbench.analysis import (
     Aggregate,
     AverageRanks,
@@ -14,14 +16,24 @@ from normbench.analysis import (
 )
 from normbench.analysis.average_ranks import Block
 from normbench.analysis.paired import by_norm_and_seed, compare_all_pairs
-from normbench.config import RunConfig
+from normbench.config import Recipe, RunConfig, recipe_names
 from normbench.runs import RunResult
-from normbench.studies.rank.runs import Task
-from normbench.studies.rank.settings import Blocks
+from normbench.studies.rank.runs import (
+    Candidate,
+    Task,
+    candidates,
+    check_networks,
+    found_rates,
+    ranked_configs,
+    search_configs,
+)
+from normbench.studies.rank.settings import Blocks, RankSettings
+from normbench.studies.rank.study import STUDY
+from normbench.studies.study import StudyContext
 
 
 @dataclass(frozen=True)
-class Measured:
+class TaskResult:
     """Results of one task, by norm."""
 
     task: Task
@@ -50,68 +62,115 @@ class Excluded:
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """Everything that was measured, and the average ranks."""
+class Measurement:
+    """Results by task, the average ranks, and what they were taken from."""
 
-    measured: tuple[Measured, ...]
+    by_task: tuple[TaskResult, ...]
     holes: Mapping[tuple[Task, str], str]
     """Reasons by task and norm."""
     ranks: AverageRanks | None
     excluded: Excluded
-    blocks: Blocks
-    margin: float
+    settings: RankSettings
+    recipe: Recipe
+    recipes: Mapping[str, str]
+    """Name of the recipe by network."""
+    device: torch.device
+
+    @property
+    def margin(self) -> float:
+        """Difference of accuracy (a fraction) within which norms are alike."""
+        return self.settings.margin / 100
 
     @property
     def norms(self) -> tuple[str, ...]:
         """Norms by average rank, then those without one."""
         ranked = self.ranks.names if self.ranks else ()
-        return tuple(dict.fromkeys([*ranked, *(norm for one in self.measured for norm in one.rows)]))
+        return tuple(dict.fromkeys([*ranked, *(norm for one in self.by_task for norm in one.rows)]))
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """Tasks in which a norm was trained."""
-        return tuple(one.task for one in self.measured)
+        return tuple(one.task for one in self.by_task)
 
     @property
     def results(self) -> list[RunResult]:
         """Results of all runs."""
-        return [result for one in self.measured for result in one.results]
+        return [result for one in self.by_task for result in one.results]
+
+
+def measure(settings: RankSettings, context: StudyContext) -> Measurement:
+    """Train every norm in every network, at the recipes' rates or after an equal search, and rank them."""
+    recipe = context.load_recipe(STUDY.recipe, {"norms": settings.norms} if settings.norms else {})
+    recipes = {name: _recipe_of(name, recipe, context) for name in check_networks(settings.networks)}
+    sizes = settings.batch_sizes or (recipe.training.batch_size,)
+    chosen, holes = candidates({name: loaded for name, (_, loaded) in recipes.items()}, sizes, settings.max_params)
+    for (task, norm), reason in holes.items():
+        context.note(f"not possible: {norm} in {task.network}: {reason}")
+    seeds = range(recipe.seed, recipe.seed + recipe.seeds)
+    rates = _search(chosen, settings.rates, seeds.stop, recipe, context) if settings.rates else None
+    plan, results = context.train(ranked_configs(chosen, seeds, rates), recipe)
+    by_task, ranks, excluded = rank(plan.configs, results, holes, settings)
+    names = {name: source for name, (source, _) in recipes.items()}
+    return Measurement(by_task, holes, ranks, excluded, settings, recipe, names, plan.device)
+
+
+def _recipe_of(network: str, recipe: Recipe, context: StudyContext) -> tuple[str, Recipe]:
+    """Name and settings of a network's recipe: the one that was asked for, else that of its name, else the study's.
+
+    Images and epochs are those of the ranking, so that the budget is the same in every network.
+    """
+    if context.recipe is not None or network not in recipe_names():
+        return context.recipe or STUDY.recipe or "", recipe.in_network(network)
+    budget = {
+        "norms": recipe.norms,
+        "data": recipe.data.model_dump(),
+        "training": {"epochs": recipe.training.epochs},
+    }
+    return network, context.load_recipe(network, budget).in_network(network)
+
+
+def _search(
+    chosen: Sequence[Candidate], rates: Sequence[float], seed: int, recipe: Recipe, context: StudyContext
+) -> dict[Candidate, float]:
+    """Find the rate of each candidate, in an experiment beside that of the ranking."""
+    name = context.experiment
+    context.experiment = f"{name}-search"
+    plan, results = context.train(search_configs(chosen, rates, seed), recipe)
+    context.experiment = name
+    return found_rates(chosen, plan.configs, results)
 
 
 def rank(
     configs: Sequence[RunConfig],
     results: Sequence[RunResult],
     holes: Mapping[tuple[Task, str], str],
-    blocks: Blocks,
-    margin: float,
-) -> Ranked:
+    settings: RankSettings,
+) -> tuple[tuple[TaskResult, ...], AverageRanks | None, Excluded]:
     """Rank the norms of these runs.
 
     Args:
         configs: Runs as planned.
         results: Result of each, in the same order.
         holes: Reasons why a norm cannot be in a task.
-        blocks: A block per task and seed, or per task.
-        margin: Difference of accuracy (a fraction) within which norms are alike.
+        settings: Blocks and margin.
     """
     of_task: dict[Task, list[RunResult]] = {}
     for config, result in zip(configs, results, strict=True):
         of_task.setdefault(Task(config.network.name, config.training.batch_size), []).append(result)
-    measured = tuple(_measure(task, runs, margin) for task, runs in of_task.items())
+    by_task = tuple(_task_result(task, runs, settings.margin / 100) for task, runs in of_task.items())
     tasks, norms = complete_table(list(of_task), list(dict.fromkeys(result.norm for result in results)), set(holes))
-    chosen = [one for one in measured if one.task in tasks]
-    full, incomplete = _blocks(chosen, norms, blocks)
+    full, incomplete = _blocks([one for one in by_task if one.task in tasks], norms, settings.blocks)
     excluded = Excluded(
         tuple(task for task in of_task if task not in tasks),
         tuple(dict.fromkeys(result.norm for result in results if result.norm not in norms)),
         tuple(incomplete),
     )
-    return Ranked(measured, holes, average_ranks(full), excluded, blocks, margin)
+    return by_task, average_ranks(full), excluded
 
 
-def _measure(task: Task, results: Sequence[RunResult], margin: float) -> Measured:
+def _task_result(task: Task, results: Sequence[RunResult], margin: float) -> TaskResult:
     accuracies = {norm: of_norm for norm, of_norm in by_norm_and_seed(results).items() if of_norm}
-    return Measured(
+    return TaskResult(
         task,
         {row.norm: row for row in aggregate_runs(results)},
         tuple(results),
@@ -145,12 +204,12 @@ def complete_table(
 
 
 def _blocks(
-    measured: Sequence[Measured], norms: Sequence[str], kind: Blocks
+    by_task: Sequence[TaskResult], norms: Sequence[str], kind: Blocks
 ) -> tuple[list[Block], list[tuple[Task, int | None, tuple[str, ...]]]]:
     """Scores of the complete blocks, and the incomplete ones with the norms that lack a run."""
     full: list[Block] = []
     incomplete: list[tuple[Task, int | None, tuple[str, ...]]] = []
-    for one in measured:
+    for one in by_task:
         accuracies = by_norm_and_seed(one.results)
         seeds = sorted({result.seed for result in one.results})
         of_seed: list[Block] = []

@@ -13,7 +13,7 @@ from normbench.networks import NETWORKS
 from normbench.runs import RunResult
 from normbench.studies.batch_size.measure import scaled_lr
 
-SEARCH_SPLIT = 0.1
+SEARCH_SPLIT = 0.04
 """Share of the training images that a search is scored on, unless the recipe holds some out."""
 
 

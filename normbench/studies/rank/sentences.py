@@ -3,24 +3,24 @@
 from collections.abc import Sequence
 
 from normbench.analysis import AverageRanks, Friedman
-from normbench.config import Recipe
-from normbench.studies.rank.measure import Excluded, Measured, Ranked
+from normbench.analysis import format as text
+from normbench.studies.rank.measure import Excluded, Measurement, TaskResult
 from normbench.studies.rank.runs import Task
 
 MOST_NAMED = 6
 """Blocks or pairs that a sentence names."""
 
 
-def conclusions(ranked: Ranked) -> list[str]:
+def conclusions(measurement: Measurement) -> list[str]:
     """Best average rank, the test of it, the leader of each network, norms that are alike, and what does not count."""
     sentences = [
-        *_best(ranked),
-        *_friedman(ranked),
-        *_leaders(ranked),
-        _alike(ranked),
-        *_diverged(ranked),
-        *_excluded(ranked, ranked.excluded),
-        *_limits(ranked),
+        *_best(measurement),
+        *_friedman(measurement),
+        *_leaders(measurement),
+        _alike(measurement),
+        *_diverged(measurement),
+        *_excluded(measurement, measurement.excluded),
+        *_limits(measurement),
     ]
     return [sentence for sentence in sentences if sentence]
 
@@ -37,17 +37,17 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _scope(ranked: Ranked) -> str:
+def _scope(measurement: Measurement) -> str:
     """Meaning of a block."""
-    tasks = [task for task in ranked.tasks if task not in ranked.excluded.tasks]
-    names = listed([label(task, ranked.tasks) for task in tasks])
-    if ranked.blocks == "networks":
+    tasks = [task for task in measurement.tasks if task not in measurement.excluded.tasks]
+    names = listed([label(task, measurement.tasks) for task in tasks])
+    if measurement.settings.blocks == "networks":
         return f"a block per network ({names}), its mean over the seeds"
     return f"a block per network and seed ({names})"
 
 
-def _best(ranked: Ranked) -> list[str]:
-    ranks = ranked.ranks
+def _best(measurement: Measurement) -> list[str]:
+    ranks = measurement.ranks
     if ranks is None:
         return ["No average ranks: no block has a run of every norm."]
     best = [name for name, rank in zip(ranks.names, ranks.ranks, strict=True) if rank == ranks.ranks[0]]
@@ -56,16 +56,16 @@ def _best(ranked: Ranked) -> list[str]:
     verb = "have" if len(best) > 1 else "has"
     said = f"{listed(best)} {verb} the best average rank, {ranks.ranks[0]:.2f} among {len(ranks.names)} norms"
     blocks = f"{ranks.blocks} block{'s' if ranks.blocks > 1 else ''}"
-    return [f"{said} over {blocks} ({_scope(ranked)}){tested if ranks.friedman else ''}."]
+    return [f"{said} over {blocks} ({_scope(measurement)}){tested if ranks.friedman else ''}."]
 
 
-def _friedman(ranked: Ranked) -> list[str]:
-    if ranked.ranks is None:
+def _friedman(measurement: Measurement) -> list[str]:
+    if measurement.ranks is None:
         return []
-    test = ranked.ranks.friedman
+    test = measurement.ranks.friedman
     if test is None:
         return ["Not tested: the test of Friedman takes three norms and two blocks at least."]
-    return [_tested(test, ranked.ranks)]
+    return [_tested(test, measurement.ranks)]
 
 
 def _tested(test: Friedman, ranks: AverageRanks) -> str:
@@ -84,24 +84,24 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _leaders(ranked: Ranked) -> list[str]:
+def _leaders(measurement: Measurement) -> list[str]:
     """Norm with the highest mean in each network; networks with one leader together."""
     leaders: dict[str, list[str]] = {}
-    for one in ranked.measured:
+    for one in measurement.by_task:
         if one.ranking:
-            leaders.setdefault(one.ranking.norm, []).append(label(one.task, ranked.tasks))
+            leaders.setdefault(one.ranking.norm, []).append(label(one.task, measurement.tasks))
     if not leaders:
         return []
     return [f"The highest mean: {'; '.join(f'{norm} in {listed(tasks)}' for norm, tasks in leaders.items())}."]
 
 
-def _alike(ranked: Ranked) -> str:
-    found = [(one, one.alike) for one in ranked.measured if one.alike]
-    margin = f"{100 * ranked.margin:g} points"
+def _alike(measurement: Measurement) -> str:
+    found = [(one, one.alike) for one in measurement.by_task if one.alike]
+    margin = f"{100 * measurement.margin:g} points"
     if not found:
-        tested = any(pair.p is not None for one in ranked.measured for pair in one.pairs)
+        tested = any(pair.p is not None for one in measurement.by_task for pair in one.pairs)
         return f"No two norms are shown to be alike within {margin} in any network." if tested else ""
-    parts = [f"in {label(one.task, ranked.tasks)} {_pairs(pairs)}" for one, pairs in found]
+    parts = [f"in {label(one.task, measurement.tasks)} {_pairs(pairs)}" for one, pairs in found]
     return f"Alike within {margin} (two one-sided tests): {'; '.join(parts)}."
 
 
@@ -111,27 +111,27 @@ def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
     return ", ".join(named) + (f" and {more} more pairs" if more else "")
 
 
-def _diverged(ranked: Ranked) -> list[str]:
+def _diverged(measurement: Measurement) -> list[str]:
     parts = [
-        f"{row.norm} in {label(one.task, ranked.tasks)} ({row.diverged} of {row.runs})"
-        for one in ranked.measured
+        f"{row.norm} in {label(one.task, measurement.tasks)} ({row.diverged} of {row.runs})"
+        for one in measurement.by_task
         for row in one.rows.values()
         if row.diverged
     ]
     return [f"Diverged, and so ranked last in their blocks: {'; '.join(parts)}."] if parts else []
 
 
-def _excluded(ranked: Ranked, excluded: Excluded) -> list[str]:
+def _excluded(measurement: Measurement, excluded: Excluded) -> list[str]:
     """Sentences on what does not count in the average ranks."""
     sentences = []
     if excluded.norms:
         sentences.append(f"Without an average rank, as not every network can have them: {listed(excluded.norms)}.")
     if excluded.tasks:
-        names = listed([label(task, ranked.tasks) for task in excluded.tasks])
+        names = listed([label(task, measurement.tasks) for task in excluded.tasks])
         sentences.append(f"Not in the average ranks, as it lacks ranked norms: {names}.")
     if excluded.blocks:
         shown = [
-            f"{label(task, ranked.tasks)} seed {seed} (no run of {listed(norms)})"
+            f"{label(task, measurement.tasks)} seed {seed} (no run of {listed(norms)})"
             for task, seed, norms in excluded.blocks[:MOST_NAMED]
         ]
         more = len(excluded.blocks) - len(shown)
@@ -140,11 +140,11 @@ def _excluded(ranked: Ranked, excluded: Excluded) -> list[str]:
     return sentences
 
 
-def _limits(ranked: Ranked) -> list[str]:
-    results = ranked.results
+def _limits(measurement: Measurement) -> list[str]:
+    results = measurement.results
     seeds = len({result.seed for result in results})
     digits = results[0].dataset != "cifar10"
-    runs = ranked.blocks == "runs" and ranked.ranks is not None
+    runs = measurement.settings.blocks == "runs" and measurement.ranks is not None
     return [
         *(["The ranks hold for other seeds in these networks, not for other networks (--blocks networks)."] * runs),
         *(["One seed shows no spread: small differences may be chance (--seeds 3)."] if seeds == 1 else []),
@@ -152,25 +152,27 @@ def _limits(ranked: Ranked) -> list[str]:
     ]
 
 
-def rates_note(recipes: dict[str, str], rates: Sequence[float] | None, loaded: Recipe) -> str:
-    """Origin of the learning rates.
-
-    Args:
-        recipes: Name of the recipe by network.
-        rates: Those that were searched, if any.
-        loaded: Recipe of the ranking, for the decay.
-    """
-    if rates:
-        tried = ", ".join(f"{rate:g}" for rate in sorted(set(rates)))
+def rates_note(measurement: Measurement) -> str:
+    """Origin of the learning rates."""
+    if measurement.settings.rates:
+        tried = ", ".join(f"{rate:g}" for rate in sorted(set(measurement.settings.rates)))
         return (
-            f"The best of {tried} for each norm in each network, by validation accuracy of a seed that is not ranked; "
-            f"weight decay {loaded.training.weight_decay:g}."
+            f"The best of {tried} for each norm in each network, by validation accuracy of a seed that is not ranked."
         )
-    named = "; ".join(f"{network}: {recipe}" for network, recipe in recipes.items())
+    named = "; ".join(f"{network}: {recipe}" for network, recipe in measurement.recipes.items())
     return f"Rates of the recipes ({named}), scaled to the batch size. * Not searched for in this network."
 
 
-def leader_cells(one: Measured) -> tuple[str, str]:
+def caption(measurement: Measurement) -> str:
+    """Data set, networks, epochs, seeds, device and versions."""
+    networks = ", ".join(dict.fromkeys(task.network for task in measurement.tasks))
+    first, *others = measurement.results
+    shown = [first.model_copy(update={"network": networks}), *others]
+    untold = [result.model_copy(update={"tuned": None}) for result in shown]  # the table of rates marks what was tuned
+    return text.caption(untold, measurement.recipe.training.epochs)
+
+
+def leader_cells(one: TaskResult) -> tuple[str, str]:
     """Norms of a task that are separated from its leader, and those that cannot be told from it."""
     if one.ranking is None:
         return "-", "-"
