@@ -1,51 +1,69 @@
-"""`normbench advise`: which norm for a task, and on what evidence."""
+"""`normbench advise`: a norm for a task, with its evidence."""
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.options import Options
+from normbench.cli import flags
+from normbench.cli.command import command
+from normbench.cli.options import Options, check_exclusive, is_typed
 from normbench.errors import UsageError
 
 if TYPE_CHECKING:
     from normbench.advice import Situation
 
 
-@flags("task", "batch_size", "devices", "image", "sequence", "needs", "rules", "out", *OUTPUT)
-def command(options: Options) -> None:
-    """Recommend a norm: first choice, alternative, what to avoid, by which rules and on which evidence.
+@dataclass(frozen=True, kw_only=True)
+class AdviseOptions(Options):
+    """Options of `advise`."""
 
-    On a terminal it asks; with --task it does not. Evidence is a paper, or what a study has measured here, looked up
-    under --out and quoted with its conditions. --rules lists every rule.
+    task: flags.Task = None
+    batch_size: flags.InputsPerStep = None
+    devices: flags.Devices = None
+    image: flags.OfImages = False
+    sequence: flags.OfSequences = False
+    needs: flags.Needs = None
+    rules: flags.Rules = False
+    out: flags.Out = None
+
+
+@command
+def advise(options: AdviseOptions) -> None:
+    """Recommend a norm: first choice, alternative, norms to avoid, each with its rules and their evidence.
+
+    On a terminal it asks; with --task it does not. Evidence is a paper, or the result of a study under --out, quoted
+    with its conditions. --rules lists every rule.
     """
     from normbench.advice import advise
     from normbench.console import advice as console
 
     output = options.output()
-    if options["rules"]:
+    if options.rules:
         console.show_rules(output)
         return
-    situation = console.ask(output) if _asks(options) else _situation(options)
+    situation = console.ask(output) if _is_interactive(options) else _situation(options)
     console.show_advice(output, advise(situation, options.machine().out))
 
 
-def _asks(options: Options) -> bool:
-    """Only a person at a terminal who has said nothing of the task is asked."""
+def _is_interactive(options: AdviseOptions) -> bool:
+    """Test for a person at a terminal who has stated nothing of the task."""
     from normbench.console.output import is_terminal
 
-    about = ("task", "batch_size", "devices", "image", "sequence", "needs", "json", "quiet")
-    asked = is_terminal(sys.stdin) and is_terminal(sys.stderr)
-    return asked and not options.typed(*about)
+    situation = (options.task, options.batch_size, options.devices, options.image, options.sequence, options.needs)
+    typed = any(map(is_typed, (*situation, options.json, options.quiet)))
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr) and not typed
 
 
-def _situation(options: Options) -> "Situation":
-    from normbench.advice import NEEDS, TASKS, Situation
+def _situation(options: AdviseOptions) -> "Situation":
+    from normbench.advice import TASKS, Situation
 
-    if options["task"] is None:
+    if options.task is None:
         raise UsageError("which task? Give --task NAME", f"Known: {', '.join(TASKS)}; for example --task vision.")
-    if options["image"] and options["sequence"]:
-        raise UsageError("--image and --sequence exclude each other")
-    settings = options.typed("batch_size", "devices")
-    needs = options.names("needs", "--needs names no need", f"Known: {', '.join(NEEDS)}.")
-    data = next((name for name in ("image", "sequence") if options[name]), "")
-    return Situation(options["task"], data=data, needs=frozenset(needs), **settings)
+    check_exclusive({"--image": options.image, "--sequence": options.sequence})
+    return Situation(
+        options.task,
+        batch_size=Situation.batch_size if options.batch_size is None else options.batch_size,
+        devices=Situation.devices if options.devices is None else options.devices,
+        data="image" if options.image else "sequence" if options.sequence else "",
+        needs=frozenset(options.needs or ()),
+    )

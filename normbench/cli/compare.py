@@ -1,62 +1,59 @@
 """`normbench compare`: several norms on equal terms, or a search for each norm's settings."""
 
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from normbench.cli.flags import OUTPUT, SCIENCE, flags
-from normbench.cli.options import MACHINE_FLAGS, Options
+from normbench.cli import flags
+from normbench.cli.command import command
+from normbench.cli.options import PlanOptions, ReferenceOptions, SelectionOptions
 from normbench.cli.plan import announce, claim_experiment, question_of, stop_after_part
 from normbench.errors import SOME_RUNS_FAILED, RunFailedError, UsageError, unknown
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from normbench.analysis import Comparison
-    from normbench.config import Recipe
     from normbench.config.grid import Grid
-    from normbench.engine import Plan
 
 
-@flags(
-    "all",
-    "norms",
-    "every",
-    "control",
-    "margin",
-    "seeds",
-    *SCIENCE,
-    *MACHINE_FLAGS,
-    "shard",
-    "name",
-    "track",
-    "dry_run",
-    *OUTPUT,
-)
-def command(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(SelectionOptions, ReferenceOptions, PlanOptions):
+    """Options of `compare`."""
+
+    lr: flags.LearningRates = None
+    weight_decay: flags.WeightDecays = None
+
+
+@command
+def compare(options: CompareOptions) -> None:
     """Train several norms on the same network, data, epochs and batches, and print one table.
 
-    With several --seeds a second table sets every norm against the control norm, in pairs of equal seeds: separated,
+    With several --seeds a second table compares every norm with the control norm, in pairs of equal seeds: separated,
     alike (less than --margin apart, by an equivalence test), or undecided.
 
     With several values for --lr or --weight-decay every norm is tried with every combination, scored on the
     validation split; the test images stay unread.
 
-    Beside the run folders lie then results.csv, with one line a run, and (not of a search) table.md and table.tex: of
-    the whole experiment, which more norms and seeds extend. Other settings are another experiment (--name).
+    Writes results.csv, with one line per run, and (except in a search) table.md and table.tex beside the run folders:
+    of the whole experiment, which more norms and seeds extend. Other settings are another experiment (--name).
     """
     from normbench import engine, runs
     from normbench.analysis.comparison import Comparison, earlier_results
     from normbench.config.grid import Grid, comparison_configs
     from normbench.console import ProgressCallback
+    from normbench.console import comparison as show
+    from normbench.report import write_comparison
 
-    output, margin = options.output(), options.margin()
-    grid = Grid(options.numbers("lr"), options.numbers("weight_decay"))
-    several = [name for name, values in (("lr", grid.lrs), ("weight_decay", grid.weight_decays)) if len(values) > 1]
-    recipe = options.load_recipe(options.overrides(*several) | _chosen(options))
-    _check_search(recipe, grid)
-    configs = comparison_configs(recipe, grid, options.max_params)
+    output, margin = options.output(), options.margin_fraction()
+    grid = Grid(options.lr or (), options.weight_decay or ())
+    norms = options.selected_norms()
+    recipe = options.load_recipe(options.overrides() | ({"norms": norms} if norms else {}))
+    if grid.is_search and not recipe.data.val_split:
+        raise UsageError(
+            "a search needs a validation split: it must not be decided on the test images",
+            "Add --val-split 0.1",
+        )
+    configs = comparison_configs(recipe, grid, options.budget)
     with ProgressCallback(output) as progress:
         callback = options.callback(progress)
         plan = engine.plan(
@@ -64,9 +61,9 @@ def command(options: Options) -> None:
             options.planning_machine(),
             options.experiment,
             progress.on_download,
-            leave_out_oversized=bool(options["every"]),
+            leave_out_oversized=options.every,
         )
-        control = options.norm_name("control")
+        control = options.control_norm()
         _check_control(control, list(plan.norms), grid)
         question = question_of(plan, recipe, "compare", grid.is_search)
         plan = claim_experiment(options, plan, question)
@@ -74,35 +71,31 @@ def command(options: Options) -> None:
             return
         results = engine.run_all(plan, callback, progress.on_download)
     stop_after_part(options, "compare", results)
-    compare = partial(
+    compared = partial(
         Comparison.of,
         control=control,
         margin=margin,
         searching=grid.is_search,
         epochs=recipe.training.epochs,
     )
-    comparison = compare(results)
+    comparison = compared(results)
     folder = plan.folders[0].path.parent
+    files: list[str] = []
+    warnings = list(comparison.warnings)
     if runs.answers(folder, question):
         earlier = earlier_results(folder, recipe, plan.configs)
-        whole = compare([*results, *earlier]) if earlier else comparison
-        written = _written(folder, whole)
+        try:
+            paths = write_comparison(folder, compared([*results, *earlier]) if earlier else comparison)
+            files = [str(path) for path in paths]
+        except RunFailedError as error:  # the result itself can still be shown
+            warnings.append(error.message)
     else:
-        written = [], [f"{folder} now answers another question: its tables are left as they are"]
-    _show(options, plan, comparison, written)
-
-
-def _show(options: Options, plan: "Plan", comparison: "Comparison", written: tuple[list[str], list[str]]) -> None:
-    """Print warnings first, the tables, and where the files are."""
-    from normbench.console import comparison as show
-
-    output, (files, unwritten) = options.output(), written
-    found = [*comparison.warnings, *unwritten]
-    for warning in found:
+        warnings.append(f"{folder} now belongs to another question: its tables are left as they are")
+    for warning in warnings:
         output.warning(warning)
     output.result(
         show.comparison_text(comparison),
-        show.comparison_document(comparison, files, [*plan.warnings, *found]),
+        show.comparison_document(comparison, files, [*plan.warnings, *warnings]),
         quiet=show.comparison_values(comparison),
     )
     if files:
@@ -111,36 +104,13 @@ def _show(options: Options, plan: "Plan", comparison: "Comparison", written: tup
         raise typer.Exit(SOME_RUNS_FAILED)
 
 
-def _written(folder: "Path", comparison: "Comparison") -> tuple[list[str], list[str]]:
-    """The files that were written, and a warning if they could not be: the result itself is still to be shown."""
-    from normbench.report import write_comparison
-
-    try:
-        return [str(path) for path in write_comparison(folder, comparison)], []
-    except RunFailedError as error:
-        return [], [error.message]
-
-
-def _chosen(options: Options) -> dict[str, Any]:
-    """The norms asked for, as an override of the recipe's; empty if none are."""
-    return {"norms": norms} if (norms := options.norms()) else {}
-
-
-def _check_search(recipe: "Recipe", grid: "Grid") -> None:
-    if grid.is_search and not recipe.data.val_split:
-        raise UsageError(
-            "a search needs a validation split: it must not be decided on the test images",
-            "Add --val-split 0.1",
-        )
-
-
 def _check_control(control: str | None, norms: list[str], grid: "Grid") -> None:
     if control is None:
         return
     if grid.is_search:
         raise UsageError(
             "--control has no use in a search, which compares settings and leaves the test images unread",
-            "Search first; then compare with the settings it found.",
+            "Search first; then compare with the best settings.",
         )
     if control not in norms:
         raise unknown("control norm", control, norms)

@@ -1,26 +1,38 @@
 """`normbench data`: where CIFAR-10 is, whether it is complete, and fetching it."""
 
+from dataclasses import dataclass
+
 import typer
 
-from normbench.cli.flags import OUTPUT, flags
+from normbench.cli import flags
+from normbench.cli.command import command
 from normbench.cli.options import Options
 from normbench.errors import DATA_UNAVAILABLE
 
 
-@flags("data_dir", "offline", "fetch", *OUTPUT)
-def command(options: Options) -> None:
-    """Show where CIFAR-10 is looked for and whether every file is right; --fetch downloads it."""
-    from normbench import data
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(Options):
+    """Options of `data`."""
+
+    data_dir: flags.DataDir = None
+    offline: flags.Offline = False
+    fetch: flags.Fetch = False
+
+
+@command
+def data(options: DataOptions) -> None:
+    """Show where CIFAR-10 is searched for and the state of its files; --fetch downloads it."""
     from normbench.console import lists
+    from normbench.data import fetch, locate
 
     output = options.output()
     machine = options.machine()
-    if options["fetch"]:
+    if options.fetch:
         from normbench.console import ProgressCallback
 
         with ProgressCallback(output) as progress:
-            data.fetch(machine, progress.on_download)
-    status = data.locate(machine)
+            fetch(machine, progress.on_download)
+    status = locate(machine)
     lists.show_data(output, status)
     if not status.complete:
         raise typer.Exit(DATA_UNAVAILABLE)

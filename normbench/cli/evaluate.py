@@ -1,14 +1,26 @@
 """`normbench evaluate`: a finished run's test accuracy again, and where it errs."""
 
+from dataclasses import dataclass
+
 import typer
 
-from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.options import Options
+from normbench.cli import flags
+from normbench.cli.command import command
+from normbench.cli.options import SavedRunOptions
 from normbench.errors import RUN_FAILED
 
 
-@flags("run", "images", "norm", "network", "trust", "out", "data_dir", "offline", "device", *OUTPUT)
-def command(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(SavedRunOptions):
+    """Options of `evaluate`."""
+
+    images: flags.Images = None
+    offline: flags.Offline = False
+    device: flags.Device = None
+
+
+@command
+def evaluate(options: EvaluateOptions) -> None:
     """Read a run's weights again: test accuracy, per-class accuracy, confusions, calibration.
 
     With --images FOLDER it says what the network takes your own pictures for: turned as their EXIF data say,
@@ -23,9 +35,9 @@ def command(options: Options) -> None:
     from normbench.runs.pictures import classify
 
     output, machine, permission = options.output(), options.machine(), options.permission()
-    entry = runs.find_run(options["run"], machine.out)
-    if options["images"] is not None:
-        console.show_decisions(output, entry, options["images"], classify(entry, options["images"], permission))
+    entry = runs.find_run(options.run, machine.out)
+    if options.images is not None:
+        console.show_decisions(output, entry, options.images, classify(entry, options.images, permission))
         return
     evaluation = evaluate_run(entry, machine, permission)
     for warning in (*evaluation.warnings, *filter(None, [evaluation.problem])):

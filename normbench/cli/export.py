@@ -1,17 +1,26 @@
 """`normbench export`: a run's network as a file for other programs."""
 
 import warnings
-from pathlib import Path
+from dataclasses import dataclass
 
-from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.options import Options
+from normbench.cli import flags
+from normbench.cli.command import command
+from normbench.cli.options import SavedRunOptions
 from normbench.errors import unknown
 
 FORMATS = ("onnx",)
 
 
-@flags("run", "format", "file", "norm", "network", "trust", "out", "data_dir", *OUTPUT)
-def command(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(SavedRunOptions):
+    """Options of `export`."""
+
+    format: flags.Format = None
+    file: flags.File = None
+
+
+@command
+def export(options: ExportOptions) -> None:
     """Write a run's network as ONNX, taking pixel values 0-255, and check it against torch.
 
     Where the data set is at hand, a network that does not give the accuracy that its run recorded is refused.
@@ -21,17 +30,16 @@ def command(options: Options) -> None:
     from normbench import runs
     from normbench.runs.export import export_onnx
 
-    wanted = "onnx" if options["format"] is None else options["format"]
-    if wanted not in FORMATS:
-        raise unknown("format", wanted, FORMATS)
+    if options.format not in (None, *FORMATS):
+        raise unknown("format", str(options.format), FORMATS)
     output, machine = options.output(), options.machine()
-    entry = runs.find_run(options["run"], machine.out)
+    entry = runs.find_run(options.run, machine.out)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's, on its own insides
-        exported = export_onnx(entry, options["file"] or entry.path / "model.onnx", machine, options.permission())
+        exported = export_onnx(entry, options.file or entry.path / "model.onnx", machine, options.permission())
     for warning in exported.warnings:
         output.warning(warning)
-    path, size = exported.path, Path(exported.path).stat().st_size
+    path, size = exported.path, exported.path.stat().st_size
     output.result(
         f"{path}: {size:,} bytes; scores differ from torch's by {exported.difference:.1e} of the largest one.",
         {"command": "export", "run": entry.name, "file": str(path), "relative_difference": exported.difference},

@@ -1,275 +1,288 @@
-"""Every flag, declared once, so that it means the same in every command.
+"""Flags and arguments, each declared once; one that stands for a setting takes help, choices and default from there.
 
-A command names the flags it takes with `@flags(...)` and receives a `Options`: what the user typed, and nothing else.
+The options of a command (`normbench.cli.options`) are dataclasses whose fields have these types.
 """
 
-import functools
 import inspect
-import re
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import typer
-from typer.core import TyperCommand, TyperGroup
+import annotated_types
+from pydantic.fields import FieldInfo
 
-from normbench.cli.options import Options, number, whole
-from normbench.errors import UsageError, shortened
+from normbench.cli.parsing import check_experiment, parse_shard
+from normbench.config import MachineConfig, Recipe, RunConfig
+from normbench.config.machine import VARIABLES, variable
+from normbench.config.recipes import DEFAULT_RECIPE
 
-METAVARS = {int: "N", float: "FRACTION", Path: "PATH"}
-
-
-def parser(kind: type, flag: str, bounds: tuple[int, int] | None = None) -> Callable[[str], Any]:
-    """Make the function that parses the text of a flag.
-
-    Args:
-        kind: `str`, `int`, `float` or `Path`.
-        flag: Spelling of the flag, for errors.
-        bounds: Smallest and largest integer that the flag accepts, where no setting bounds it.
-    """
-
-    def parse(text: str) -> Any:
-        if kind is Path:
-            from normbench.config.validation import user_path
-
-            return user_path(text, flag)
-        if not text.strip():
-            raise UsageError(f"{flag} is empty", "Omit it, or give it a value.")
-        if kind is str:
-            from normbench.config.validation import check_text
-
-            return check_text(text, flag)
-        try:
-            value = whole(text) if kind is int else number(text)
-        except ValueError as error:
-            kind_name = "an integer" if kind is int else "a number"
-            raise UsageError(f"{flag} {shortened(text)}: not {kind_name} in the digits 0 to 9") from error
-        if bounds and not bounds[0] <= value <= bounds[1]:
-            raise UsageError(f"{flag} {value}: must be from {bounds[0]:,} to {bounds[1]:,}")
-        return value
-
-    return parse
+RUN, TRAINING, DATA, MACHINE, OUTPUT = "What to run", "Training", "Data", "Machine", "Output"
+PANELS = (RUN, TRAINING, DATA, MACHINE, OUTPUT)
+"""Panels of the help, from top to bottom."""
 
 
-def option(
-    kind: Any, *names: str, text: str, panel: str, metavar: str | None = None, bounds: tuple[int, int] | None = None
-) -> Any:
-    """Make a flag with a value; bounds are those of a number that no setting has bounds for."""
-    read = parser(kind, names[0], bounds) if kind in (str, int, float, Path) else None
-    option = typer.Option(
-        *names, help=escape(text), rich_help_panel=panel, metavar=metavar or METAVARS.get(kind), parser=read
-    )
-    return Annotated[kind | None, option]
+@dataclass(frozen=True)
+class Flag:
+    """Presentation of a flag, and the setting that it stands for; its spelling follows from the name of the field."""
+
+    text: str
+    panel: str
+    metavar: str | None = None
+    """Name of the value in the help; None takes the usual one of the type."""
+    letter: str | None = None
+    """Short spelling, such as `-q`."""
+    setting: str | None = None
+    """Key of a recipe that the flag overrides, such as `training.lr`."""
+    default: str = ""
+    """Default in words."""
+    choices: tuple[str, ...] = ()
+    bounds: tuple[int, int] | None = None
+    """Smallest and largest value of an integer."""
+    variable: str | None = None
+    """Environment variable that holds where the flag is not typed."""
+    example: str = ""
+    """Value for the hint of an error."""
+    parse: Callable[[str], Any] | None = None
+    """Parser of the value, where the type does not say it all."""
+
+    @property
+    def help(self) -> str:
+        """Text with choices, variable and default."""
+        notes = [
+            f"{', '.join(self.choices[:-1])} or {self.choices[-1]}" if self.choices else "",
+            f"env: {self.variable}" if self.variable else "",
+            f"default: {self.default}" if self.default else "",
+        ]
+        return f"{self.text} [{'; '.join(filter(None, notes))}]" if any(notes) else self.text
+
+    def of_field(self, field: FieldInfo) -> "Flag":
+        """Return the flag with the choices, bounds and default of a setting."""
+        bounds = _bounds((field.annotation, *field.metadata))
+        return replace(self, choices=_choices(field.annotation), bounds=bounds, default=_default(field.default))
 
 
-def switch(*names: str, text: str, panel: str) -> Any:
-    """Make a flag without a value."""
-    return Annotated[bool, typer.Option(*names, help=escape(text), rich_help_panel=panel, metavar="")]
+@dataclass(frozen=True)
+class Argument:
+    """Presentation of a positional argument."""
+
+    text: str
+    metavar: str
 
 
-def _argument(name: str, text: str, optional: bool = False) -> Any:
-    kind = str | None if optional else str
-    return Annotated[kind, typer.Argument(metavar=name, help=escape(text), parser=parser(str, name))]
+@dataclass(frozen=True)
+class Parameter:
+    """A flag or argument of a command, by the name of its field."""
+
+    kind: Any
+    """Type of a value: `bool` for a switch, else `str`, `int`, `float`, `Path`, or a tuple or list of one of them."""
+    presentation: Flag | Argument
+    required: bool = False
+
+    def with_default(self, default: str) -> "Parameter":
+        """Return the parameter with another default in its help."""
+        assert isinstance(self.presentation, Flag), "an argument has no default"
+        return replace(self, presentation=replace(self.presentation, default=default))
 
 
-def escape(text: str) -> str:
-    """A text whose brackets are shown: Typer takes help for markup."""
-    return re.sub(r"\[(?=[a-zA-Z/@#])", r"\\[", text)
+def parameters(options: type) -> dict[str, Parameter]:
+    """Return the flags and arguments of a dataclass of options, by name, those of the most derived class first."""
+    hints = get_type_hints(options, include_extras=True)
+    names = dict.fromkeys(name for base in options.__mro__ for name in inspect.get_annotations(base))
+    return {name: _parameter(*get_args(hints[name])) for name in names}
 
 
-WHAT, HOW, DATA, MACHINE, SHOW = "What to run", "Training", "Data", "Machine", "Output"
-
-FLAGS: dict[str, Any] = {
-    "norm": option(
-        str,
-        "--norm",
-        text="A norm (see `normbench norms`), file.py:factory or package.module:factory; +ws adds weight "
-        "standardization.",
-        panel=WHAT,
-        metavar="NORM",
-    ),
-    "norms": option(str, "--norms", text="Norms to compare, with commas: bn,gn,ln.", panel=WHAT, metavar="A,B,C"),
-    "all": switch("--all", text="The norms of the assignment: bn, gn and ln.", panel=WHAT),
-    "every": switch("--every", text="Every built-in norm.", panel=WHAT),
-    "control": option(
-        str, "--control", text="The norm that the others are set against. [default: the first]", panel=WHAT,
-        metavar="NORM",
-    ),
-    "margin": option(
-        float, "--margin", text="Percentage points within which norms count as alike. [default: 0.5]",
-        panel=SHOW, metavar="PP",
-    ),
-    "task": option(
-        str,
-        "--task",
-        text="vision, detection, segmentation, medical, video, generation, image-to-image, style, sequence or online.",
-        panel=WHAT,
-        metavar="NAME",
-    ),
-    "devices": option(
-        int, "--devices", text="Devices that train together. [default: 1]", panel=WHAT, bounds=(1, 100_000)
-    ),
-    "image": switch("--image", text="The data are images, whatever the task.", panel=WHAT),
-    "sequence": switch("--sequence", text="The data are sequences, as a vision transformer's patches.", panel=WHAT),
-    "needs": option(
-        str,
-        "--needs",
-        text="Of fold, streaming, agree, fast, export and pretrained, with commas.",
-        panel=WHAT,
-        metavar="A,B",
-    ),
-    "rules": switch("--rules", text="List every rule and its evidence.", panel=SHOW),
-    "network": option(
-        str, "--network", text="c10, resnet, dwnet, lnet (docs/networks.md), or file.py:factory.", panel=WHAT,
-        metavar="NETWORK",
-    ),
-    "config": option(
-        str, "--config", text="A recipe (see `normbench recipes`) or TOML file. [default: baseline; studies: own]",
-        panel=WHAT, metavar="RECIPE",
-    ),
-    "set": option(
-        list[str], "--set", text="Any setting of a recipe, as training.momentum=0.95; may be repeated.", panel=WHAT,
-        metavar="KEY=VALUE",
-    ),
-    "groups": option(int, "--groups", text="Channel groups of GroupNorm.", panel=WHAT, bounds=(1, 1024)),
-    "max_params": option(
-        int, "--max-params", text="Refuse networks with this many parameters or more. [default: 50000]", panel=WHAT
-    ),
-    "epochs": option(int, "--epochs", text="Epochs, 1 to 20.", panel=HOW),
-    "batch_size": option(int, "--batch-size", text="Images in a step.", panel=HOW),
-    "lr": option(
-        str, "--lr", text="Learning rate; `compare` and `depth` take several, to search.", panel=HOW, metavar="LR"
-    ),
-    "weight_decay": option(
-        str, "--weight-decay", text="L2 penalty; `compare` takes several, to search.", panel=HOW, metavar="DECAY"
-    ),
-    "seed": option(
-        int, "--seed", text="Seed of the run; the first one, where there are several.", panel=HOW, bounds=(0, 2**32 - 1)
-    ),
-    "seeds": option(int, "--seeds", text="How many seeds each norm is trained with.", panel=HOW),
-    "deterministic": switch("--deterministic", text="Bitwise repeatable kernels only.", panel=HOW),
-    "dataset": option(str, "--dataset", text="cifar10, digits (embedded), or auto.", panel=DATA, metavar="NAME"),
-    "subset": option(int, "--subset", text="Train on this many images.", panel=DATA),
-    "val_split": option(float, "--val-split", text="Fraction of the training images held out.", panel=DATA),
-    "data_dir": option(Path, "--data-dir", text="Folder with CIFAR-10. [env: NORMBENCH_DATA_DIR]", panel=DATA),
-    "offline": switch("--offline", text="Never touch the network. [env: NORMBENCH_OFFLINE]", panel=DATA),
-    "name": option(
-        str, "--name", text="Name of the experiment, a folder under --out. [default: the recipe's, or the study's]",
-        panel=MACHINE, metavar="NAME",
-    ),
-    "images": option(
-        Path, "--images", text="Folder of your own pictures to classify; sub-folders named after classes are labels.",
-        panel=DATA,
-    ),
-    "format": option(str, "--format", text="onnx", panel=SHOW, metavar="NAME"),
-    "file": option(Path, "--file", text="Where to write it. [default: model.onnx in the run's folder]", panel=SHOW),
-    "svg": option(Path, "--svg", text="Write the picture of what it averages over to this file.", panel=SHOW),
-    "fetch": switch("--fetch", text="Download CIFAR-10 into --data-dir, or the cache.", panel=DATA),
-    "device": option(
-        str, "--device", text="auto, cuda, cuda:N, mps or cpu. [env: NORMBENCH_DEVICE]", panel=MACHINE, metavar="NAME"
-    ),
-    "out": option(Path, "--out", text="Folder of run folders. [env: NORMBENCH_OUT; default: runs]", panel=MACHINE),
-    "trust": switch(
-        "--trust", panel=MACHINE,
-        text="Run the code of a custom norm or network that the run folder keeps. Only for folders you trust.",
-    ),
-    "force": switch("--force", text="Redo runs that are done.", panel=MACHINE),
-    "jobs": option(
-        int, "--jobs", text="Runs trained at once. [default: as many as the device can]", panel=MACHINE, metavar="N"
-    ),
-    "shard": option(
-        str, "--shard", text="Train part I of N of the runs only, as a job of an array; without it, all are shown.",
-        panel=MACHINE, metavar="I/N",
-    ),
-    "no_capture": switch(
-        "--no-capture", text="On CUDA: send every step anew instead of repeating a captured one.", panel=MACHINE
-    ),
-    "track": option(
-        str, "--track", text="A live view beside: tensorboard, trackio or wandb.", panel=MACHINE, metavar="NAME"
-    ),
-    "yes": switch("--yes", text="Do it; without it, what would be done is only shown.", panel=MACHINE),
-    "dry_run": switch("--dry-run", text="Show what would be run, and run nothing.", panel=SHOW),
-    "json": switch("--json", text="Print one JSON document on stdout.", panel=SHOW),
-    "quiet": switch("--quiet", "-q", text="Print the essential value only.", panel=SHOW),
-}  # fmt: skip
-
-ARGUMENTS: dict[str, Any] = {
-    name: _argument("RUN", "A run's folder, or its name under --out (a part will do).") for name in ("run", "other")
-} | {
-    "norm_name": _argument("NORM", "A registered norm, or file.py:factory; +ws goes with it.", optional=True),
-    "experiment": _argument("EXPERIMENT", "An experiment's folder, or its name under --out."),
-}
-
-OPTIONAL = ("norm_name",)
-"""Arguments that may be left out."""
-
-SCIENCE = (
-    "network", "config", "set", "groups", "max_params", "epochs", "batch_size", "lr", "weight_decay", "seed",
-    "deterministic", "dataset", "subset", "val_split",
-)  # fmt: skip
-OUTPUT = ("json", "quiet")
+def _parameter(annotation: Any, presentation: Flag | Argument) -> Parameter:
+    if get_origin(annotation) is not UnionType:
+        return Parameter(annotation, presentation, required=annotation is not bool)
+    kind = next(kind for kind in get_args(annotation) if kind is not NoneType)
+    return Parameter(kind, presentation)
 
 
-def flags(*names: str) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
-    """Give a command these flags and arguments, and its docstring as help."""
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """Names among which a setting chooses, None aside; empty for one that is not a choice."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType, Annotated) else ()
+    return next((choices for part in parts if (choices := _choices(part))), ())
 
-    def decorate(function: Callable[[Options], None]) -> Callable[..., None]:
-        return command(function, {name: (ARGUMENTS | FLAGS)[name] for name in names}, inspect.getdoc(function) or "")
 
-    return decorate
+def _bounds(constraints: tuple[Any, ...]) -> tuple[int, int] | None:
+    """Inclusive bounds among the parts of an annotation; None where either is missing."""
+    parts = list(constraints)
+    for part in parts:  # grows on the way
+        parts += getattr(part, "metadata", ()) if isinstance(part, FieldInfo) else get_args(part)
+    low = next((part.ge for part in parts if isinstance(part, annotated_types.Ge)), None)
+    high = next((part.le for part in parts if isinstance(part, annotated_types.Le)), None)
+    return (low, high) if isinstance(low, int) and isinstance(high, int) else None
 
 
-def command(function: Callable[[Options], None], annotations: dict[str, Any], text: str) -> Callable[..., None]:
-    """Make a command whose flags Typer reads from the signature that is made here.
+def _default(value: Any) -> str:
+    """Default of a setting as it is typed; empty for None and for switches."""
+    if value is None or isinstance(value, bool):
+        return ""
+    values = value if isinstance(value, tuple) else (value,)
+    return ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in values)
+
+
+def recipe_setting(key: str, panel: str, note: str = "", metavar: str | None = None) -> Flag:
+    """Make the flag of a recipe's setting; the recipe holds the default, so the help states none.
 
     Args:
-        function: Receives what the user typed.
-        annotations: Of flags and arguments, by name.
-        text: The help.
+        key: Key of the setting, such as `training.lr`.
+        panel: Panel of the help.
+        note: Sentence after the setting's description.
+        metavar: Name of the value.
     """
-
-    @functools.wraps(function)
-    def wrapper(context: typer.Context, **values: Any) -> None:
-        function(Options({name: _typed(value) for name, value in values.items()}, context.invoked_subcommand))
-
-    kinds = {"context": typer.Context} | annotations
-    wrapper.__signature__ = inspect.Signature([_parameter(*item) for item in kinds.items()])  # type: ignore[attr-defined]
-    wrapper.__annotations__ = kinds
-    wrapper.__doc__ = escape(re.sub(r"(?<!\n)\n(?!\n)", " ", text))  # a line a paragraph, for any width
-    return wrapper
+    *sections, name = key.split(".")
+    model = reduce(lambda model, section: model.model_fields[section].annotation, sections, Recipe)  # type: ignore[arg-type, return-value]
+    field = model.model_fields[name]
+    flag = Flag(f"{field.description} {note}".rstrip(), panel, metavar, setting=key)
+    return replace(flag.of_field(field), default="")
 
 
-def _parameter(name: str, annotation: Any) -> inspect.Parameter:
-    """A parameter for Typer to read; the context and most arguments are required, flags are not."""
-    required = name == "context" or (name in ARGUMENTS and name not in OPTIONAL)
-    default: Any = inspect.Parameter.empty if required else None
-    if get_args(annotation)[:1] == (bool,):
-        default = False
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+def machine_setting(name: str, panel: str) -> Flag:
+    """Make the flag of a machine setting."""
+    field = MachineConfig.model_fields[name]
+    flag = Flag(field.description or "", panel).of_field(field)
+    return replace(flag, variable=variable(name) if name in VARIABLES else None)
 
 
-def _typed(value: Any) -> Any:
-    """Value of a flag as typed; None in place of the False or the empty list that Typer gives for one that was not."""
-    return None if value is False or value in ([], ()) else value
+# Networks and norms
+Norm = Annotated[
+    str | None,
+    Flag(
+        "Norm (see `normbench norms`), file.py:factory or package.module:factory; +ws adds weight standardization.",
+        RUN,
+        "NORM",
+    ),
+]
+Norms = Annotated[
+    tuple[str, ...] | None,
+    Flag("Norms, separated by commas: bn,gn,ln.", RUN, example="bn,gn; see `normbench norms`"),
+]
+All = Annotated[bool, Flag("The norms of the assignment: bn, gn and ln.", RUN)]
+Every = Annotated[bool, Flag("Every built-in norm.", RUN)]
+Control = Annotated[str | None, Flag("Norm that the others are compared with.", RUN, "NORM", default="the first")]
+Network = Annotated[str | None, recipe_setting("network.name", RUN, metavar="NETWORK")]
+Config = Annotated[
+    str | None,
+    Flag(
+        "Recipe (see `normbench recipes`) or TOML file, whose settings the other flags override.",
+        RUN,
+        "RECIPE",
+        default=DEFAULT_RECIPE,
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    Flag("Any setting of a recipe, as training.momentum=0.95; may be repeated.", RUN, "KEY=VALUE"),
+]
+Groups = Annotated[int | None, recipe_setting("groups", RUN)]
+MaxParams = Annotated[
+    int | None,
+    Flag(RunConfig.model_fields["max_params"].description or "", RUN).of_field(RunConfig.model_fields["max_params"]),
+]
 
+# Training
+Epochs = Annotated[int | None, recipe_setting("training.epochs", TRAINING)]
+BatchSize = Annotated[int | None, recipe_setting("training.batch_size", TRAINING)]
+LearningRate = Annotated[float | None, recipe_setting("training.lr", TRAINING)]
+LearningRates = Annotated[
+    tuple[float, ...] | None, recipe_setting("training.lr", TRAINING, "Several, with commas, are searched.")
+]
+WeightDecay = Annotated[float | None, recipe_setting("training.weight_decay", TRAINING)]
+WeightDecays = Annotated[
+    tuple[float, ...] | None, recipe_setting("training.weight_decay", TRAINING, "Several, with commas, are searched.")
+]
+Seed = Annotated[int | None, recipe_setting("seed", TRAINING)]
+Seeds = Annotated[int | None, recipe_setting("seeds", TRAINING)]
+Deterministic = Annotated[bool, recipe_setting("deterministic", TRAINING)]
 
-class Command(TyperCommand):
-    """Command whose --help is shown without the type that Typer gives it."""
+# Data
+Dataset = Annotated[str | None, recipe_setting("data.name", DATA)]
+Subset = Annotated[int | None, recipe_setting("data.subset", DATA)]
+ValSplit = Annotated[float | None, recipe_setting("data.val_split", DATA)]
+DataDir = Annotated[Path | None, machine_setting("data_dir", DATA)]
+Offline = Annotated[bool, machine_setting("offline", DATA)]
+Fetch = Annotated[bool, Flag("Download CIFAR-10 into --data-dir, or the cache.", DATA)]
+Images = Annotated[
+    Path | None, Flag("Folder of pictures to classify; sub-folders named after classes are labels.", DATA)
+]
 
-    def get_help_option(self, ctx: typer.Context) -> Any:  # type: ignore[override]
-        """Option --help without a type."""
-        return _without_metavar(super().get_help_option(ctx))
+# Machine and run folders
+Device = Annotated[str | None, machine_setting("device", MACHINE)]
+Out = Annotated[Path | None, machine_setting("out", MACHINE)]
+Force = Annotated[bool, machine_setting("force", MACHINE)]
+Jobs = Annotated[int | None, machine_setting("jobs", MACHINE)]
+Shard = Annotated[
+    tuple[int, int] | None,
+    Flag(
+        "Train part I of N of the runs only, as a job of an array; without it, all are shown.",
+        MACHINE,
+        "I/N",
+        parse=parse_shard,
+    ),
+]
+NoCapture = Annotated[
+    bool, Flag("On CUDA, launch every step kernel by kernel instead of repeating a captured one.", MACHINE)
+]
+Name = Annotated[
+    str | None,
+    Flag(
+        "Name of the experiment, a folder under --out.",
+        MACHINE,
+        default="the recipe's",
+        parse=check_experiment,
+    ),
+]
+Track = Annotated[str | None, Flag("Live view of the runs.", MACHINE, choices=("tensorboard", "trackio", "wandb"))]
+Trust = Annotated[
+    bool,
+    Flag("Run the code of a custom norm or network that the run folder keeps. Only for folders you trust.", MACHINE),
+]
+Yes = Annotated[bool, Flag("Actually delete; without it, only list.", MACHINE)]
 
+# Advice
+Task = Annotated[
+    str | None,
+    Flag(
+        "Task of the network.",
+        RUN,
+        choices=(
+            "vision", "detection", "segmentation", "medical", "video", "generation", "image-to-image", "style",
+            "sequence", "online",
+        ),
+    ),
+]  # fmt: skip
+InputsPerStep = Annotated[int | None, Flag("Inputs in a step on one device.", TRAINING, default="32")]
+Devices = Annotated[int | None, Flag("Devices that train together.", RUN, default="1")]
+OfImages = Annotated[bool, Flag("The data are images, whatever the task.", RUN)]
+OfSequences = Annotated[bool, Flag("The data are sequences, as the patches of a vision transformer.", RUN)]
+Needs = Annotated[
+    tuple[str, ...] | None,
+    Flag(
+        "Requirements, separated by commas, of: fold, streaming, agree, fast, export and pretrained.",
+        RUN,
+        example="fold,fast",
+    ),
+]
+Rules = Annotated[bool, Flag("List every rule and its evidence.", OUTPUT)]
 
-class Group(TyperGroup):
-    """Group of commands whose --help is shown without the type that Typer gives it."""
+# Output
+Margin = Annotated[
+    float | None, Flag("Percentage points within which norms count as alike.", OUTPUT, "PP", default="0.5")
+]
+Format = Annotated[str | None, Flag("Format of the file.", OUTPUT, default="onnx")]
+File = Annotated[Path | None, Flag("Path of the file.", OUTPUT, default="model.onnx in the run's folder")]
+Svg = Annotated[Path | None, Flag("Write the picture of the axes that it averages over to this file.", OUTPUT)]
+DryRun = Annotated[bool, Flag("List the runs without training any.", OUTPUT)]
+Json = Annotated[bool, Flag("Print one JSON document on stdout.", OUTPUT)]
+Quiet = Annotated[bool, Flag("Print the essential value only.", OUTPUT, letter="-q")]
 
-    def get_help_option(self, ctx: typer.Context) -> Any:  # type: ignore[override]
-        """Option --help without a type."""
-        return _without_metavar(super().get_help_option(ctx))
-
-
-def _without_metavar(option: Any) -> Any:
-    if option is not None:
-        option.metavar = ""
-    return option
+# Arguments
+Run = Annotated[str, Argument("Folder of a run, or its name under --out (a part will do).", "RUN")]
+Experiment = Annotated[str, Argument("Folder of an experiment, or its name under --out.", "EXPERIMENT")]
+NormName = Annotated[str | None, Argument("Built-in norm, or file.py:factory, each with or without +ws.", "NORM")]

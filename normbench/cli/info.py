@@ -1,72 +1,79 @@
-"""`normbench norms`, `recipes` and `env`: what there is to choose from, and where it would run."""
+"""`normbench norms`, `recipes` and `env`: the choices there are, and the machine."""
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from normbench.cli.flags import OUTPUT, flags
+from normbench.cli import flags
+from normbench.cli.command import command
 from normbench.cli.options import Options
 from normbench.errors import UsageError
 
-if TYPE_CHECKING:
-    from normbench.norms import NormInfo
+
+@dataclass(frozen=True, kw_only=True)
+class NormsOptions(Options):
+    """Options of `norms`."""
+
+    norm_name: flags.NormName = None
+    svg: flags.Svg = None
+    groups: flags.Groups = None
+    out: flags.Out = None
 
 
-@flags("norm_name", "svg", "groups", "out", *OUTPUT)
-def norms(options: Options) -> None:
+@command
+def norms(options: NormsOptions) -> None:
     """List the norms: formula, axes, dependence on the batch, when to use them, paper.
 
-    With a NORM, or one of your own, its page: a picture of what it averages over, when not to use it, what goes
-    wrong with it in practice, and the accuracies that it has reached in the experiments under --out.
+    With a NORM, built-in or custom, its page: a picture of the axes that it averages over, when not to use it, frequent
+    mistakes with it, and its accuracies in the experiments under --out.
     """
+    if options.norm_name is not None:
+        _norm_page(options, options.norm_name)
+        return
     from normbench.console import lists
 
-    if options["norm_name"] is None:
-        _check_alone(options)
-        lists.show_norms(options.output())
-    else:
-        _norm_page(options, options["norm_name"])
+    for flag, value in (("--svg", options.svg), ("--groups", options.groups), ("--out", options.out)):
+        if value is not None:
+            raise UsageError(f"{flag} goes with the name of a norm", "For example: normbench norms gn")
+    lists.show_norms(options.output())
 
 
-def _check_alone(options: Options) -> None:
-    for flag in options.typed("svg", "groups", "out"):
-        raise UsageError(f"--{flag} goes with the name of a norm", "For example: normbench norms gn")
-
-
-def _norm_page(options: Options, name: str) -> None:
+def _norm_page(options: NormsOptions, name: str) -> None:
     from normbench.analysis import norm_history
-    from normbench.config import RunConfig
+    from normbench.config import Recipe
     from normbench.console.norm_page import NormPage, show_norm
+    from normbench.files import is_svg, output_file, replace_text
     from normbench.norms import Norm
     from normbench.runs import list_runs
 
-    default = RunConfig.model_fields["groups"].default
-    norm = Norm.parse(name, default if options["groups"] is None else options["groups"])
-    info, out = norm.info, options.machine().out
-    if options["svg"] is not None:
-        _write_picture(options, info)
-    show_norm(options.output(), NormPage(norm.name, info, norm_history(list_runs(out), norm.name), str(out)))
+    groups = Recipe.model_fields["groups"].default if options.groups is None else options.groups
+    norm, out = Norm.parse(name, groups), options.machine().out
+    if options.svg is not None:
+        from normbench.report.axes import axes_file
+
+        picture = axes_file(norm.info)
+        if picture is None:
+            raise UsageError(f"there is no picture of {norm.info.name}: it averages over no axes, or unknown ones")
+        replace_text(output_file(options.svg, "an SVG picture", is_svg), picture)
+        options.output().note(f"picture in {options.svg}")
+    show_norm(options.output(), NormPage(norm.name, norm.info, norm_history(list_runs(out), norm.name), str(out)))
 
 
-def _write_picture(options: Options, info: "NormInfo") -> None:
-    from normbench.files import is_svg, output_file, replace_text
-    from normbench.report.axes import axes_file
-
-    picture = axes_file(info)
-    if picture is None:
-        raise UsageError(f"there is no picture of {info.name}: it averages over nothing, or that is not known")
-    replace_text(output_file(options["svg"], "an SVG picture", is_svg), picture)
-    options.output().note(f"picture in {options['svg']}")
-
-
-@flags(*OUTPUT)
+@command
 def recipes(options: Options) -> None:
-    """List the recipes that come along, and what each reaches."""
+    """List the built-in recipes, and what each reaches."""
     from normbench.console import lists
 
     lists.show_recipes(options.output())
 
 
-@flags("device", *OUTPUT)
-def env(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class EnvOptions(Options):
+    """Options of `env`."""
+
+    device: flags.Device = None
+
+
+@command
+def env(options: EnvOptions) -> None:
     """Show versions and the device, and whether torch and torchvision match."""
     from normbench.console.environment import show_environment
 

@@ -12,13 +12,13 @@ from normbench.cli import (
     data,
     evaluate,
     export,
+    info,
     report,
     runs,
     summary,
     train,
 )
-from normbench.cli import info as inspect
-from normbench.cli.flags import Command, Group
+from normbench.cli.command import Command, Group
 from normbench.cli.studies import study_command
 from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
 from normbench.shortage import shortage
@@ -38,25 +38,20 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train", cls=Command)(train.command)
-app.command("compare", cls=Command)(compare.command)
-app.command("depth", cls=Command)(study_command(STUDIES["depth"]))
-app.command("cost", cls=Command)(study_command(STUDIES["cost"]))
-app.command("batch-size", cls=Command)(study_command(STUDIES["batch-size"]))
-app.command("rank", cls=Command)(study_command(STUDIES["rank"]))
-app.command("summary", cls=Command)(summary.command)
-app.command("evaluate", cls=Command)(evaluate.command)
-app.command("report", cls=Command)(report.command)
-app.command("verify", cls=Command)(study_command(STUDIES["verify"]))
-app.command("tune", cls=Command)(study_command(STUDIES["tune"]))
-app.command("mistakes", cls=Command)(study_command(STUDIES["mistakes"]))
-app.command("advise", cls=Command)(advise.command)
-app.command("export", cls=Command)(export.command)
+app.command("train", cls=Command)(train.train)
+app.command("compare", cls=Command)(compare.compare)
+for _study in STUDIES.values():
+    app.command(_study.name, cls=Command)(study_command(_study))
+app.command("summary", cls=Command)(summary.summary)
+app.command("evaluate", cls=Command)(evaluate.evaluate)
+app.command("report", cls=Command)(report.report)
+app.command("advise", cls=Command)(advise.advise)
+app.command("export", cls=Command)(export.export)
 app.add_typer(runs.app, name="runs")
-app.command("norms", cls=Command)(inspect.norms)
-app.command("recipes", cls=Command)(inspect.recipes)
-app.command("data", cls=Command)(data.command)
-app.command("env", cls=Command)(inspect.env)
+app.command("norms", cls=Command)(info.norms)
+app.command("recipes", cls=Command)(info.recipes)
+app.command("data", cls=Command)(data.data)
+app.command("env", cls=Command)(info.env)
 
 
 @app.callback(invoke_without_command=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from normbench.cli.options import Options
+from normbench.cli.options import PlanOptions, TrainingOptions
 from normbench.errors import SOME_RUNS_FAILED
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def question_of(plan: "Plan", recipe: "Recipe", command: str, searching: bool = 
     return Question.of(recipe.model_copy(update={"data": plan.configs[0].data}), command, searching)
 
 
-def claim_experiment(options: Options, plan: "Plan", question: "Question") -> "Plan":
+def claim_experiment(options: PlanOptions, plan: "Plan", question: "Question") -> "Plan":
     """Move a plan into the experiment of its question, claim that unless --dry-run was typed, and take the --shard.
 
     Raises:
@@ -30,13 +30,11 @@ def claim_experiment(options: Options, plan: "Plan", question: "Question") -> "P
     """
     from normbench import engine
 
-    named, dry_run = options["name"] is not None, bool(options["dry_run"])
-    plan = engine.claim_experiment(plan, question, named=named, dry_run=dry_run)
-    shard = options.shard()
-    return engine.part_of(plan, *shard) if shard else plan
+    plan = engine.claim_experiment(plan, question, named=options.name is not None, dry_run=options.dry_run)
+    return engine.part_of(plan, *options.shard) if options.shard else plan
 
 
-def announce(options: Options, plan: "Plan", progress: "ProgressCallback") -> bool:
+def announce(options: TrainingOptions, plan: "Plan", progress: "ProgressCallback") -> bool:
     """Print a plan's warnings, and with --dry-run the plan; return whether it is to be executed."""
     from normbench.console.tables import show_plan
 
@@ -44,12 +42,12 @@ def announce(options: Options, plan: "Plan", progress: "ProgressCallback") -> bo
     progress.expect(plan)
     for warning in plan.warnings:
         output.warning(warning)
-    if options["dry_run"]:
+    if options.dry_run:
         show_plan(output, plan)
-    return not options["dry_run"]
+    return not options.dry_run
 
 
-def stop_after_part(options: Options, command: str, results: "Sequence[RunResult]") -> None:
+def stop_after_part(options: PlanOptions, command: str, results: "Sequence[RunResult]") -> None:
     """Print the runs of a --shard and end; return where the whole plan was run.
 
     Raises:
@@ -57,13 +55,14 @@ def stop_after_part(options: Options, command: str, results: "Sequence[RunResult
     """
     from normbench.console.tables import part_table
 
-    if (shard := options.shard()) is None:
+    if options.shard is None:
         return
-    output, (part, parts) = options.output(), shard
+    part, parts = options.shard
     document = {
         "command": command,
         "shard": f"{part}/{parts}",
         "runs": [run.model_dump(mode="json") for run in results],
     }
-    output.result(part_table(results, part, parts), document, quiet="\n".join(run.folder or "" for run in results))
+    folders = "\n".join(run.folder or "" for run in results)
+    options.output().result(part_table(results, part, parts), document, quiet=folders)
     raise typer.Exit(SOME_RUNS_FAILED if any(run.status == "failed" for run in results) else 0)

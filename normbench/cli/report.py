@@ -1,11 +1,24 @@
 """`normbench report`: an experiment as one HTML page that needs nothing beside it."""
 
-from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.options import Options
+from dataclasses import dataclass
+
+from normbench.cli import flags
+from normbench.cli.command import command
+from normbench.cli.options import ReferenceOptions
 
 
-@flags("experiment", "control", "margin", "out", "data_dir", "device", *OUTPUT)
-def command(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(ReferenceOptions):
+    """Options of `report`."""
+
+    experiment: flags.Experiment
+    data_dir: flags.DataDir = None
+    device: flags.Device = None
+    out: flags.Out = None
+
+
+@command
+def report(options: ReportOptions) -> None:
     """Write EXPERIMENT/report.html: which norm leads, tables, curves, confusions, settings, how to do it again.
 
     It opens without a network, and its plots lie in EXPERIMENT/plots as SVG and PNG. Accuracy by class is what a run
@@ -17,8 +30,8 @@ def command(options: Options) -> None:
     from normbench.report.write import write_report
 
     output, machine = options.output(), options.machine()
-    folder = runs.find_experiment(options["experiment"], machine.out)
-    written = write_report(folder, machine, options.norm_name("control"), options.margin())
+    folder = runs.find_experiment(options.experiment, machine.out)
+    written = write_report(folder, machine, options.control_norm(), options.margin_fraction())
     for reason in written.left_out:
         output.note(f"left out: {reason}")
     document = {

@@ -1,49 +1,81 @@
 """`normbench runs`: list, show, compare and clean up run folders."""
 
+from dataclasses import dataclass
+
 import typer
 
-from normbench.cli.flags import OUTPUT, Command, Group, flags
+from normbench.cli import flags
+from normbench.cli.command import Command, Group, command
 from normbench.cli.options import Options
 
 app = typer.Typer(cls=Group)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunsOptions(Options):
+    """Options of `runs`."""
+
+    out: flags.Out = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions(RunsOptions):
+    """Options of `runs show`."""
+
+    run: flags.Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffOptions(RunsOptions):
+    """Options of `runs diff`."""
+
+    run: flags.Run
+    other: flags.Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanOptions(RunsOptions):
+    """Options of `runs clean`."""
+
+    yes: flags.Yes = False
+
+
 @app.callback(invoke_without_command=True)
-@flags("out", *OUTPUT)
-def list_all(options: Options) -> None:
+@command
+def list_all(options: RunsOptions) -> None:
     """List the runs: state, norm, seed, accuracies, time. Sub-commands look closer."""
     from normbench import runs
     from normbench.console import runs as console
 
-    if options.subcommand is None:
-        out = options.machine().out
-        console.show_runs(options.output(), runs.list_runs(out), str(out))
+    out = options.machine().out
+    console.show_runs(options.output(), runs.list_runs(out), str(out))
 
 
 @app.command(cls=Command)
-@flags("run", "out", *OUTPUT)
-def show(options: Options) -> None:
+@command
+def show(options: ShowOptions) -> None:
     """Show one run: result, settings, environment."""
     from normbench import runs
     from normbench.console import runs as console
 
-    console.show_run(options.output(), runs.find_run(options["run"], options.machine().out))
+    console.show_run(options.output(), runs.find_run(options.run, options.machine().out))
 
 
 @app.command(cls=Command)
-@flags("run", "other", "out", *OUTPUT)
-def diff(options: Options) -> None:
+@command
+def diff(options: DiffOptions) -> None:
     """Show what differs between two runs in settings and environment."""
     from normbench import runs
     from normbench.console import runs as console
 
-    a, b = (runs.find_run(options[name], options.machine().out) for name in ("run", "other"))
+    out = options.machine().out
+    a, b = runs.find_run(options.run, out), runs.find_run(options.other, out)
     console.show_differences(options.output(), a, b, runs.differences(a, b))
 
 
 @app.command(cls=Command)
-@flags("out", "yes", *OUTPUT)
-def clean(options: Options) -> None:
+@command
+def clean(options: CleanOptions) -> None:
     """Remove runs that have no result: interrupted or never begun. Without --yes they are only listed.
 
     What is damaged, or made by a newer normbench, stays and is named; so do files that normbench did not write.
@@ -51,5 +83,5 @@ def clean(options: Options) -> None:
     from normbench import runs
     from normbench.console import runs as console
 
-    cleaned = runs.clean(options.machine().out, remove=bool(options["yes"]))
-    console.show_cleaned(options.output(), cleaned, removed=bool(options["yes"]))
+    cleaned = runs.clean(options.machine().out, remove=options.yes)
+    console.show_cleaned(options.output(), cleaned, removed=options.yes)

@@ -2,17 +2,22 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
-import annotated_types
 import typer
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from normbench.cli.flags import FLAGS, OUTPUT, command, option, switch
-from normbench.cli.options import Options
+from normbench.cli import flags
+from normbench.cli.command import make_command
+from normbench.cli.flags import Parameter, parameters
+from normbench.cli.options import Options, PlanOptions, SelectionOptions
 from normbench.cli.plan import announce, claim_experiment, question_of, stop_after_part
-from normbench.studies import STUDIES, Flag, Study, StudyContext
+from normbench.config.recipes import COMMAND_LINE, DEFAULT_RECIPE
+from normbench.config.validation import validated
+from normbench.studies import Flag as FieldFlag
+from normbench.studies import Study, StudyContext
 
 if TYPE_CHECKING:
     from normbench.analysis import StudyResult
@@ -21,6 +26,18 @@ if TYPE_CHECKING:
     from normbench.engine import Plan
     from normbench.runs import RunResult
 
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions(SelectionOptions, PlanOptions):
+    """Flags that studies share; each has some of them."""
+
+    norm: flags.Norm = None
+    lr: flags.LearningRate = None
+    weight_decay: flags.WeightDecay = None
+    margin: flags.Margin = None
+
+
+SHARED = parameters(StudyOptions)
 SELECTION = ("norms", "all", "every")
 """Flags of a field `norms`."""
 
@@ -28,116 +45,88 @@ SELECTION = ("norms", "all", "every")
 def study_command(study: Study[Any]) -> Callable[..., None]:
     """Make the command of a study."""
 
-    def run(options: Options) -> None:
-        _run(study, options)
+    def run(values: dict[str, Any]) -> None:
+        shared = (*study.flags, *parameters(Options), "every")
+        options = StudyOptions(**{name: values[name] for name in shared if name in values})
+        _run(study, options, _settings(study, values))
 
-    return command(run, _flags(study), study.help)
-
-
-def _flags(study: Study[Any]) -> dict[str, Any]:
-    """The flags of the settings, then the shared ones; as annotations for Typer, by name."""
-    flags: dict[str, Any] = {}
-    for name, field in _fields(study.settings).items():
-        flags |= {shared: FLAGS[shared] for shared in (SELECTION if name == "norms" else (name,)) if shared in FLAGS}
-        if field.description is not None:
-            flags[name] = _own_flag(name, field)
-    return flags | {name: FLAGS[name] for name in (*study.flags, *OUTPUT)}
+    return make_command(run, _study_parameters(study), study.help)
 
 
-def _fields(settings: type[BaseModel]) -> dict[str, FieldInfo]:
-    """The fields that are flags, by the flag's name."""
-    fields = {name: (_presentation(field), field) for name, field in settings.model_fields.items()}
+def _study_parameters(study: Study[Any]) -> dict[str, Parameter]:
+    """Flags of a study's settings, then the shared ones."""
+    of_settings: dict[str, Parameter] = {}
+    for name, field in _fields(study).items():
+        if name == "norms":
+            of_settings |= {shared: SHARED[shared] for shared in SELECTION}
+        of_settings[name] = Parameter(_kind(field.annotation), _flag(name, field))
+    shared = {name: SHARED[name] for name in (*study.flags, *parameters(Options))}
+    for name, default in (("config", study.recipe or DEFAULT_RECIPE), ("name", study.name)):
+        if name in shared:
+            shared[name] = shared[name].with_default(default)
+    return of_settings | shared
+
+
+def _fields(study: Study[Any]) -> dict[str, FieldInfo]:
+    """Fields of a study's settings that are flags, by the flag's name."""
+    fields = {name: (_field_flag(field), field) for name, field in study.settings.model_fields.items()}
     return {flag.name or name: field for name, (flag, field) in fields.items() if not flag.hidden}
 
 
-def _presentation(field: FieldInfo) -> Flag:
-    return next((item for item in field.metadata if isinstance(item, Flag)), Flag())
+def _field_flag(field: FieldInfo) -> FieldFlag:
+    return next((item for item in field.metadata if isinstance(item, FieldFlag)), FieldFlag())
 
 
-def _own_flag(name: str, field: FieldInfo) -> Any:
-    """The flag of a field that no other command has, with the field's help and bounds."""
-    flag, typed = _presentation(field), f"--{name.replace('_', '-')}"
-    kind = _kind(field.annotation)
-    if kind is bool:
-        return switch(typed, text=field.description or "", panel=flag.panel)
-    low, high = (
-        next((getattr(item, end) for item in field.metadata if isinstance(item, bound)), None)
-        for bound, end in ((annotated_types.Ge, "ge"), (annotated_types.Le, "le"))
-    )
-    bounds = None if low is None or high is None else (low, high)
-    return option(kind, typed, text=field.description or "", panel=flag.panel, metavar=flag.metavar, bounds=bounds)
+def _flag(name: str, field: FieldInfo) -> flags.Flag:
+    """Flag of a field: with the field's description, or that of the shared flag of this name."""
+    shown = _field_flag(field)
+    flag = flags.Flag(field.description, shown.panel, shown.metavar) if field.description else SHARED[name].presentation
+    assert isinstance(flag, flags.Flag), f"{name} is a flag that studies share"
+    return flag.of_field(field)
 
 
-def _kind(annotation: Any) -> type:
-    """The type that a flag is read as: of several values with commas, and of a choice, text."""
+def _kind(annotation: Any) -> Any:
+    """Type as which a flag's text is parsed: the plain type of a setting, `str` for a choice."""
     if get_origin(annotation) is Annotated:
         return _kind(get_args(annotation)[0])
-    if get_origin(annotation) in (tuple, Literal):
+    if get_origin(annotation) is Literal:
         return str
-    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+    if get_origin(annotation) is tuple:
+        return tuple[_kind(get_args(annotation)[0]), ...]  # type: ignore[misc]
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
     return _kind(kinds[0]) if kinds else annotation
 
 
-STUDY_FLAGS = {
-    name: _own_flag(name, field)
-    for study in STUDIES.values()
-    for name, field in _fields(study.settings).items()
-    if field.description is not None
-}
-"""Flags that studies alone have."""
-
-
-def _settings(study: Study[Any], options: Options) -> Any:
-    """The settings that were typed over the defaults.
+def _settings(study: Study[Any], values: dict[str, Any]) -> Any:
+    """Return the settings of a study: the values that were typed over the defaults.
 
     Raises:
         UsageError: A value does not fit.
     """
-    from normbench.config.recipes import COMMAND_LINE
-    from normbench.config.validation import validated
-
     settings: dict[str, Any] = {}
     for name, field in study.settings.model_fields.items():
-        flag = _presentation(field)
+        flag = _field_flag(field)
         if flag.hidden:
             continue
-        value = options.norms() or None if name == "norms" else _value(options, flag.name or name, field)
+        if name == "norms":
+            value: Any = SelectionOptions(**{shared: values[shared] for shared in SELECTION}).selected_norms() or None
+        else:
+            value = values[flag.name or name]
         if value is not None:
             settings[name] = value
     return validated(study.settings, settings, COMMAND_LINE)
 
 
-def _value(options: Options, flag: str, field: FieldInfo) -> Any:
-    """The value of a flag, None where it was not typed; a text with commas is split for a field of several values."""
-    item = _item(field.annotation)
-    if options[flag] is None or item is None:
-        return options[flag]
-    if item is int:
-        return options.whole_numbers(flag)
-    if item is float:
-        return options.numbers(flag)
-    return tuple(dict.fromkeys(part.strip() for part in options[flag].split(",") if part.strip()))
-
-
-def _item(annotation: Any) -> type | None:
-    """The type of the values of a tuple, None for any other field."""
-    if get_origin(annotation) is tuple:
-        return _kind(get_args(annotation)[0])
-    return next((item for item in map(_item, get_args(annotation)) if item is not None), None)
-
-
 class CommandContext(StudyContext):
-    """A study's surroundings on the command line: messages on stderr, runs in an experiment of their own question."""
+    """Context of a study on the command line: messages on stderr, and runs in the experiment of their question."""
 
-    def __init__(self, study: Study[Any], options: Options, settings: Any) -> None:
-        suffix = study.variant(settings)
-        name = f"{study.name}-{suffix}" if suffix and options["name"] is None else options.study_experiment(study.name)
+    def __init__(self, study: Study[Any], options: StudyOptions, settings: Any) -> None:
         super().__init__(
             machine=options.machine(),
-            experiment=name,
-            recipe=options.get("config"),
-            overrides=options.overrides() if "config" in study.flags else {},
-            leave_out_oversized=bool(options.get("every")),
+            experiment=options.name or _experiment(study, options, settings),
+            recipe=options.config,
+            overrides=options.overrides(),
+            leave_out_oversized=options.every,
         )
         self.study, self.options, self.output = study, options, options.output()
 
@@ -184,9 +173,17 @@ class CommandContext(StudyContext):
         return plan, results
 
 
-def _run(study: Study[Any], options: Options) -> None:
+def _experiment(study: Study[Any], options: StudyOptions, settings: Any) -> str:
+    """Name of a study's experiment: the study's, with the variant of the settings or the recipe that was typed."""
+    if suffix := study.variant(settings):
+        return f"{study.name}-{suffix}"
+    if options.config is None:
+        return study.name
+    return options.experiment if options.experiment.startswith(study.name) else f"{study.name}-{options.experiment}"
+
+
+def _run(study: Study[Any], options: StudyOptions, settings: Any) -> None:
     """Run a study, keep its result and print it."""
-    settings = _settings(study, options)
     context = CommandContext(study, options, settings)
     result = study.run(settings, context)
     _conclude(context, result)

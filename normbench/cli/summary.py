@@ -1,23 +1,31 @@
 """`normbench summary`: layers, parameters, MACs, receptive field and budget, without training."""
 
-from normbench.cli.flags import OUTPUT, flags
-from normbench.cli.options import Options
+from dataclasses import dataclass
+
+from normbench.cli import flags
+from normbench.cli.command import command
+from normbench.cli.options import NetworkOptions, SelectionOptions, check_exclusive
 
 
-@flags("norm", "all", "norms", "every", "network", "config", "set", "groups", "max_params", *OUTPUT)
-def command(options: Options) -> None:
-    """Show the network layer by layer, and its parameters against the budget; of several norms: a row each."""
-    from normbench.console import summary as layers
+@dataclass(frozen=True, kw_only=True)
+class SummaryOptions(SelectionOptions, NetworkOptions):
+    """Options of `summary`."""
+
+    norm: flags.Norm = None
+
+
+@command
+def summary(options: SummaryOptions) -> None:
+    """Show the network layer by layer, and its parameters against the budget; of several norms: one row per norm."""
+    from normbench.console.summary import show_network, show_norms
     from normbench.model_summary import model_summary
 
-    output = options.output()
+    check_exclusive({"--norm": options.norm, "--all": options.all, "--norms": options.norms, "--every": options.every})
     recipe = options.load_recipe(options.overrides())
-    if several := options.norms():
-        layers.show_norms(
-            output, [model_summary(recipe.run(norm, recipe.seed, max_params=options.max_params)) for norm in several]
-        )
+    selected = options.selected_norms()
+    norms = selected or (options.norm or recipe.norms[0],)
+    summaries = [model_summary(recipe.run(norm, recipe.seed, max_params=options.budget)) for norm in norms]
+    if selected:
+        show_norms(options.output(), summaries)
     else:
-        layers.show_network(
-            output,
-            model_summary(recipe.run(options["norm"] or recipe.norms[0], recipe.seed, max_params=options.max_params)),
-        )
+        show_network(options.output(), summaries[0])

@@ -1,20 +1,32 @@
 """`normbench train`: one run."""
 
+from dataclasses import dataclass
+
 import typer
 
-from normbench.cli.flags import OUTPUT, SCIENCE, flags
-from normbench.cli.options import MACHINE_FLAGS, Options
+from normbench.cli import flags
+from normbench.cli.command import command
+from normbench.cli.options import TrainingOptions
 from normbench.cli.plan import announce
 from normbench.errors import RUN_FAILED, UsageError
 
 
-@flags("norm", *SCIENCE, *MACHINE_FLAGS, "name", "track", "dry_run", *OUTPUT)
-def command(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(TrainingOptions):
+    """Options of `train`."""
+
+    norm: flags.Norm = None
+    lr: flags.LearningRate = None
+    weight_decay: flags.WeightDecay = None
+
+
+@command
+def train(options: TrainOptions) -> None:
     """Train the network with one norm, and print its train and test accuracy.
 
-    A run that was interrupted goes on where it was; one that is done is shown again, not trained again.
+    An interrupted run is resumed; a finished one is shown again, not trained again.
     """
-    if options["norm"] is None:
+    if options.norm is None:
         raise UsageError(
             "which norm? Give --norm NAME", "For example: normbench train --norm gn; see `normbench norms`."
         )
@@ -23,7 +35,7 @@ def command(options: Options) -> None:
 
     output = options.output()
     recipe = options.load_recipe(options.overrides())
-    config = recipe.run(options["norm"], recipe.seed, max_params=options.max_params)
+    config = recipe.run(options.norm, recipe.seed, max_params=options.budget)
     with ProgressCallback(output) as progress:
         callback = options.callback(progress)
         plan = engine.plan([config], options.planning_machine(), options.experiment, progress.on_download)

@@ -36,7 +36,7 @@ class MachineConfig(Frozen):
     """Flag, else `NORMBENCH_*`, else the default; science settings never come from the environment."""
 
     data_dir: GivenPath | None = Field(None, description="Folder with CIFAR-10.")
-    device: DeviceName = Field("auto", description="Device of the computation.")
+    device: DeviceName = Field("auto", description="Device of the computation: auto, cuda, cuda:N, mps or cpu.")
     out: GivenPath = Field(Path("runs"), description="Folder of experiments.")
     offline: bool = Field(False, description="Never access the internet.")
     mirror: str | None = None

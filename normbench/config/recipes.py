@@ -32,6 +32,7 @@ from normbench.errors import UsageError, nearest, unknown
 Canonical = Callable[[str], str]
 """From a norm's name as it was typed to its canonical text; raises UsageError where there is no such norm."""
 
+DEFAULT_RECIPE = "baseline"
 MOST_RUNS = 10_000
 COMMAND_LINE = "command line"
 """What an error names as the place of a setting that was not read from a file."""

@@ -77,7 +77,7 @@ def is_custom_network(name: str) -> bool:
 class NetworkConfig(Frozen):
     """Network and its settings; each applies to every norm alike, and none but the name to a custom network."""
 
-    name: str = Field("c10", description="Network: c10, dwnet, lnet, file.py:factory or package.module:factory.")
+    name: str = Field("c10", description="Network: c10, resnet, dwnet, lnet (docs/networks.md), or file.py:factory.")
     widths: Annotated[tuple[Width, ...], Field(max_length=64)] | None = None
     """Output channels per block, first to last; None takes the network's own."""
     residual: Switch = True
@@ -108,7 +108,7 @@ class DataConfig(Frozen):
     """Which images are trained on, and how they are augmented."""
 
     name: Literal["auto", "cifar10", "digits"] = Field(
-        "cifar10", description="Data set; digits are embedded, auto takes them where CIFAR-10 is not available."
+        "cifar10", description="Data set; `auto` takes the embedded digits where CIFAR-10 is not available."
     )
     subset: Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None = Field(
         None, description="Number of training images, classes balanced; by default all."

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.cli import TINY, normbench
-from helpers.hostile import COMMANDS, FLAGS, command_line, faults, make_world, run, told
+from helpers.hostile import COMMANDS, NAMES, PATHS, command_line, faults, make_world, run, told
 
 EACH, SLOW_EACH = 30, 100
 EVIL = "=1+1 \x1b[31m<script>alert(1)<b>&[bold]$x^2_{y}|`a`\u202e"
@@ -31,7 +31,8 @@ def failures(numbers: range, world: Path) -> list[str]:
 
 def test_the_generator_knows_every_command_and_every_flag() -> None:
     assert {path[0] for path in COMMANDS} >= {"train", "compare", "runs", "export", "report", "data"}
-    assert {name for names in COMMANDS.values() for name in names} >= FLAGS.keys()
+    with_values = {name for parameters in COMMANDS.values() for name, one in parameters.items() if one.kind is not bool}
+    assert with_values == NAMES.keys() | PATHS.keys()
 
 
 @pytest.mark.parametrize("part", range(10))

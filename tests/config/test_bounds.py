@@ -8,11 +8,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import annotated_types
 import pytest
-from helpers.cli import normbench, refused
+from helpers.cli import command_parameters, normbench, refused
 from pydantic import BaseModel
 
-from normbench.cli.flags import FLAGS
-from normbench.cli.studies import STUDY_FLAGS
 from normbench.config import MachineConfig, Recipe, RunConfig
 from normbench.errors import RUN_FAILED, USAGE
 from normbench.studies import STUDIES
@@ -68,10 +66,14 @@ def test_every_list_among_the_settings_is_of_bounded_length() -> None:
                 assert any(isinstance(one, annotated_types.MaxLen) for one in field.metadata), f"{name} has no end"
 
 
-NUMERIC = [
-    name for name, kind in (FLAGS | STUDY_FLAGS).items() if get_args(get_args(kind)[0])[:1] in ((int,), (float,))
-]
-SEVERAL = ["lr", "weight_decay", "sizes"]
+NUMERIC = sorted(
+    {
+        name
+        for parameters in command_parameters().values()
+        for name, parameter in parameters.items()
+        if (get_args(parameter.kind) or (parameter.kind,))[0] in (int, float)
+    }
+)
 COMMANDS = {
     "cases": ["verify"],
     "devices": ["advise", "--task", "vision"],
@@ -79,16 +81,22 @@ COMMANDS = {
     "depth": ["depth", "--no-train"],
     "repeats": ["cost"],
     "sizes": ["batch-size", "--dry-run"],
+    "rates": ["rank", "--dry-run"],
+    "trials": ["tune", "--dry-run"],
+    "confirm": ["tune", "--dry-run"],
+    "confirm_seeds": ["tune", "--dry-run"],
+    "batch_sizes": ["rank", "--dry-run"],
 }
 """Where a numeric flag is tried that `compare` does not take."""
 
 
 @pytest.mark.parametrize("value", [HUGE, -HUGE, "１", "true", "0x10", "1_0", "9" * 5000])
-@pytest.mark.parametrize("flag", [*NUMERIC, *SEVERAL])
+@pytest.mark.parametrize("flag", NUMERIC)
 def test_every_numeric_flag_refuses_what_is_out_of_bounds_or_no_number(
     flag: str, value: object, tmp_path: Path
 ) -> None:
     command = COMMANDS.get(flag, ["compare", "--all", "--dataset", "digits", "--dry-run"])
+    assert flag in command_parameters()[(command[0],)]
     typed = f"--{flag.replace('_', '-')}={value}"
     if command[0] not in ("advise",):
         command = [*command, "--out", tmp_path]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from normbench.cli.options import Options
+from normbench.cli.options import NetworkOptions
 from normbench.config import (
     RunConfig,
     load_recipe,
@@ -170,12 +170,12 @@ def test_sections_for_registered_and_custom_norms_are_theirs(recipe, name):
 
 @pytest.mark.parametrize("name", ["gn", "a/mine.py:Mine", '"mine.py:Mine"', "pkg.norms:make+ws"])
 def test_a_setting_of_one_norm_is_given_with_set(name):
-    overrides = Options({"set": [f"norm.{name}.lr=0.25"]}).overrides()
+    overrides = NetworkOptions(set=[f"norm.{name}.lr=0.25"]).overrides()
     assert overrides == {"norm": {name.strip('"'): {"lr": 0.25}}}
 
 
 def test_a_setting_of_a_norm_that_does_not_exist_is_refused_on_the_command_line():
     with pytest.raises(UsageError, match=r"command line: unknown norm 'GN' in \[norm\.GN\]") as error:
-        given = Options({"set": ["norm.GN.lr=0.5"]})
-        given.load_recipe(given.overrides())
+        options = NetworkOptions(set=["norm.GN.lr=0.5"])
+        options.load_recipe(options.overrides())
     assert "Did you mean 'gn'?" in error.value.hint

@@ -11,8 +11,10 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+import typer
 
-from normbench.cli.main import main
+from normbench.cli.flags import Parameter
+from normbench.cli.main import app, main
 
 # Few channels and few digits: a training of a fraction of a second.
 SMALL = "network.widths=[8,8,8,8,8,8,8,8,8,8]"
@@ -81,3 +83,17 @@ def refused(answer: Answer, code: int, *words: str) -> None:
     assert (answer.code, answer.stdout) == (code, "")
     assert answer.stderr.startswith("error:")
     assert [word for word in words if word.lower() not in answer.stderr.lower()] == []
+
+
+def command_parameters() -> dict[tuple[str, ...], dict[str, Parameter]]:
+    """Flags and arguments of every command and sub-command, by name."""
+    parameters = {}
+
+    def walk(command: Any, path: tuple[str, ...]) -> None:
+        if path:
+            parameters[path] = command.callback.parameters
+        for name, sub in getattr(command, "commands", {}).items():
+            walk(sub, (*path, name))
+
+    walk(typer.main.get_command(app), ())
+    return parameters

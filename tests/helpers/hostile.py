@@ -14,17 +14,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import typer
-
-from helpers.cli import SMALL, Answer, normbench
-from normbench.cli import flags
-from normbench.cli.flags import ARGUMENTS
-from normbench.cli.main import app
-from normbench.cli.studies import STUDY_FLAGS
-
-FLAGS = flags.FLAGS | STUDY_FLAGS
+from helpers.cli import SMALL, Answer, command_parameters, normbench
+from normbench.cli.flags import Argument
 
 CONTROL = "\x1b[31mred\x07"
 TEXTS = (
@@ -51,12 +44,15 @@ NAMES = {
     "track": ("tensorboard", "wandb", "trackio", "x"),
     "lr": ("0.1", "0.1,0.2", "0", "-1", "1e31", "a"),
     "weight_decay": ("0", "0,1e-4", "-1", "1e9"),
-    "sizes": ("2,4", "0", "8,8", "a"),
+    "sizes": ("2,4", "0", "8,8", "a"), "batch_sizes": ("64", "0", "8,8", "a"), "rates": ("0.1,0.2", "0.1", "0,1", "a"),
+    "networks": ("c10", "c10,lnet", "c11"), "blocks": ("runs", "networks", "x"),
+    "trials": ("2", "1", "a"), "sampler": ("sobol", "tpe", "x"), "confirm": ("1", "-1"), "confirm_seeds": ("2", "1"),
     "set": ("training.lr=0.2", "training.lrr=1", "norm.bn.lr=true", "network.widths=[1]", "a.b.c=1", "=", "x", SMALL),
     "epochs": ("1", "2", "21"), "batch_size": ("2", "64", "100000"), "seeds": ("1", "2", "0", "5000"),
     "seed": ("0", "7", "-3"), "groups": ("1", "4", "3", "0"), "subset": ("256", "0", "10000000"),
     "val_split": ("0.1", "1", "-0.1", "0.00001"), "max_params": ("100000", "10", "0"), "cases": ("1", "0"),
     "repeats": ("1", "0"), "width": ("4", "1", "100000"), "depth": ("2", "0", "10000"), "devices": ("1", "8", "0"),
+    "shard": ("1/2", "2/2", "3/2", "a"),
     "jobs": ("1", "2", "0", "100000"), "margin": ("0.5", "-1", "200"), "name": ("mine", "a/b", "..", "."),
     "run": ("bn-s0", "gn", "s0", "nope", "out/mine/bn-s0", "damaged"), "other": ("gn-s0", "bn-s0"),
     "norm_name": (*NORMS, "bnn", "norms/good.py:Good", "norms/bad.py:Bad"),
@@ -74,6 +70,7 @@ CHEAP = {
     "train": ("--dry-run",),
     "compare": ("--dry-run",),
     "batch-size": ("--dry-run",),
+    "rank": ("--dry-run",),
     "cost": ("--norms", "bn", "--repeats", "1", "--batch-size", "2", "--set", SMALL, "--device", "cpu"),
     "depth": ("--no-train", "--depth", "2", "--width", "4", "--seeds", "1", "--norms", "none", "--device", "cpu"),
     "mistakes": ("--only", "no-such-mistake"),
@@ -85,36 +82,23 @@ CODES = {0, 1, 2, 3, 4}
 DAMAGE = ("", "{", "[]", "null", '{"norm": 1}', "\x00\x01", '{"schema_version": 99}', "[" * 3000, '{"a": NaN}')
 
 
-def commands() -> dict[tuple[str, ...], list[str]]:
-    """Every command and sub-command, with the names of its flags and arguments."""
-    found: dict[tuple[str, ...], list[str]] = {}
-
-    def walk(command: Any, path: tuple[str, ...]) -> None:
-        if path:
-            found[path] = [one.name for one in command.params if one.name in FLAGS or one.name in ARGUMENTS]
-        for name, sub in getattr(command, "commands", {}).items():
-            walk(sub, (*path, name))
-
-    walk(typer.main.get_command(app), ())
-    return found
-
-
-COMMANDS = commands()
+COMMANDS = command_parameters()
 
 
 def command_line(number: int, world: Path) -> list[str]:
     """The command line of a number."""
     rng = random.Random(number)
     path = rng.choice(sorted(COMMANDS))
-    names = COMMANDS[path]
-    flags = [name for name in names if name in FLAGS]
+    parameters = COMMANDS[path]
+    arguments = [name for name, parameter in parameters.items() if isinstance(parameter.presentation, Argument)]
+    flags = [name for name in parameters if name not in arguments]
     words = [*path]
-    for name in (name for name in names if name in ARGUMENTS):
-        if name != "norm_name" or rng.random() < 0.8:
+    for name in arguments:
+        if parameters[name].required or rng.random() < 0.8:
             words.append(_text(name, rng) or "x")
     for name in rng.sample(flags, min(len(flags), rng.choice((0, 1, 1, 2, 2, 3, 5)))):
         flag = f"--{name.replace('_', '-')}"
-        if is_switch(name):
+        if parameters[name].kind is bool:
             words.append(flag)
         elif name in PATHS:
             words.append(f"{flag}={_path(name, rng, world)}")
@@ -126,10 +110,6 @@ def command_line(number: int, world: Path) -> list[str]:
     if "json" in flags and rng.random() < 0.5:
         words.append("--json")
     return words
-
-
-def is_switch(name: str) -> bool:
-    return get_args(FLAGS[name])[0] is bool
 
 
 def _text(name: str, rng: random.Random) -> str:

@@ -14,10 +14,10 @@ class BatchSizeSettings(Frozen):
 
     norms: NormNames | None = None
     sizes: Annotated[tuple[BatchSize, ...] | None, Flag(metavar="A,B,C")] = Field(
-        None, min_length=1, max_length=64, description="Batch sizes, with commas. [default: the recipe's]"
+        None, min_length=1, max_length=64, description="Batch sizes, separated by commas, by default the recipe's."
     )
     scaling: Annotated[LrScaling | None, Flag("Training", "NAME")] = Field(
-        None, description="Learning rate by batch size: linear, sqrt or none. [default: linear]"
+        None, description="Scaling of the learning rate with the batch size, by default the recipe's."
     )
     max_params: Whole = Field(PARAMETER_BUDGET, ge=1, le=10_000_000)
 

@@ -12,4 +12,4 @@ class CostSettings(Frozen):
     """Norms to time (None: every built-in one), and number of rounds."""
 
     norms: NormNames | None = None
-    repeats: Annotated[Whole, Flag("Training")] = Field(15, ge=1, le=1000, description="Timed rounds. [default: 15]")
+    repeats: Annotated[Whole, Flag("Training")] = Field(15, ge=1, le=1000, description="Timed rounds.")

@@ -33,18 +33,12 @@ class DepthSettings(Frozen):
 
     norms: NormNames = ("none", "bn", "ln")
     groups: Groups = 4
-    width: Annotated[Whole, Flag()] = Field(
-        512, ge=2, le=2048, description="Units per layer of the MLP. [default: 512]"
-    )
-    depth: Annotated[Whole, Flag()] = Field(
-        30, ge=1, le=200, description="Hidden layers of the deepest stack. [default: 30]"
-    )
+    width: Annotated[Whole, Flag()] = Field(512, ge=2, le=2048, description="Units per layer of the MLP.")
+    depth: Annotated[Whole, Flag()] = Field(30, ge=1, le=200, description="Hidden layers of the deepest stack.")
     activation: Annotated[Activation, Flag(metavar="NAME")] = Field(
-        "relu", description="relu, tanh, silu, gelu, leaky_relu or elu. [default: relu]"
+        "relu", description="Activation between the layers."
     )
-    init: Annotated[Init, Flag(metavar="NAME")] = Field(
-        "torch", description="Initialization of weights: torch, kaiming or xavier. [default: torch]"
-    )
+    init: Annotated[Init, Flag(metavar="NAME")] = Field("torch", description="Initialization of the weights.")
     seed: Seed = 0
     seeds: Seeds = 1
     lrs: Annotated[tuple[LearningRate, ...], Flag(name="lr")] = Field((0.003, 0.03), min_length=1, max_length=100)

@@ -12,5 +12,5 @@ class MistakesSettings(Frozen):
     """Mistakes to make; None makes all of them."""
 
     only: Annotated[tuple[str, ...] | None, Flag(metavar="A,B")] = Field(
-        None, max_length=100, description="Only these mistakes, with commas."
+        None, max_length=100, description="Only these mistakes, separated by commas."
     )

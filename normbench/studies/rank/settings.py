@@ -16,20 +16,20 @@ class RankSettings(Frozen):
 
     norms: NormNames | None = None
     networks: Annotated[tuple[str, ...] | None, Flag(metavar="A,B,C")] = Field(
-        None, min_length=1, max_length=64, description="Networks, with commas. [default: all]"
+        None, min_length=1, max_length=64, description="Networks, separated by commas, by default all."
     )
     batch_sizes: Annotated[tuple[BatchSize, ...] | None, Flag(metavar="A,B,C")] = Field(
-        None, min_length=1, max_length=64, description="Batch sizes, with commas. [default: the recipe's]"
+        None, min_length=1, max_length=64, description="Batch sizes, separated by commas, by default the recipe's."
     )
     rates: Annotated[tuple[LearningRate, ...] | None, Flag("Training", "A,B,C")] = Field(
         None,
         min_length=2,
         max_length=64,
-        description="Learning rates to try first for every norm in every network, on a validation split. "
-        "[default: those of the recipes]",
+        description="Learning rates to try first for every norm in every network, on a validation split; "
+        "by default those of the recipes.",
     )
     blocks: Annotated[Blocks, Flag(metavar="NAME")] = Field(
-        "runs", description="Rank by seed (runs), or by mean over the seeds (networks). [default: runs]"
+        "runs", description="Rank by seed (runs), or by mean over the seeds (networks)."
     )
     margin: Number = Field(0.5, gt=0.0, le=100.0)
     """Percentage points within which norms count as alike."""

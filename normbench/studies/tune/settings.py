@@ -16,16 +16,14 @@ class TuneSettings(Frozen):
 
     norms: NormNames | None = None
     trials: Annotated[Whole, Flag(metavar="N")] = Field(
-        16, ge=2, le=1000, description="Settings tried per norm, as many for each. [default: 16]"
+        16, ge=2, le=1000, description="Settings tried per norm, as many for each."
     )
-    sampler: Annotated[Sampler, Flag(metavar="NAME")] = Field(
-        "sobol", description="Choice of the settings: sobol, tpe or grid. [default: sobol]"
-    )
+    sampler: Annotated[Sampler, Flag(metavar="NAME")] = Field("sobol", description="Sampler of the settings.")
     confirm: Annotated[Whole, Flag(metavar="K")] = Field(
         0, ge=0, le=100, description="Train the best K settings of each norm on more seeds, and choose by their mean."
     )
     confirm_seeds: Annotated[Whole, Flag(metavar="N")] = Field(
-        3, ge=2, le=100, description="Seeds of a confirmed setting, that of the search among them. [default: 3]"
+        3, ge=2, le=100, description="Seeds of a confirmed setting, that of the search among them."
     )
     max_params: Whole = Field(PARAMETER_BUDGET, ge=1, le=10_000_000)
 

@@ -24,7 +24,7 @@ class VerifySettings(Frozen):
     )
     seed: Seed = 0
     cases: Annotated[Whole, Flag()] = Field(
-        12, ge=1, le=1000, description="Ordinary random inputs, in addition to the hard ones. [default: 12]"
+        12, ge=1, le=1000, description="Ordinary random inputs, in addition to the hard ones."
     )
 
 

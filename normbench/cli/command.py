@@ -1,0 +1,114 @@
+"""Typer commands made from functions of typed options."""
+
+import functools
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from normbench.cli.flags import PANELS, Argument, Parameter, parameters
+from normbench.cli.options import Options
+from normbench.cli.parsing import parser
+
+METAVARS = {int: "N", float: "X", str: "NAME", Path: "PATH"}
+"""Name of a value in the help; those of several values are `A,B,C`."""
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+class Command(TyperCommand):
+    """Command whose --help is shown without the type that Typer gives it."""
+
+    def get_help_option(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Option --help without a type."""
+        return _without_metavar(super().get_help_option(ctx))
+
+
+class Group(TyperGroup):
+    """Group of commands whose --help is shown without the type that Typer gives it."""
+
+    def get_help_option(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Option --help without a type."""
+        return _without_metavar(super().get_help_option(ctx))
+
+
+def _without_metavar(option: Any) -> Any:
+    if option is not None:
+        option.metavar = ""
+    return option
+
+
+def command(function: Callable[[OptionsT], None]) -> Callable[..., None]:
+    """Make a command of a function of options: their fields are its flags, and its docstring is the help.
+
+    In a group of commands the function is called only where no sub-command is typed.
+    """
+    options = get_type_hints(function)["options"]
+    made = make_command(lambda values: function(options(**values)), parameters(options), inspect.getdoc(function) or "")
+    return functools.update_wrapper(made, function, assigned=("__module__", "__name__", "__qualname__"), updated=())
+
+
+def make_command(
+    run: Callable[[dict[str, Any]], None], parameters: dict[str, Parameter], text: str
+) -> Callable[..., None]:
+    """Make a command whose flags Typer reads from the signature that is made here.
+
+    Args:
+        run: Receives the values of the flags and arguments, by name.
+        parameters: Flags and arguments, by name; flags are shown panel by panel, in this order.
+        text: The help.
+    """
+
+    def callback(context: typer.Context, **values: Any) -> None:
+        if context.invoked_subcommand is None:
+            run(values)
+
+    annotations = {"context": typer.Context}
+    arguments = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+    for name in sorted(parameters, key=lambda name: _panel(parameters[name])):
+        annotations[name], default = _typer_parameter(name, parameters[name])
+        arguments.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotations[name])
+        )
+    callback.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+    callback.__annotations__ = annotations
+    callback.__doc__ = escape(re.sub(r"(?<!\n)\n(?!\n)", " ", text))  # one line per paragraph, for any width
+    callback.parameters = parameters  # type: ignore[attr-defined]  # for the tests of all flags
+    return callback
+
+
+def _panel(parameter: Parameter) -> int:
+    """Position in the help: arguments, then flags by panel."""
+    shown = parameter.presentation
+    return -1 if isinstance(shown, Argument) else PANELS.index(shown.panel)
+
+
+def _typer_parameter(name: str, parameter: Parameter) -> tuple[Any, Any]:
+    """Annotation and default of a parameter in Typer's terms."""
+    kind, shown = parameter.kind, parameter.presentation
+    if isinstance(shown, Argument):
+        argument = typer.Argument(metavar=shown.metavar, help=escape(shown.text), parser=parser(str, shown.metavar))
+        required = inspect.Parameter.empty if parameter.required else None
+        return Annotated[str if parameter.required else str | None, argument], required
+    flag = f"--{name.replace('_', '-')}"
+    spellings = (flag, shown.letter) if shown.letter else (flag,)
+    if kind is bool:
+        settings: dict[str, Any] = {"metavar": ""}
+    elif kind == list[str]:
+        settings = {"metavar": shown.metavar}
+    else:
+        metavar = shown.metavar or METAVARS.get(kind, "A,B,C")
+        settings = {"metavar": metavar, "parser": shown.parse or parser(kind, flag, shown.bounds, shown.example)}
+    option = typer.Option(*spellings, help=escape(shown.help), rich_help_panel=shown.panel, **settings)
+    if kind is bool:
+        return Annotated[bool, option], False
+    return Annotated[kind | None if kind == list[str] else str | None, option], None
+
+
+def escape(text: str) -> str:
+    """Escape brackets in a help text, which Typer reads as markup."""
+    return re.sub(r"\[(?=[a-zA-Z/@#])", r"\\[", text)
