@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from normbench.analysis.aggregate import Aggregate, Estimate, group_by_setting
+from normbench.config.settings import DATA_SETS
 from normbench.runs import RunResult
 
 NOTHING = "-"
@@ -130,8 +131,15 @@ def _concurrency(results: Sequence[RunResult]) -> str:
     return "" if counts == [1] else f", {' or '.join(map(str, counts))} concurrent runs"
 
 
+def other_images(results: Sequence[RunResult]) -> list[str]:
+    """Sentence that limits conclusions to the images of a data set other than CIFAR-10; none for CIFAR-10."""
+    dataset = results[0].dataset
+    name = DATA_SETS.get(dataset, dataset)
+    return [] if dataset == "cifar10" else [f"The images are {name}, and say little about other images."]
+
+
 def _data(result: RunResult) -> str:
-    name = {"cifar10": "CIFAR-10", "digits": "the embedded digits, not CIFAR-10"}[result.dataset]
+    name = DATA_SETS.get(result.dataset, result.dataset)
     split = f", re-split with seed {result.split_seed}" if result.split_seed else ""
     return f"{name} ({result.train_images:,} train and {result.test_images:,} test images{split})"
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
 
 from normbench.config.norm_names import NormName, canonical_text
-from normbench.errors import UsageError, shortened
+from normbench.errors import UsageError, nearest, shortened
 
 MAX_EPOCHS = 20
 PARAMETER_BUDGET = 50_000
@@ -49,6 +49,23 @@ float32. `bf16`: these two compute in bfloat16 (autocast); norms take and give b
 Schedule = Literal["step", "constant", "cosine", "onecycle", "linear", "plateau", "cyclic"]
 LrScaling = Literal["linear", "sqrt", "none"]
 
+DATA_SETS = {
+    "cifar10": "CIFAR-10",
+    "digits": "the embedded digits, not CIFAR-10",
+}
+"""Data sets, each read by the module of its name in `normbench.data`, with their names in sentences."""
+AUTO = "auto"
+"""CIFAR-10 where it is available, else the digits."""
+
+
+def _check_data_set(name: str) -> str:
+    if name not in {*DATA_SETS, AUTO}:
+        raise ValueError(f"unknown data set. {nearest(name, {*DATA_SETS, AUTO})}")
+    return name
+
+
+DataName = Annotated[str, AfterValidator(_check_data_set)]
+
 MOVES_NO_NUMBER = ("max_params", "tuned")
 """Settings of a run that are no part of its fingerprint."""
 
@@ -77,7 +94,8 @@ def is_custom_network(name: str) -> bool:
 class NetworkConfig(Frozen):
     """Network and its settings; each applies to every norm alike, and none but the name to a custom network."""
 
-    name: str = Field("c10", description="Network: c10, resnet, dwnet, lnet (docs/networks.md), or file.py:factory.")
+    name: str = Field("c10", description="Network: a built-in one (docs/networks.md), as c10, or file.py:factory.")
+    """Name of a built-in network, `file.py:factory` or `package.module:factory`."""
     widths: Annotated[tuple[Width, ...], Field(max_length=64)] | None = None
     """Output channels per block, first to last; None takes the network's own."""
     residual: Switch = True
@@ -107,8 +125,9 @@ class NetworkConfig(Frozen):
 class DataConfig(Frozen):
     """Which images are trained on, and how they are augmented."""
 
-    name: Literal["auto", "cifar10", "digits"] = Field(
-        "cifar10", description="Data set; `auto` takes the embedded digits where CIFAR-10 is not available."
+    name: DataName = Field(
+        "cifar10",
+        description=f"Data set, {', '.join(DATA_SETS)} or auto: the embedded digits where CIFAR-10 is not available.",
     )
     subset: Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None = Field(
         None, description="Number of training images, classes balanced; by default all."

@@ -1,11 +1,12 @@
 """Loading of a data set onto the device, with `auto` resolved to a data set."""
 
 from dataclasses import dataclass
+from importlib import import_module
 
 import torch
 
 from normbench.config import DataConfig, MachineConfig
-from normbench.data import cifar10, digits
+from normbench.data import cifar10
 from normbench.data.download import OnDownload, fetch
 from normbench.data.splits import DataSet, Source, assemble
 from normbench.errors import DataError
@@ -49,9 +50,11 @@ def load(
         DataError: It is missing, damaged or cannot be downloaded.
         UsageError: More images are requested than the data set has.
     """
-    if config.name == "digits":
-        return assemble(digits.read(), config, device)
-    return assemble(_cifar10(machine, on_download), config, device)
+    if config.name == "cifar10":
+        source = _cifar10(machine, on_download)
+    else:
+        source = import_module(f"normbench.data.{config.name}").read()
+    return assemble(source, config, device)
 
 
 def _cifar10(machine: MachineConfig, on_download: OnDownload | None) -> Source:

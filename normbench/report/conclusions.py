@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from normbench.analysis import Comparison, PairedDifference, Ranking
-from normbench.analysis.format import percent
+from normbench.analysis.format import other_images, percent
 
 
 def conclusions(comparison: Comparison) -> list[str]:
     """Sentences on the ranking, or on the settings that a search found, followed by their reservations."""
-    return [*_ranking(comparison), *_diverged(comparison), *_unranked(comparison), *_data(comparison)]
+    return [*_ranking(comparison), *_diverged(comparison), *_unranked(comparison), *other_images(comparison.results)]
 
 
 def _ranking(comparison: Comparison) -> list[str]:
@@ -128,12 +128,6 @@ def _unranked(comparison: Comparison) -> list[str]:
         "the setting. Search with several values of --lr and a validation split (--val-split), or give each setting an "
         "experiment of its own."
     ]
-
-
-def _data(comparison: Comparison) -> list[str]:
-    if comparison.results[0].dataset == "cifar10":
-        return []
-    return ["The images are the embedded digits, not CIFAR-10, and say little about other images."]
 
 
 def _and(items: Sequence[str]) -> str:

@@ -95,9 +95,6 @@ def _unfinished(points: Sequence[Point]) -> list[str]:
 
 
 def _limits(results: Sequence[RunResult]) -> list[str]:
-    sentences = []
-    if len({result.seed for result in results}) == 1:
-        sentences.append("One seed shows no spread: small differences may be chance (--seeds 3).")
-    if results[0].dataset != "cifar10":
-        sentences.append("The images are the embedded digits, not CIFAR-10: little follows for other images.")
-    return sentences
+    seeds = {result.seed for result in results}
+    one_seed = ["One seed shows no spread: small differences may be chance (--seeds 3)."] if len(seeds) == 1 else []
+    return [*one_seed, *analysis.format.other_images(results)]

@@ -1,6 +1,6 @@
 """Settings of `depth`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,7 @@ from normbench.config.recipes import COMMAND_LINE
 from normbench.config.settings import (
     Activation,
     BatchSize,
+    DataName,
     Epochs,
     Frozen,
     Groups,
@@ -45,7 +46,7 @@ class DepthSettings(Frozen):
     epochs: Epochs = 6
     batch_size: Annotated[BatchSize, Flag(hidden=True)] = Field(128, ge=2)
     no_train: Annotated[Switch, Flag("Training")] = Field(False, description="Signal and gradient only, no training.")
-    dataset: Literal["auto", "cifar10", "digits"] = "digits"
+    dataset: DataName = "digits"
     subset: Annotated[Whole | None, Field(ge=1, le=1_000_000)] = None
 
     @model_validator(mode="after")

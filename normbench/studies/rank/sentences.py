@@ -143,12 +143,11 @@ def _excluded(measurement: Measurement, excluded: Excluded) -> list[str]:
 def _limits(measurement: Measurement) -> list[str]:
     results = measurement.results
     seeds = len({result.seed for result in results})
-    digits = results[0].dataset != "cifar10"
     runs = measurement.settings.blocks == "runs" and measurement.ranks is not None
     return [
         *(["The ranks hold for other seeds in these networks, not for other networks (--blocks networks)."] * runs),
         *(["One seed shows no spread: small differences may be chance (--seeds 3)."] if seeds == 1 else []),
-        *(["The images are the embedded digits, not CIFAR-10, and tell little of other images."] if digits else []),
+        *text.other_images(results),
     ]
 
 

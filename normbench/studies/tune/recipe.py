@@ -8,6 +8,7 @@ import tomli_w
 from normbench import __version__
 from normbench.analysis.format import percent
 from normbench.config import Recipe
+from normbench.config.settings import DATA_SETS
 from normbench.files import in_words, replace_text
 from normbench.runs import RunResult
 from normbench.studies.tune.search import Search
@@ -81,8 +82,7 @@ def _header(found: Search) -> str:
 
 
 def _images(run: RunResult) -> str:
-    name = {"cifar10": "CIFAR-10", "digits": "the embedded digits"}[run.dataset]
-    return f"{run.train_images:,} training images of {name}"
+    return f"{run.train_images:,} training images of {DATA_SETS.get(run.dataset, run.dataset)}"
 
 
 def _reached(found: Search) -> list[str]:
