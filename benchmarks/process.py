@@ -48,7 +48,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a contender could not go on."""
+    """Reason that a contender could not go on."""
 
     reason: str
 

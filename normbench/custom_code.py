@@ -45,7 +45,7 @@ class Module:
     path: Path | None
     """Its file; None for a folder without `__init__.py`."""
     folder: Path | None = None
-    """Of its submodules, if it is a package."""
+    """Folder of its submodules, if it is a package."""
 
     @property
     def is_source(self) -> bool:

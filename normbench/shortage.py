@@ -14,7 +14,7 @@ MEMORY = (
     "unable to mmap",
     "memoryerror",
 )
-"""What torch, the loader of shared libraries and the system say, in lower case."""
+"""Messages of torch, of the loader of shared libraries and of the system, in lower case."""
 THREADS = ("can't start new thread", "pthread_create", "thread creation failed")
 DEEPEST = 20
 """Failures behind a failure that are looked at."""
@@ -52,7 +52,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _is_limited() -> bool:
-    """Whether the process has a limit of memory, in which C code may fail without saying why."""
+    """Test if the process has a limit of memory, in which C code may fail without saying why."""
     try:
         import resource
     except ImportError:

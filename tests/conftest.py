@@ -1,4 +1,4 @@
-"""What every test stands on: a clean environment, the real CIFAR-10 where there is one, and a few digits."""
+"""Fixtures of all tests: a clean environment, the real CIFAR-10 where there is one, and a few digits."""
 
 import os
 from collections.abc import Iterator

@@ -26,7 +26,7 @@ class Entry:
     """True if it prepares images in worker processes, and so has setups to choose from."""
 
     def missing(self) -> str | None:
-        """Why it cannot run here, with the way out; None if it can."""
+        """Reason that it cannot run here, with the way out; None if it can."""
         if self.needs is None or importlib.util.find_spec(self.needs):
             return None
         return f"{self.needs} is not installed: pip install 'normbench[bench]'"

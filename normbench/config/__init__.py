@@ -1,4 +1,4 @@
-"""What a run is made from: frozen settings, recipes that fix them, and the fingerprint that names them."""
+"""Configuration of runs: frozen settings, recipes that fix them, and the fingerprint that names a run."""
 
 from normbench.config.machine import MachineConfig
 from normbench.config.recipes import Recipe, load_recipe, recipe_names, recipe_path

@@ -61,7 +61,7 @@ class NormName:
 
     @property
     def is_custom(self) -> bool:
-        """Whether it is of a custom norm, whose code is imported."""
+        """True for a custom norm, whose code is imported."""
         return ":" in self.base
 
     @property

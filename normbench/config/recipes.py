@@ -35,11 +35,11 @@ Canonical = Callable[[str], str]
 DEFAULT_RECIPE = "baseline"
 MOST_RUNS = 10_000
 COMMAND_LINE = "command line"
-"""What an error names as the place of a setting that was not read from a file."""
+"""Source, in errors, of a setting that was not read from a file."""
 
 
 class NormSettings(Frozen):
-    """What one norm sets differently, under `[norm.NAME]`; None leaves the recipe's."""
+    """Settings of one norm, under `[norm.NAME]`; None leaves the recipe's."""
 
     lr: LearningRate | None = None
     weight_decay: Penalty | None = None
@@ -56,7 +56,7 @@ PER_NORM_KEYS = frozenset(NormSettings.model_fields)
 
 
 class Recipe(Frozen):
-    """Every setting of an experiment; `norm` holds what one norm sets differently, found by equal search."""
+    """Settings of an experiment; `norm` holds those of single norms, found by a search that was equal for all."""
 
     norms: NormNames = ("bn", "gn", "ln")
     seeds: Seeds = Field(1, description="Number of seeds per norm.")
@@ -215,7 +215,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, canonical: C
 
 
 def _chooses_digits(overrides: dict[str, Any]) -> bool:
-    """Whether the digits are asked for, and nothing is said of how many."""
+    """Test if the overrides choose the digits without a number of images."""
     data = overrides.get("data", {})
     return isinstance(data, dict) and data.get("name") == "digits" and "subset" not in data
 

@@ -123,7 +123,7 @@ class NetworkConfig(Frozen):
 
 
 class DataConfig(Frozen):
-    """Which images are trained on, and how they are augmented."""
+    """Data set, the images of it that are trained on, and their augmentation."""
 
     name: DataName = Field(
         "cifar10",
@@ -136,8 +136,8 @@ class DataConfig(Frozen):
         0.0, ge=0.0, lt=1.0, description="Fraction of the training images held out for validation."
     )
     split_seed: Seed = 0
-    """Which images are for training and which for the test: 0 as published, else all of them dealt anew, as many to
-    either, so that a few of these show how far the choice of images moves a result, which no seed of a run does."""
+    """Split into training and test images: 0 as published, else all images redrawn, with as many in either part. A few
+    such splits show how far the choice of images moves a result, which no seed of a run does."""
     crop_padding: Whole = Field(4, ge=0, le=16)
     """Black pixels around an image before the random crop; 0 turns cropping off."""
     flip: Switch = True
@@ -154,7 +154,7 @@ class TrainingConfig(Frozen):
     lr: LearningRate = Field(0.1, description="Learning rate, the largest of the schedule.")
     """The default is one for SGD: Adam's rates are some hundred times smaller."""
     momentum: Number = Field(0.9, ge=0.0, lt=1.0)
-    """Of `sgd` alone; so is `nesterov`. Adam has its betas instead."""
+    """Read by `sgd` alone, as is `nesterov`; Adam has its betas instead."""
     nesterov: Switch = True
     weight_decay: Penalty = Field(5e-4, description="Weight decay.")
     """`sgd` and `adam` add it times the parameter to the gradient (L2); `adamw` shrinks the parameter by it times the
@@ -179,17 +179,16 @@ class TrainingConfig(Frozen):
     """`fp32`: IEEE float32; `tf32`: TF32 in convolutions and matrix products, on CUDA alone; `bf16`: bfloat16 in
     those, and norms compute in float32; `auto`: `tf32` on CUDA, `fp32` elsewhere. The same for every norm."""
     decay_norms: Switch = True
-    """Whether weight decay and L1 also fall on scale and shift of the norms, and on the biases that stand in for a
-    shift."""
+    """Apply weight decay and L1 also to scale and shift of the norms, and to the biases that stand in for a shift."""
 
 
 class SweepConfig(Frozen):
-    """What `batch-size` varies; every norm is trained at every point."""
+    """Batch sizes of the study `batch-size`; every norm is trained at each of them."""
 
     batch_sizes: tuple[BatchSize, ...] = Field((2, 4, 8, 16, 32, 64, 128, 512), min_length=1, max_length=64)
     """Images in a step."""
     lr_scaling: LrScaling = "linear"
-    """How the learning rate of `training` (at its batch size B) follows a batch of b: `linear` times b/B
+    """Scaling of the learning rate of `training` (at its batch size B) to a batch of b: `linear` times b/B
     (arXiv:1706.02677), `sqrt` times its square root (arXiv:1404.5997), `none` not at all."""
 
 
@@ -209,16 +208,16 @@ class RunConfig(Frozen):
     network_source: str | None = None
     """SHA-256 of the code of a custom network, likewise."""
     read_test: Switch = True
-    """Whether the test images are read at the end; a search leaves them alone."""
+    """Score the test images at the end; a search leaves them unread."""
     norm_revision: Whole = Field(1, ge=1, le=1_000_000)
-    """Of the built-in norm, as its record states it: a norm that computes something else than before is another run."""
+    """Revision of the built-in norm, from its record: a norm that computes something else makes another run."""
     max_params: Whole = Field(
         PARAMETER_BUDGET, ge=1, le=10_000_000, description="Refuse networks with this many parameters or more."
     )
     deterministic: Switch = False
     tuned: Switch | None = None
-    """Whether learning rate and weight decay were found by a search for this norm; None where that is not known, as
-    in the search itself."""
+    """True if learning rate and weight decay were found by a search for this norm; None where that is not known, as in
+    the search itself."""
 
     @model_validator(mode="before")
     @classmethod

@@ -137,7 +137,7 @@ def check_name(name: str, source: str) -> str:
 
 
 def _name_problem(name: str) -> str | None:
-    """Why it can be no name; None where it can."""
+    """Return the reason that a text cannot be a name; None where it can."""
     bad = " ".join(sorted(set(name) & set(NOT_IN_NAMES)))
     problems = {
         "is empty": not name.strip(),

@@ -61,7 +61,7 @@ class _Member:
     capture_seconds: float = 0.0
     result: RunResult | None = None
     saved_at: float = field(default_factory=time.monotonic)
-    """When its state was saved last, or else when it began."""
+    """Time at which its state was saved last, or else at which it began."""
     unsaved: tuple[dict[str, Any], list[EpochRow]] | None = None
     """The state after the last finished epoch, with the epochs so far, where it is not on the disk yet."""
 

@@ -25,7 +25,7 @@ class Extent:
     last: tuple[int, ...] = (0,)
     step: int = 1
     is_whole: bool = False
-    """Whether every position depends on all pixels, however the map goes on."""
+    """True if every position depends on all pixels, however the map goes on."""
 
     @property
     def size(self) -> int:
@@ -116,7 +116,7 @@ class Field:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every value depends on the whole image."""
+        """True if every value depends on the whole image."""
         return self.height.is_whole and self.width.is_whole
 
     def window(self, size: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]) -> "Field":

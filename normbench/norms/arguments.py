@@ -22,7 +22,7 @@ class Signature:
 
     parameters: Mapping[str, inspect.Parameter]
     open: bool = False
-    """Whether it takes any others, or Python does not tell."""
+    """True if it takes any others, or Python does not tell."""
 
     @classmethod
     def of(cls, factory: Callable[..., object]) -> "Signature":
@@ -91,7 +91,7 @@ def _type_of(default: object) -> Any:
 
 
 def _is_plain(annotation: Any) -> bool:
-    """Whether an annotation is made of numbers, booleans, texts and None alone, with or without bounds."""
+    """Test if an annotation is made of numbers, booleans, texts and None alone, with or without bounds."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _is_plain(inner[0])

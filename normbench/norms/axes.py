@@ -14,20 +14,20 @@ class Axes:
     """The extent of one statistic along each axis; by default that of a single value."""
 
     images: bool = False
-    """Whether it is taken over the batch (N)."""
+    """True if it is taken over the batch (N)."""
     channels: Channels = "one"
     positions: bool = False
-    """Whether it is taken over H and W."""
+    """True if it is taken over H and W."""
     count: int = 1
     """Channels of a window, or groups that the channels are dealt into."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether it is of single values, so that there is no statistic."""
+        """True if it is of single values, so that there is no statistic."""
         return self == Axes()
 
     def is_single_value(self, channels: int) -> bool:
-        """Whether a statistic on vectors, (N, C, 1, 1), is of a single value, so that it says nothing of the others."""
+        """Test if a statistic on vectors, (N, C, 1, 1), is of a single value, so that it says nothing of the others."""
         if self.is_empty or self.images:
             return False
         return self.channels == "one" or (self.channels == "group" and channels <= self.count)
@@ -39,7 +39,7 @@ class Axes:
         return sizes.get(self.channels, CHANNELS)
 
     def covers(self, image: int, channel: int, position: int) -> bool:
-        """Whether a cell is in one statistic with the cell of the cube where its three visible faces meet."""
+        """Test if a cell is in one statistic with the cell of the cube where its three visible faces meet."""
         return (
             (self.images or image == 0)
             and channel >= CHANNELS - self.channels_of_cube

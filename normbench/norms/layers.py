@@ -136,6 +136,6 @@ def apply_norm(norm: nn.Module, x: Tensor) -> Tensor:
 
 
 def autocast_enabled(x: Tensor) -> bool:
-    """Whether operations on a tensor's device run under autocast; some devices, as `meta`, have none."""
+    """Test if operations on a tensor's device run under autocast; some devices, as `meta`, have none."""
     device = x.device.type
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)

@@ -1,4 +1,4 @@
-"""The registry: one frozen record per norm, from which lists, pages and modules are made."""
+"""Registry: one frozen record per norm, from which lists, pages and modules are made."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,11 +34,11 @@ class NormInfo:
     axes: Axes | None
     """The axes that its statistics are taken over; None where they are not known."""
     batch_statistics: bool
-    """Whether an image's output depends on the other images of its batch while training."""
+    """True if an image's output depends on the other images of its batch while training."""
     train_eval_differ: bool
     when: str
     avoid: str
-    """When another norm is the better choice, and who says so."""
+    """Case for another norm, with its source."""
     mistakes: tuple[str, ...]
     """Common mistakes with it, a sentence each."""
     paper: str
@@ -48,7 +48,7 @@ class NormInfo:
     statistic: str = "mean and variance"
     """The statistic over the axes."""
     adds_bias: bool = True
-    """Whether a shift comes with it, or is left out on purpose; if not, the weights before it get one (`networks`)."""
+    """True if it has a shift, or leaves it out on purpose; if not, the weights before it get a bias (`networks`)."""
     revision: int = 1
     """Raised when runs with this norm compute something else than before: they are then other runs."""
 
@@ -269,4 +269,4 @@ OTHER_NAMES = {
     "rmsnorm": "rms", "rootmeansquare": "rms", "rmsnormchannels": "rms-c",
     "scalenorm": "scale", "identity": "none", "nonorm": "none", "no": "none",
 }  # fmt: skip
-"""What others call the built-in norms, in small letters and digits alone: a hint for whoever types it."""
+"""Other names of the built-in norms, in small letters and digits alone: a hint for whoever types one."""

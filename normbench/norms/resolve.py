@@ -26,12 +26,12 @@ class Norm:
 
     info: NormInfo
     arguments: Mapping[str, Argument] = field(hash=False)
-    """Of the builder, with the recipe's groups where it takes groups."""
+    """Arguments of the builder, with the recipe's groups where it takes groups."""
     groups: int
     """The recipe's, which the name may overrule."""
     weight_standardization: bool
     code: Code | None = None
-    """Of a custom norm: all the code that was imported."""
+    """All the code of a custom norm; None for a built-in one."""
 
     @classmethod
     def parse(cls, spec: str, groups: int = 4) -> "Norm":
@@ -59,7 +59,7 @@ class Norm:
 
     @property
     def is_custom(self) -> bool:
-        """Whether its code is imported rather than part of normbench."""
+        """True if its code is imported rather than part of normbench."""
         return is_custom(self.info.name)
 
     @property
@@ -160,7 +160,7 @@ def listing_order(spec: str) -> tuple[int, str]:
 
 
 def is_custom(spec: str) -> bool:
-    """Whether a name is that of a custom norm, whose code is imported, rather than of a built-in one."""
+    """Test for the name of a custom norm, whose code is imported, rather than of a built-in one."""
     return NormName.parse(spec).is_custom
 
 

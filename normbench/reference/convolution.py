@@ -1,4 +1,4 @@
-"""What stands around a norm: dropout, and the convolution whose weights are standardized."""
+"""Layers around a norm: dropout, and the convolution whose weights are standardized."""
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def convolve_backward(dy: Array, x: Array, weight: Array) -> tuple[Array, Array]
 
 
 def patches(x: Array, weight: Array) -> Array:
-    """What a kernel sees at each position: (N, C_in, H, W, kH, kW)."""
+    """Windows that a kernel sees at each position: (N, C_in, H, W, kH, kW)."""
     height, width = weight.shape[2:]
     around = ((0, 0), (0, 0), (height // 2, height // 2), (width // 2, width // 2))
     return np.lib.stride_tricks.sliding_window_view(np.pad(x, around), (height, width), axis=(2, 3))

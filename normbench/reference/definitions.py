@@ -22,7 +22,7 @@ Parameters = Mapping[str, Array]
 Shape = tuple[int, ...]
 RUNNING = ("running_mean", "running_var")
 INITIAL: Mapping[str, float] = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
-"""What parameters and running statistics begin with."""
+"""Initial values of parameters and running statistics."""
 Forward = Callable[[Array, Parameters, bool], Array]
 """(x, parameters, training) to y, with x of shape (N, C, H, W)."""
 
@@ -59,7 +59,7 @@ class Definition:
     initial: Callable[[Shape], Mapping[str, float]] = lambda _shape: INITIAL
     """The value that all of a parameter or running statistic begins with; those that are drawn are left out."""
     train_eval_differ: bool = False
-    """Whether forward or backward depend on the mode."""
+    """True if forward or backward depend on the mode."""
 
 
 def definition(name: str, arguments: Mapping[str, Any] | None = None, *, one_pass: bool = False) -> Definition:
@@ -80,7 +80,7 @@ def definition(name: str, arguments: Mapping[str, Any] | None = None, *, one_pas
 
 
 def has_definition(name: str) -> bool:
-    """Whether a built-in norm can be verified: a record of the registry may come without a definition."""
+    """Test if a built-in norm can be verified: a record of the registry may come without a definition."""
     return name in _definitions(one_pass=False)
 
 

@@ -1,4 +1,4 @@
-"""How large the terms of a result are: what its rounding errors are measured by.
+"""Magnitudes of the terms of a result, by which its rounding errors are measured.
 
 Every function is a formula of `norms` or `around` with each value replaced by its magnitude and each difference by a
 sum, x - μ written out. A result that takes k roundings, each a relative error of at most u, is off by at most k u times
@@ -37,12 +37,12 @@ class Standardized:
 
     @property
     def magnitude(self) -> Array:
-        """Of x̂ with a variance that is itself rounded, which enters as its square root."""
+        """Bound of x̂ with a variance that is itself rounded, which enters as its square root."""
         magnitude: Array = self.reach + 0.5 * self.uncertainty * np.abs(self.x_hat)
         return magnitude
 
     def backward(self, g: Array) -> Array:
-        """Of dL/dx for g = |dL/dx̂|; σ enters with its third power."""
+        """Bound of dL/dx for g = |dL/dx̂|; σ enters with its third power."""
         mean_g = g.mean(self.axes, keepdims=True)
         terms = g + mean_g + self.reach * (g * self.reach).mean(self.axes, keepdims=True)
         plain = g + mean_g + np.abs(self.x_hat) * (g * np.abs(self.x_hat)).mean(self.axes, keepdims=True)
@@ -66,12 +66,12 @@ def standardized(x: Array, axes: Axes, one_pass: bool = False, eps: float = EPS)
 
 
 def scaled(magnitude: Array, gamma: Array, beta: Array) -> Array:
-    """Of γ x̂ + β."""
+    """Bound of γ x̂ + β."""
     return over_images(np.abs(gamma)) * magnitude + over_images(np.abs(beta))
 
 
 def parameters(dy: Array, magnitude: Array, gamma: Array) -> dict[str, Array]:
-    """Of dL/dγ and dL/dβ."""
+    """Bounds of dL/dγ and dL/dβ."""
     shared = BATCH if gamma.ndim == 1 else (0,)
     return {"weight": (np.abs(dy) * magnitude).sum(shared), "bias": np.abs(dy).sum(shared)}
 
@@ -89,12 +89,12 @@ def root_mean_squared(x: Array, eps: float = EPS) -> Standardized:
 
 
 def reach_of_running(x: Array, mean: Array, var: Array, eps: float = EPS) -> Array:
-    """Of (x - running mean) / √(running variance + eps)."""
+    """Bound of (x - running mean) / √(running variance + eps)."""
     return (np.abs(x) + np.abs(over_images(mean))) / np.sqrt(over_images(var) + eps)
 
 
 def running(x: Array, mean: Array, var: Array, momentum: float = 0.1) -> tuple[Array, Array]:
-    """Of the running statistics after a batch, given those before or their magnitudes."""
+    """Bounds of the running statistics after a batch, given those before or their magnitudes."""
     count = x.size / x.shape[1]
     mean_abs = np.abs(x).mean(BATCH)
     spread = ((np.abs(x) + over_images(mean_abs)) ** 2).sum(BATCH) / (count - 1)
@@ -102,13 +102,13 @@ def running(x: Array, mean: Array, var: Array, momentum: float = 0.1) -> tuple[A
 
 
 def local_response(x: Array, constants: ResponseConstants = RESPONSE) -> Array:
-    """Of local response normalization; a relative error of d enters the power `beta` times, where that is above 1."""
+    """Bound of local response normalization; a relative error of d enters `beta` times, if that is above 1."""
     magnitude: Array = max(1.0, constants.beta) * np.abs(local_response_norm(x, constants))
     return magnitude
 
 
 def local_response_backward(dy: Array, x: Array, constants: ResponseConstants = RESPONSE) -> Array:
-    """Of dL/dx of local response normalization."""
+    """Bound of dL/dx of local response normalization."""
     size, alpha, beta, k = constants.size, constants.alpha, constants.beta, constants.k
     d = k + alpha / size * neighbours(x**2, size)
     through_d = neighbours(np.abs(dy * x) / d ** (beta + 1), size, turned=True)
@@ -117,12 +117,12 @@ def local_response_backward(dy: Array, x: Array, constants: ResponseConstants = 
 
 
 def standardized_convolution(x: Array, weight: Array) -> Array:
-    """Of the convolution with standardized weights."""
+    """Bound of the convolution with standardized weights."""
     return convolve(np.abs(x), standardized(weight, SAMPLE).magnitude)
 
 
 def standardized_convolution_backward(dy: Array, x: Array, weight: Array) -> tuple[Array, Array]:
-    """Of its gradients with respect to x and the weights."""
+    """Bounds of its gradients with respect to x and the weights."""
     terms = standardized(weight, SAMPLE)
     dx, dw_hat = convolve_backward(np.abs(dy), np.abs(x), terms.magnitude)
     return dx, terms.backward(dw_hat)

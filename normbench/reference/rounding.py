@@ -92,7 +92,7 @@ class Rounded(NDArrayOperatorsMixin):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of the value."""
+        """Same as that of the value."""
         return self.value.shape
 
     @property

@@ -56,7 +56,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def commit_problem() -> str | None:
-    """Why the commit could not be read, where it should have been."""
+    """Return the reason that the commit could not be read, where it should have been."""
     return _git_commit()[1]
 
 

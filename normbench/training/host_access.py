@@ -33,7 +33,7 @@ class HostTensors(TorchDispatchMode):
 
 
 def host_access(network: nn.Module, image_shape: tuple[int, ...]) -> str | None:
-    """Why a training step of a network cannot be captured, with the line that is to blame; None if it can.
+    """Find the reason that a training step of a network cannot be captured, with the line to blame; None if it can.
 
     The step is taken on the meta device, where tensors have a shape and no numbers: whatever looks at a number raises
     there, and a tensor that is made on the host stands out. What Python counts by itself is not seen. The network is

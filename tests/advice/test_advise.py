@@ -166,7 +166,7 @@ def test_what_was_measured_here_is_quoted_with_what_it_holds_for(tmp_path: Path)
 
 
 def measured(rule: str, study: str, *arguments: object) -> dict:
-    """What `advise` quotes of a study for a rule."""
+    """Text that `advise` quotes of a study for a rule."""
     found = normbench("advise", "--task", "vision", *arguments, "--json").document["rules"]
     (evidence,) = [one for one in found if one["name"] == rule]
     return next(one["measured"] for one in evidence["evidence"] if one.get("study") == study)

@@ -1,4 +1,4 @@
-"""What only a process of its own can show: speed of the help, what is imported, Ctrl-C, the environment."""
+"""Behaviour that only a separate process shows: speed of the help, what is imported, Ctrl-C, the environment."""
 
 import json
 import os

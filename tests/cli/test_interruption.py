@@ -44,7 +44,7 @@ def wait_for(one: subprocess.Popen, words: str) -> None:
 
 
 def interrupted(one: subprocess.Popen) -> str:
-    """What an interrupted command says at last."""
+    """Last message of an interrupted command."""
     stdout, stderr = one.communicate(timeout=60)
     assert one.returncode == INTERRUPTED
     assert (stdout, "Traceback" in stderr, "Error" in stderr) == ("", False, False)

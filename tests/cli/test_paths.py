@@ -148,7 +148,7 @@ def link_to_text(path: Path) -> None:
 
 
 def look(path: Path) -> object:
-    """What lies at a path, without opening a pipe or a device."""
+    """Content at a path, without opening a pipe or a device."""
     status = path.lstat()
     content = path.read_bytes() if path.is_file() else sorted(path.iterdir()) if path.is_dir() else None
     return status.st_mode, status.st_ino, status.st_rdev, content

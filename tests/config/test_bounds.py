@@ -87,7 +87,7 @@ COMMANDS = {
     "confirm_seeds": ["tune", "--dry-run"],
     "batch_sizes": ["rank", "--dry-run"],
 }
-"""Where a numeric flag is tried that `compare` does not take."""
+"""Commands in which numeric flags are tried that `compare` does not take."""
 
 
 @pytest.mark.parametrize("value", [HUGE, -HUGE, "１", "true", "0x10", "1_0", "9" * 5000])

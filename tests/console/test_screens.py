@@ -27,7 +27,7 @@ SHOWN = r"[bold]/\x1b]0;owned\x07/\u202emine.py:Mine"
 
 
 def printed(part: object, width: int, encoding: str = "utf-8", monkeypatch: pytest.MonkeyPatch | None = None) -> str:
-    """What a part of a result looks like on a terminal of this width."""
+    """Text of a part of a result on a terminal of this width."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdout", stream)

@@ -70,7 +70,7 @@ class Browser:
         return self.ask("/execute/sync", {"script": script, "args": []})
 
     def errors(self) -> list[str]:
-        """What the console has said at the level of a warning or above since the last question."""
+        """Messages of the console at the level of a warning or above since the last call."""
         return [line["message"] for line in self.ask("/se/log", {"type": "browser"}) if line["level"] != "INFO"]
 
     def screenshot(self, path: Path) -> None:

@@ -23,7 +23,7 @@ TINY = ("--dataset", "digits", "--subset", "256", "--epochs", "1", "--batch-size
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command left behind."""
+    """Exit code and output of a command."""
 
     code: int
     stdout: str

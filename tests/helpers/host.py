@@ -10,13 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Host:
-    """What is served, how, and which ranges were asked for."""
+    """Content and manner of serving, and the ranges that were asked for."""
 
     payload: bytes
     breaks_after: int | None = None
     """Bytes of an answer after which the connection is closed."""
     ranges: bool = True
-    """Whether it can go on in the middle."""
+    """Serve ranges, so that a download can go on in the middle."""
     status: int = 200
     pause: float = 0.0
     """Seconds between two pieces of 1,000 bytes."""

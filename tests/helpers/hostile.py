@@ -77,7 +77,7 @@ CHEAP = {
     "verify": ("--cases", "1", "--norm", "none"),
     "tune": ("--dry-run",),
 }
-"""What stands last on a command line, and so wins: nothing trains for long."""
+"""Last flags of a command line, which win: nothing trains for long."""
 CODES = {0, 1, 2, 3, 4}
 DAMAGE = ("", "{", "[]", "null", '{"norm": 1}', "\x00\x01", '{"schema_version": 99}', "[" * 3000, '{"a": NaN}')
 
@@ -187,7 +187,7 @@ def run(words: list[str], world: Path) -> tuple[Answer, list[str]]:
 
 
 def faults(words: list[str], answer: Answer, outside: list[str]) -> list[str]:
-    """What is wrong with an answer, a sentence each; empty for one of words, codes and documents."""
+    """List the faults of an answer, a sentence each; none if it is made of words, codes and documents."""
     said = answer.stdout + answer.stderr
     found = [f"wrote outside: {name}" for name in outside]
     found += [f"says {word!r}" for word in ("Traceback", "This was not expected") if word in said]

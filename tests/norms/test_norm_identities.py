@@ -30,7 +30,7 @@ def layer(name: str, x: Tensor, groups: int = 4) -> nn.Module:
 
 
 def by_definition(name: str, norm: nn.Module, x: Tensor, groups: int = 4) -> Tensor:
-    """What the float64 definition makes of x with the module's parameters, while it trains."""
+    """Output of the float64 definition for x with the module's parameters, in train mode."""
     parameters = {key: value.double().numpy() for key, value in norm.state_dict().items()}
     return torch.from_numpy(
         definition(name, Norm.parse(name, groups).arguments).forward(x.double().numpy(), parameters, True)
