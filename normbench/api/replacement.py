@@ -43,7 +43,8 @@ def swap(model: nn.Module, norm: str, groups: int = 4) -> list[Swapped]:
     """Replace every norm layer of a model by another norm, in place.
 
     Weights and buffers are carried over where names and shapes agree; a running mean and variance only from one
-    BatchNorm to another. Mode, device and dtype of each layer stay.
+    BatchNorm to another. Mode, device and dtype of each layer stay. Activations stay, too: a norm that brings its own
+    comes without it.
 
     Args:
         model: Any model of torch; its norms of maps (N, C, H, W) are replaced: BatchNorm2d, SyncBatchNorm,
@@ -73,7 +74,7 @@ def swap(model: nn.Module, norm: str, groups: int = 4) -> list[Swapped]:
     modules: list[tuple[str, nn.Module]] = list(model.named_modules())
     layers = [(name, layer) for name, layer in modules if isinstance(layer, kinds)]
     _refuse_what_cannot_be(model, layers)
-    made = {id(layer): _like(layer, new.make(_channels(layer))) for _, layer in layers}
+    made = {id(layer): _like(layer, new.make(_channels(layer), activated=False)) for _, layer in layers}
     swapped = []
     for name, layer in layers:  # a layer that is used twice stays one layer
         replacement, carried = made[id(layer)]

@@ -62,6 +62,8 @@ def _facts(page: NormPage, nature: str) -> RenderableType:
         "formula": formulas,
         "arguments": [", ".join(arguments(info))] if arguments(info) else [],
         "over": [info.axes_sentence, *([f"{nature[:1].upper()}{nature[1:]}."] if nature else [])],
+        "brings": [f"Its own activation; without it: {info.name.partition('(')[0]}(activation=false)."]
+        * info.activates,
         "use": [info.when],
         "avoid": [info.avoid] if info.avoid else [],
         "mistakes": list(info.mistakes),

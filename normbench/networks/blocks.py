@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from normbench.config import NetworkConfig
+from normbench.config.settings import Activation
 from normbench.errors import UnfitNormError
 from normbench.norms import Norm
 from normbench.norms.layers import apply_norm
@@ -79,13 +80,16 @@ class ConvNorm(NormedSequential):
         UnfitNormError: The norm has no meaning on vectors.
     """
 
+    activated = False
+    """True if an activation follows, which the norm may bring itself."""
+
     def __init__(self, conv: nn.Module, channels: int, norm: Norm, *, vectors: bool = False) -> None:
         super().__init__()
         self.add_module("conv", conv)
         self.adds_bias = norm.info.adds_bias
         if not self.adds_bias:
             ensure_bias(conv)
-        self.add_module("norm", make_norm(norm, channels, vectors=vectors))
+        self.add_module("norm", make_norm(norm, channels, vectors=vectors, activated=self.activated))
 
     def norm_parameters(self) -> Iterator[nn.Parameter]:
         """Yield scale and shift of the norm; where it has no shift, the bias of the convolution instead."""
@@ -95,7 +99,12 @@ class ConvNorm(NormedSequential):
 
 
 class Block(ConvNorm):
-    """`conv`, `norm`, `drop` (only where there is dropout) and `act`, on (N, C, H, W)."""
+    """`conv`, `norm`, `drop` (only where there is dropout) and `act`, on (N, C, H, W).
+
+    A norm with an activation of its own brings that, and `act` changes nothing.
+    """
+
+    activated = True
 
     def __init__(
         self, conv: nn.Module, channels: int, norm: Norm, config: NetworkConfig, *, vectors: bool = False
@@ -103,16 +112,22 @@ class Block(ConvNorm):
         super().__init__(conv, channels, norm, vectors=vectors)
         if config.dropout:
             self.add_module("drop", nn.Dropout(config.dropout))
-        self.add_module("act", ACTIVATIONS[config.activation]())
+        self.add_module("act", activation_after(norm, config.activation))
 
 
-def make_norm(norm: Norm, channels: int, *, vectors: bool = False) -> nn.Module:
+def activation_after(norm: Norm, activation: Activation) -> nn.Module:
+    """Build the activation after a norm, which changes nothing where the norm brings its own."""
+    return nn.Identity() if norm.activates else ACTIVATIONS[activation]()
+
+
+def make_norm(norm: Norm, channels: int, *, vectors: bool = False, activated: bool = False) -> nn.Module:
     """Build a norm layer; its random draws do not shift those of the weights.
 
     Args:
         norm: The norm.
         channels: Of its input.
         vectors: True if the input is vectors, (N, C, 1, 1).
+        activated: True if `activation_after` follows, so that a norm with an activation of its own brings it.
 
     Raises:
         UnfitNormError: The norm has no meaning on vectors.
@@ -120,7 +135,7 @@ def make_norm(norm: Norm, channels: int, *, vectors: bool = False) -> nn.Module:
     if vectors:
         check_vectors(norm, channels)
     with torch.random.fork_rng(devices=[]):
-        return norm.make(channels)
+        return norm.make(channels, activated=activated)
 
 
 def check_vectors(norm: Norm, channels: int) -> None:

@@ -91,12 +91,15 @@ def network_code(name: str) -> Code | None:
 
 
 def _with_layers(norm: Norm) -> Norm:
-    """Return the norm with layers that follow the rules of built-in networks wherever they are put."""
+    """Return the norm with layers that follow the rules of built-in networks wherever they are put.
+
+    The activations are those that the network has: a norm that brings its own comes without it.
+    """
 
     def build(channels: int, **_arguments: object) -> nn.Module:
         return NormLayer(make_norm(norm, channels))
 
-    return replace(norm, info=replace(norm.info, build=build))
+    return replace(norm, info=replace(norm.info, build=build, activates=False))
 
 
 def neglected_norm(network: nn.Module, norm: Norm) -> list[str]:

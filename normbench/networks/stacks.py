@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from normbench import randomness
 from normbench.config.settings import Activation, Init
-from normbench.networks.blocks import ACTIVATIONS, conv3x3, ensure_bias
+from normbench.networks.blocks import ACTIVATIONS, activation_after, conv3x3, ensure_bias
 from normbench.networks.build import IMAGE_SHAPE, initialise
 from normbench.norms import Norm
 from normbench.norms.layers import apply_norm
@@ -55,9 +55,18 @@ class VectorNorm(nn.Module):
 class StackLayer(nn.Module):
     """Layer of weights, norm and activation that keeps the shape; the norm is before or after the weights."""
 
-    def __init__(self, weights: nn.Module, norm: nn.Module, config: StackConfig, *, adds_bias: bool) -> None:
+    def __init__(
+        self,
+        weights: nn.Module,
+        norm: nn.Module,
+        config: StackConfig,
+        *,
+        adds_bias: bool,
+        activation: nn.Module | None = None,
+    ) -> None:
         super().__init__()
-        self.weights, self.norm, self.act = weights, norm, ACTIVATIONS[config.activation]()
+        self.weights, self.norm = weights, norm
+        self.act = activation or ACTIVATIONS[config.activation]()
         self.position, self.adds_bias = config.position, adds_bias
         if not adds_bias:
             ensure_bias(weights)
@@ -120,10 +129,11 @@ def weights(config: StackConfig, norm: Norm) -> nn.Module:
 def _layer(config: StackConfig, norm: Norm) -> StackLayer:
     layer_weights = weights(config, norm)
     with torch.random.fork_rng(devices=[]):  # random draws of a norm must not shift those of the weights
-        layer_norm = norm.make(config.width)
+        layer_norm = norm.make(config.width, activated=config.position == "post")
     if config.kind == "mlp":
         layer_norm = VectorNorm(layer_norm)
-    return StackLayer(layer_weights, layer_norm, config, adds_bias=norm.info.adds_bias)
+    activation = activation_after(norm, config.activation) if config.position == "post" else None
+    return StackLayer(layer_weights, layer_norm, config, adds_bias=norm.info.adds_bias, activation=activation)
 
 
 def build_stack(config: StackConfig, norm: Norm, classes: int = 10, seed: int = 0) -> Stack:

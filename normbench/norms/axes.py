@@ -20,6 +20,8 @@ class Axes:
     """True if it is taken over H and W."""
     count: int = 1
     """Channels of a window, or groups that the channels are dealt into."""
+    ghost: int = 0
+    """Images of a ghost batch, where statistics over the batch are over a part of it; 0: over all of it."""
 
     @property
     def is_empty(self) -> bool:
@@ -38,10 +40,15 @@ class Axes:
         sizes = {"one": 1, "window": min(self.count, CHANNELS), "group": max(1, CHANNELS // self.count)}
         return sizes.get(self.channels, CHANNELS)
 
+    @property
+    def images_of_cube(self) -> int:
+        """Images of the cube in one statistic; half of them stand for a ghost batch."""
+        return (IMAGES // 2 if self.ghost else IMAGES) if self.images else 1
+
     def covers(self, image: int, channel: int, position: int) -> bool:
         """Test if a cell is in one statistic with the cell of the cube where its three visible faces meet."""
         return (
-            (self.images or image == 0)
+            image < self.images_of_cube
             and channel >= CHANNELS - self.channels_of_cube
             and (self.positions or position == 0)
         )
@@ -61,13 +68,15 @@ class Axes:
             "all": ("", "all channels"),
         }[self.channels]
         each = ["" if self.images else "image", "" if self.positions else "position", per]
-        taken_over = ["the images of the batch" * self.images, over, "all positions" * self.positions]
+        images = f"the {self.ghost} images of a ghost batch" if self.ghost else "the images of the batch"
+        taken_over = [images * self.images, over, "all positions" * self.positions]
         return f"One {statistic} for each {_and(each)}, over {_and(taken_over)}."
 
     def __str__(self) -> str:
         """The axes by their letters, as in "C/groups, H, W"."""
         channels = {"one": "", "window": f"{self.count} neighbouring C", "group": "C/groups", "all": "C"}
-        letters = ["N" * self.images, channels[self.channels], "H, W" * self.positions]
+        images = f"{self.ghost} of N" if self.ghost else "N"
+        letters = [images * self.images, channels[self.channels], "H, W" * self.positions]
         return ", ".join(filter(None, letters)) or "-"
 
 

@@ -75,6 +75,176 @@ class ScaleNorm(nn.Module):
         return y
 
 
+class DynamicTanh(nn.Module):
+    """Bound of each value by a tanh of learned steepness, without statistics (arXiv:2503.10622).
+
+    y = tanh(alpha * x) * gamma_c + beta_c
+    """
+
+    def __init__(self, channels: int, alpha: float = 0.5) -> None:
+        super().__init__()
+        self.alpha = Parameter(torch.full((1,), alpha))
+        self.weight = Parameter(torch.ones(channels))
+        self.bias = Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Bound (N, C, H, W)."""
+        return torch.tanh(self.alpha * x) * column(self.weight) + column(self.bias)
+
+
+class DynamicErf(nn.Module):
+    """Bound of each value by an error function of learned steepness and centre (arXiv:2512.10938).
+
+    y = erf(alpha * x + s) * gamma_c + beta_c
+    """
+
+    def __init__(self, channels: int, alpha: float = 0.5, shift: float = 0.0) -> None:
+        super().__init__()
+        self.alpha = Parameter(torch.full((1,), alpha))
+        self.shift = Parameter(torch.full((1,), shift))
+        self.weight = Parameter(torch.ones(channels))
+        self.bias = Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Bound (N, C, H, W)."""
+        return torch.erf(self.alpha * x + self.shift) * column(self.weight) + column(self.bias)
+
+
+class FilterResponseNorm(nn.Module):
+    """Filter response normalization, and its thresholded linear unit as the activation (arXiv:1911.09737).
+
+    y = x / sqrt(mean_HW(x^2) + eps) * gamma_c + beta_c, then max(y, tau_c)
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-6, activation: bool = True) -> None:
+        super().__init__()
+        self.weight = Parameter(torch.ones(channels))
+        self.bias = Parameter(torch.zeros(channels))
+        self.tau = Parameter(torch.zeros(channels)) if activation else None
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize (N, C, H, W) over (H, W)."""
+        scale = torch.rsqrt(x.square().mean(dim=(2, 3), keepdim=True) + self.eps)
+        y = x * scale * column(self.weight) + column(self.bias)
+        if self.tau is None:
+            return y
+        tau = column(self.tau)
+        return torch.where(y > tau, y, tau)
+
+
+class EvoNormS0(nn.Module):
+    """EvoNorm-S0: a Swish of learned steepness, divided by the deviation of a group (arXiv:2004.02967).
+
+    y = x * sigmoid(v_c * x) / sqrt(var_gHW + eps) * gamma_c + beta_c
+
+    Without its activation x takes the place of x * sigmoid(v_c * x).
+    """
+
+    def __init__(self, channels: int, groups: int, eps: float = 1e-5, activation: bool = True) -> None:
+        super().__init__()
+        self.weight = Parameter(torch.ones(channels))
+        self.bias = Parameter(torch.zeros(channels))
+        self.v = Parameter(torch.ones(channels)) if activation else None
+        self.groups, self.eps = groups, eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize (N, C, H, W) over (C / groups, H, W)."""
+        n, channels, height, width = x.shape
+        grouped = x.reshape(n, self.groups, channels // self.groups, height, width)
+        var = grouped.var(dim=(2, 3, 4), keepdim=True, correction=0)
+        scale = torch.rsqrt(var + self.eps).expand_as(grouped).reshape(x.shape)
+        numerator = x if self.v is None else x * torch.sigmoid(column(self.v) * x)
+        return numerator * scale * column(self.weight) + column(self.bias)
+
+
+class BatchRenorm(nn.Module):
+    """Batch Renormalization: batch statistics, corrected towards the moving ones (arXiv:1702.03275).
+
+    y = (r * (x - mean_NHW) / std_NHW + d) * gamma_c + beta_c while training, with std = sqrt(var + eps),
+    r = std_NHW / moving std within [1 / r_max, r_max] and d = (mean_NHW - moving mean) / moving std within
+    [-d_max, d_max], both constants to the gradient; in evaluation (x - moving mean) / moving std.
+
+    Args:
+        channels: C.
+        r_max: Bound of r after its ramp; it is 1 in the first `warmup` steps and grows linearly in `7 * warmup` more.
+        d_max: Bound of d after its ramp; it is 0 in the first `warmup` steps and grows linearly in `4 * warmup` more.
+        warmup: Steps of plain BatchNorm.
+        eps: Added to the variance.
+        momentum: Share of the newest batch in the moving averages.
+    """
+
+    ramp_of_r, ramp_of_d = 7, 4
+    num_batches_tracked: Tensor
+    running_mean: Tensor
+    running_std: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        r_max: float = 3.0,
+        d_max: float = 5.0,
+        warmup: int = 500,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.weight = Parameter(torch.ones(channels))
+        self.bias = Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_std", torch.ones(channels))
+        self.register_buffer("num_batches_tracked", torch.zeros((), dtype=torch.int64))
+        self.r_max, self.d_max, self.warmup = r_max, d_max, warmup
+        self.eps, self.momentum = eps, momentum
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize (N, C, H, W) over (N, H, W), and in training move the averages.
+
+        Raises:
+            ValueError: A channel has a single value while training, which is its own mean.
+        """
+        mean, std = column(self.running_mean), column(self.running_std)
+        if not self.training:
+            return (x - mean) / std * column(self.weight) + column(self.bias)
+        if x.numel() == x.shape[1]:
+            raise ValueError(f"Expected more than 1 value per channel when training, got input size {tuple(x.shape)}")
+        batch_var, batch_mean = torch.var_mean(x, dim=(0, 2, 3), keepdim=True, correction=0)
+        batch_std = torch.sqrt(batch_var + self.eps)
+        with torch.no_grad():
+            r_max, d_max = self._bounds(x.dtype)
+            r = torch.minimum(torch.maximum(batch_std / std, 1 / r_max), r_max)
+            d = torch.minimum(torch.maximum((batch_mean - mean) / std, -d_max), d_max)
+            self.running_mean += self.momentum * (batch_mean.flatten() - self.running_mean)
+            self.running_std += self.momentum * (batch_std.flatten() - self.running_std)
+            self.num_batches_tracked += 1
+        return ((x - batch_mean) / batch_std * r + d) * column(self.weight) + column(self.bias)
+
+    def _bounds(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Bounds of r and d in this step, computed on the device."""
+        after = (self.num_batches_tracked - self.warmup).clamp(min=0).to(dtype)
+        share_of_r = (after / max(1, self.ramp_of_r * self.warmup)).clamp(max=1.0)
+        share_of_d = (after / max(1, self.ramp_of_d * self.warmup)).clamp(max=1.0)
+        return 1 + (self.r_max - 1) * share_of_r, self.d_max * share_of_d
+
+
+class GhostBatchNorm(nn.BatchNorm2d):
+    """BatchNorm of each ghost batch, a few neighbouring images of the batch, alone (arXiv:1705.08741).
+
+    The running statistics move after each ghost batch; evaluation is BatchNorm's.
+    """
+
+    def __init__(self, channels: int, size: int = 16, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__(channels, eps, momentum)
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize (N, C, H, W) over (`size`, H, W); the last ghost batch has the images that are left over."""
+        if not self.training or len(x) <= self.size:
+            return super().forward(x)
+        return torch.cat([super(GhostBatchNorm, self).forward(ghost) for ghost in x.split(self.size)])
+
+
 class PositionLayerNorm(nn.LayerNorm):
     """torch's LayerNorm over (C, H, W): one gamma and one beta for every channel *and position*."""
 
@@ -118,6 +288,11 @@ class StandardizedConv2d(nn.Conv2d):
         weight = (self.weight - mean) * torch.rsqrt(var + self.eps)
         y: Tensor = self._conv_forward(x, weight, self.bias)
         return y
+
+
+def column(parameter: Tensor) -> Tensor:
+    """A parameter of each channel in a shape that broadcasts over (N, C, H, W)."""
+    return parameter.view(-1, 1, 1)
 
 
 def apply_norm(norm: nn.Module, x: Tensor) -> Tensor:

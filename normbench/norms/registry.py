@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, Strict
 
-from normbench.config.settings import Groups
+from normbench.config.settings import Groups, Switch
 from normbench.errors import UsageError
 from normbench.norms.axes import Axes
 
@@ -19,6 +19,11 @@ Epsilon = Annotated[float, Strict(), Field(gt=0.0, le=1.0)]
 Momentum = Annotated[float, Strict(), Field(gt=0.0, le=1.0)]
 """Share of the newest batch in the running statistics."""
 WindowSize = Annotated[int, Strict(), Field(ge=1, le=511)]
+GhostSize = Annotated[int, Strict(), Field(ge=1, le=8192)]
+"""Images of a ghost batch."""
+Steepness = Annotated[float, Strict(), Field(ge=-1e3, le=1e3)]
+Bound = Annotated[float, Strict(), Field(ge=1.0, le=1e3)]
+Steps = Annotated[int, Strict(), Field(ge=0, le=1_000_000)]
 Factor = Annotated[float, Strict(), Field(ge=0.0, le=1e6)]
 Exponent = Annotated[float, Strict(), Field(ge=0.0, le=10.0)]
 Offset = Annotated[float, Strict(), Field(gt=0.0, le=1e6)]
@@ -49,6 +54,9 @@ class NormInfo:
     """The statistic over the axes."""
     adds_bias: bool = True
     """True if it has a shift, or leaves it out on purpose; if not, the weights before it get a bias (`networks`)."""
+    activates: bool = False
+    """True if it brings an activation, in place of that of a block (`networks`); an argument `activation` leaves it
+    out."""
     revision: int = 1
     """Raised when runs with this norm compute something else than before: they are then other runs."""
 
@@ -74,14 +82,18 @@ def _batch_norm(channels: int, *, eps: Epsilon = 1e-5, momentum: Momentum = 0.1)
 def _group_norm(channels: int, *, groups: Groups = 4, eps: Epsilon = 1e-5) -> "nn.Module":
     from torch import nn
 
+    _check_groups("gn", channels, groups)
+    return nn.GroupNorm(groups, channels, eps)
+
+
+def _check_groups(norm: str, channels: int, groups: int) -> None:
     if channels % groups:
         fitting = [g for g in range(1, channels + 1) if channels % g == 0]
         raise UsageError(
-            f"gn: {groups} groups do not divide {channels} channels",
+            f"{norm}: {groups} groups do not divide {channels} channels",
             f"Groups that divide {channels}: {', '.join(map(str, fitting))}. Choose one with --groups, or in the name, "
-            "as gn(groups=N).",
+            f"as {norm}(groups=N).",
         )
-    return nn.GroupNorm(groups, channels, eps)
 
 
 def _layer_norm(channels: int, *, eps: Epsilon = 1e-5) -> "nn.Module":
@@ -132,6 +144,53 @@ def _scale_norm(channels: int, *, eps: Epsilon = 1e-5) -> "nn.Module":
     from normbench.norms.layers import ScaleNorm
 
     return ScaleNorm(channels, eps)
+
+
+def _dynamic_tanh(channels: int, *, alpha: Steepness = 0.5) -> "nn.Module":
+    from normbench.norms.layers import DynamicTanh
+
+    return DynamicTanh(channels, alpha)
+
+
+def _dynamic_erf(channels: int, *, alpha: Steepness = 0.5, shift: Steepness = 0.0) -> "nn.Module":
+    from normbench.norms.layers import DynamicErf
+
+    return DynamicErf(channels, alpha, shift)
+
+
+def _filter_response_norm(channels: int, *, eps: Epsilon = 1e-6, activation: Switch = True) -> "nn.Module":
+    from normbench.norms.layers import FilterResponseNorm
+
+    return FilterResponseNorm(channels, eps, activation)
+
+
+def _evonorm_s0(channels: int, *, groups: Groups = 4, eps: Epsilon = 1e-5, activation: Switch = True) -> "nn.Module":
+    from normbench.norms.layers import EvoNormS0
+
+    _check_groups("evonorm-s0", channels, groups)
+    return EvoNormS0(channels, groups, eps, activation)
+
+
+def _batch_renorm(
+    channels: int,
+    *,
+    r_max: Bound = 3.0,
+    d_max: Factor = 5.0,
+    warmup: Steps = 500,
+    eps: Epsilon = 1e-5,
+    momentum: Momentum = 0.1,
+) -> "nn.Module":
+    from normbench.norms.layers import BatchRenorm
+
+    return BatchRenorm(channels, r_max=r_max, d_max=d_max, warmup=warmup, eps=eps, momentum=momentum)
+
+
+def _ghost_batch_norm(
+    channels: int, *, size: GhostSize = 16, eps: Epsilon = 1e-5, momentum: Momentum = 0.1
+) -> "nn.Module":
+    from normbench.norms.layers import GhostBatchNorm
+
+    return GhostBatchNorm(channels, size, eps, momentum)
 
 
 def _identity(_channels: int) -> "nn.Module":
@@ -247,6 +306,73 @@ _ENTRIES = (
         paper="arXiv:1910.05895", build=_scale_norm, statistic="length",
     ),
     NormInfo(
+        "dyt", "Dynamic Tanh", "tanh(alpha * x) * gamma_c + beta_c", Axes(),
+        batch_statistics=False, train_eval_differ=False,
+        when="Transformers, in place of LayerNorm or RMSNorm: no statistics, a learned steepness for the whole layer.",
+        avoid="In place of BatchNorm: ResNet-50 fell from 76.2 % to 68.9 % on ImageNet (arXiv:2503.10622, table 16).",
+        mistakes=("Values far above 1 / alpha: tanh is flat there, and passes next to no gradient.",),
+        paper="arXiv:2503.10622", build=_dynamic_tanh, statistic="nothing",
+    ),
+    NormInfo(
+        "derf", "Dynamic Erf", "erf(alpha * x + s) * gamma_c + beta_c", Axes(),
+        batch_statistics=False, train_eval_differ=False,
+        when="Transformers, as dyt: its authors measured it ahead of dyt and LayerNorm in ViT and DiT.",
+        avoid="As dyt in convolutional networks: nothing bounds what a batch or an image as a whole does.",
+        mistakes=("Values far above 1 / alpha: erf is flatter there than tanh, and passes even less gradient.",),
+        paper="arXiv:2512.10938", build=_dynamic_erf, statistic="nothing",
+    ),
+    NormInfo(
+        "frn", "Filter Response Normalization with TLU",
+        "max(x / sqrt(mean_HW(x^2) + eps) * gamma_c + beta_c, tau_c)", Axes(positions=True),
+        batch_statistics=False, train_eval_differ=False,
+        when="Vision with small batches. It brings its activation, the thresholded linear unit max(y, tau), and blocks "
+        "leave theirs out; where no activation follows a norm, and as frn(activation=false), it is y alone.",
+        avoid="With a high learning rate from the first step: without centring some networks are sensitive to it "
+        "(arXiv:1911.09737, section 4.1).",
+        mistakes=(
+            "ReLU after it in place of its TLU: nothing centres the values, so that ReLU's 0 is no natural threshold.",
+            "Maps of 1x1 pixels: x / |x| is a sign; the paper learns eps there, which is not done here.",
+        ),
+        paper="arXiv:1911.09737", build=_filter_response_norm, statistic="mean square", activates=True,
+    ),
+    NormInfo(
+        "evonorm-s0", "EvoNorm-S0", "x * sigmoid(v_c * x) / sqrt(var_gHW + eps) * gamma_c + beta_c",
+        Axes(channels="group", count=4, positions=True), batch_statistics=False, train_eval_differ=False,
+        when="Vision with small batches, as gn. It brings its activation, x * sigmoid(v * x), and blocks leave theirs "
+        "out; where no activation follows a norm, and as evonorm-s0(activation=false), x takes its place.",
+        avoid="Where the activation is under study: it has its own.",
+        mistakes=(
+            "An activation after it: it has one.",
+            "Groups that do not divide the channels: refused, with those that do.",
+        ),
+        paper="arXiv:2004.02967", build=_evonorm_s0, statistic="variance", activates=True,
+    ),
+    NormInfo(
+        "brn", "Batch Renormalization", "((x - mean_NHW) / sqrt(var_NHW + eps) * r + d) * gamma_c + beta_c",
+        Axes(images=True, positions=True), batch_statistics=True, train_eval_differ=True,
+        when="Small or dependent batches, with BatchNorm's running statistics in evaluation: r and d move what is "
+        "trained towards it. r is bounded by 1 and d by 0 in the first `warmup` steps, then by up to r_max "
+        "and d_max, linearly within 7 and 4 times as many steps. The paper begins at step 5,000 and ends at 40,000 and "
+        "25,000; short trainings, as here, need a tenth of that: 500, 4,000 and 2,500.",
+        avoid="In trainings of a few hundred steps: it is then BatchNorm at more cost.",
+        mistakes=(
+            "Bounds that are wide from the first step: the moving averages are those of no batch yet.",
+            "One value a channel while training, as of one image of 1x1 pixels: it raises.",
+        ),
+        paper="arXiv:1702.03275", build=_batch_renorm,
+    ),
+    NormInfo(
+        "gbn", "Ghost Batch Normalization", "(x - mean_sHW) / sqrt(var_sHW + eps) * gamma_c + beta_c",
+        Axes(images=True, positions=True, ghost=16), batch_statistics=True, train_eval_differ=True,
+        when="Large batches that lose accuracy: statistics of `size` images each, as small batches have them.",
+        avoid="With small batches: a batch of no more than `size` images is one ghost batch, as with bn.",
+        mistakes=(
+            "A size that does not divide the batch: the last ghost batch has the few images that are left over.",
+            "Timing it as one BatchNorm: it is one for each ghost batch.",
+        ),
+        paper="arXiv:1705.08741", build=_ghost_batch_norm,
+    ),
+    NormInfo(
         "none", "No normalization", "x", Axes(), batch_statistics=False, train_eval_differ=False,
         when="The control: what the other norms are worth. The convolutions have the bias that a norm would add.",
         avoid="With a normalized network's learning rate: five times its own made Inception overflow "
@@ -267,6 +393,9 @@ OTHER_NAMES = {
     "instance": "in", "instancenorm": "in", "instancenorm2d": "in", "instancenormalization": "in",
     "localresponse": "lrn", "localresponsenorm": "lrn", "localresponsenormalization": "lrn",
     "rmsnorm": "rms", "rootmeansquare": "rms", "rmsnormchannels": "rms-c",
-    "scalenorm": "scale", "identity": "none", "nonorm": "none", "no": "none",
+    "scalenorm": "scale", "dynamictanh": "dyt", "dynamicerf": "derf", "filterresponsenorm": "frn",
+    "filterresponsenormalization": "frn", "evonorm": "evonorm-s0", "evonorms0": "evonorm-s0",
+    "batchrenorm": "brn", "batchrenormalization": "brn", "ghostbatchnorm": "gbn", "ghostbatchnormalization": "gbn",
+    "identity": "none", "nonorm": "none", "no": "none",
 }  # fmt: skip
 """Other names of the built-in norms, in small letters and digits alone: a hint for whoever types one."""

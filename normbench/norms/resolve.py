@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 GROUPS = "groups"
 """The argument that a recipe states, too, where a name leaves it out."""
+ACTIVATION = "activation"
+"""The argument of a norm with an activation of its own that leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,25 @@ class Norm:
 
         return StandardizedConv2d if self.weight_standardization else nn.Conv2d
 
-    def make(self, channels: int) -> "nn.Module":
+    @property
+    def activates(self) -> bool:
+        """True if its layers bring the activation that stands after a norm."""
+        return self.info.activates and bool(self.arguments.get(ACTIVATION, True))
+
+    def make(self, channels: int, *, activated: bool = True) -> "nn.Module":
         """A norm layer for (N, `channels`, H, W).
+
+        Args:
+            channels: Of the input.
+            activated: True if a norm that brings an activation brings it here; not where none follows a norm.
 
         Raises:
             UsageError: There is none for so many channels, or a custom factory fails.
         """
-        return self.info.build(channels, **self.arguments)
+        arguments = dict(self.arguments)
+        if self.activates and not activated:
+            arguments[ACTIVATION] = False
+        return self.info.build(channels, **arguments)
 
 
 def canonical_name(spec: str) -> str:
@@ -137,12 +151,16 @@ def norm_info(spec: str, groups: int = 4) -> NormInfo:
         mistakes=(),
         statistic="?",
         adds_bias=True,
+        activates=False,
         revision=1,
     )
 
 
 def _axes(axes: Axes | None, arguments: Mapping[str, Argument]) -> Axes | None:
     """The axes with the count that the arguments state."""
+    ghost = arguments.get("size")
+    if axes and axes.ghost and isinstance(ghost, int):
+        return replace(axes, ghost=ghost)
     count = arguments.get({"group": GROUPS, "window": "size"}.get(axes.channels, "")) if axes else None
     return replace(axes, count=count) if axes and isinstance(count, int) else axes
 

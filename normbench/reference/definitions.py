@@ -12,16 +12,25 @@ from typing import Any
 import numpy as np
 
 from normbench.errors import unknown
+from normbench.reference import activated, batches, norms, pointwise
 from normbench.reference import convolution as around
 from normbench.reference import error_bounds as magnitudes
-from normbench.reference import norms
 from normbench.reference.rounding import Rounded
-from normbench.reference.standardize import EPS, Array, Axes, over_images
+from normbench.reference.standardize import (
+    EPS,
+    Array,
+    Axes,
+    over_images,
+    scale_and_shift,
+    scale_and_shift_backward,
+)
 
 Parameters = Mapping[str, Array]
 Shape = tuple[int, ...]
 RUNNING = ("running_mean", "running_var")
-INITIAL: Mapping[str, float] = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
+AVERAGES = ("running_mean", "running_std")
+"""Moving averages of Batch Renormalization."""
+INITIAL: dict[str, float] = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
 """Initial values of parameters and running statistics."""
 Forward = Callable[[Array, Parameters, bool], Array]
 """(x, parameters, training) to y, with x of shape (N, C, H, W)."""
@@ -60,6 +69,8 @@ class Definition:
     """The value that all of a parameter or running statistic begins with; those that are drawn are left out."""
     train_eval_differ: bool = False
     """True if forward or backward depend on the mode."""
+    unread_in_training: tuple[str, ...] = ()
+    """Running statistics that forward and backward do not depend on while training."""
 
 
 def definition(name: str, arguments: Mapping[str, Any] | None = None, *, one_pass: bool = False) -> Definition:
@@ -96,6 +107,12 @@ def _definitions(one_pass: bool) -> dict[str, Callable[..., Definition]]:
         "rms": _rms_norm,
         "rms-c": _channel_rms_norm,
         "scale": _scale_norm,
+        "dyt": _dynamic_tanh,
+        "derf": _dynamic_erf,
+        "frn": _filter_response_norm,
+        "evonorm-s0": _evonorm_s0,
+        "brn": _batch_renorm,
+        "gbn": _ghost_batch_norm,
         "none": _identity,
     }
 
@@ -113,6 +130,10 @@ def _derived(forward: Forward, backward: Backward, **more: Any) -> Definition:
         found = backward(_rounded(dy), _rounded(x), rounded(p), training)
         return Gradients(_terms(found.x), {name: _terms(value) for name, value in found.parameters.items()})
 
+    if after := more.get("buffers"):
+        more["buffers_magnitudes"] = lambda x, terms: {
+            name: _terms(value) for name, value in after(_rounded(x), rounded(terms)).items()
+        }
     return Definition(forward, backward, forward_magnitudes, backward_magnitudes, **more)
 
 
@@ -200,6 +221,7 @@ def _batch_norm(*, eps: float = EPS, momentum: float = 0.1) -> Definition:
         buffers=lambda x, p: _running(norms.running_statistics(x, p["running_mean"], p["running_var"], momentum)),
         buffers_magnitudes=lambda x, p: _running(magnitudes.running(x, p["running_mean"], p["running_var"], momentum)),
         train_eval_differ=True,
+        unread_in_training=RUNNING,
     )
 
 
@@ -250,6 +272,131 @@ def _scale_norm(*, eps: float = EPS) -> Definition:
         summed=prod,
         initial=lambda shape: {"scale": shape[1] ** 0.5},
     )
+
+
+def _dynamic_tanh(*, alpha: float = 0.5) -> Definition:
+    return _derived(
+        forward=lambda x, p, _training: pointwise.dynamic_tanh(x, p["alpha"], p["weight"], p["bias"]),
+        backward=lambda dy, x, p, _training: _gradients(
+            pointwise.dynamic_tanh_backward(dy, x, p["alpha"], p["weight"])
+        ),
+        parameters=lambda shape: {"alpha": (1,)} | dict.fromkeys(("weight", "bias"), shape[1:2]),
+        summed=prod,
+        initial=lambda _shape: INITIAL | {"alpha": alpha},
+    )
+
+
+def _dynamic_erf(*, alpha: float = 0.5, shift: float = 0.0) -> Definition:
+    return _derived(
+        forward=lambda x, p, _training: pointwise.dynamic_erf(x, p["alpha"], p["shift"], p["weight"], p["bias"]),
+        backward=lambda dy, x, p, _training: _gradients(
+            pointwise.dynamic_erf_backward(dy, x, p["alpha"], p["shift"], p["weight"])
+        ),
+        parameters=lambda shape: (
+            dict.fromkeys(("alpha", "shift"), (1,)) | dict.fromkeys(("weight", "bias"), shape[1:2])
+        ),
+        summed=prod,
+        initial=lambda _shape: INITIAL | {"alpha": alpha, "shift": shift},
+    )
+
+
+def _filter_response_norm(*, eps: float = 1e-6, activation: bool = True) -> Definition:
+    names = ("weight", "bias", *(["tau"] * activation))
+    return _derived(
+        forward=lambda x, p, _training: activated.filter_response_norm(
+            x, p["weight"], p["bias"], p.get("tau"), eps=eps
+        ),
+        backward=lambda dy, x, p, _training: _gradients(
+            activated.filter_response_norm_backward(dy, x, p["weight"], p["bias"], p.get("tau"), eps=eps)
+        ),
+        parameters=lambda shape: dict.fromkeys(names, shape[1:2]),
+        summed=lambda shape: max(prod(shape[2:]), _shared(shape)),
+        initial=lambda _shape: INITIAL | {"tau": 0.0},
+    )
+
+
+def _evonorm_s0(*, groups: int = 4, eps: float = EPS, activation: bool = True) -> Definition:
+    names = ("weight", "bias", *(["v"] * activation))
+    return _derived(
+        forward=lambda x, p, _training: activated.evonorm_s0(
+            x, p["weight"], p["bias"], p.get("v"), groups=groups, eps=eps
+        ),
+        backward=lambda dy, x, p, _training: _gradients(
+            activated.evonorm_s0_backward(dy, x, p["weight"], p.get("v"), groups=groups, eps=eps)
+        ),
+        parameters=lambda shape: dict.fromkeys(names, shape[1:2]),
+        summed=lambda shape: max(prod(shape[1:]) // groups, _shared(shape)),
+        initial=lambda _shape: INITIAL | {"v": 1.0},
+    )
+
+
+def _batch_renorm(
+    *, r_max: float = 3.0, d_max: float = 5.0, warmup: int = 500, eps: float = EPS, momentum: float = 0.1
+) -> Definition:
+    def limits(p: Parameters) -> tuple[Array, Array]:
+        return batches.bounds(p["num_batches_tracked"], warmup, r_max, d_max)
+
+    def forward(x: Array, p: Parameters, training: bool) -> Array:
+        gamma, beta, mean, std = (p[name] for name in ("weight", "bias", *AVERAGES))
+        if training:
+            return batches.batch_renorm(x, gamma, beta, mean, std, limits=limits(p), eps=eps)
+        return scale_and_shift((x - over_images(mean)) / over_images(std), gamma, beta)
+
+    def backward(dy: Array, x: Array, p: Parameters, training: bool) -> Gradients:
+        gamma, mean, std = (p[name] for name in ("weight", *AVERAGES))
+        if training:
+            return _gradients(batches.batch_renorm_backward(dy, x, gamma, mean, std, limits=limits(p), eps=eps))
+        x_hat = (x - over_images(mean)) / over_images(std)
+        dx_hat, dgamma, dbeta = scale_and_shift_backward(dy, x_hat, gamma)
+        return _affine((dx_hat / over_images(std), dgamma, dbeta))
+
+    def averages(x: Array, p: Parameters) -> Parameters:
+        found = batches.moving_averages(x, p["running_mean"], p["running_std"], momentum, eps)
+        return dict(zip(AVERAGES, found, strict=True))
+
+    return _derived(
+        forward=forward,
+        backward=backward,
+        parameters=lambda shape: dict.fromkeys(("weight", "bias", *AVERAGES), shape[1:2]),
+        summed=_shared,
+        refuses=lambda shape, training: training and _shared(shape) == 1,
+        buffers=averages,
+        initial=lambda _shape: INITIAL | {"running_std": 1.0},
+        train_eval_differ=True,
+    )
+
+
+def _ghost_batch_norm(*, size: int = 16, eps: float = EPS, momentum: float = 0.1) -> Definition:
+    whole = _batch_norm(eps=eps, momentum=momentum)
+
+    def forward(x: Array, p: Parameters, training: bool) -> Array:
+        if training:
+            return batches.ghost_batch_norm(x, p["weight"], p["bias"], size, eps)
+        return whole.forward(x, p, training)
+
+    def backward(dy: Array, x: Array, p: Parameters, training: bool) -> Gradients:
+        if training:
+            return _affine(batches.ghost_batch_norm_backward(dy, x, p["weight"], size, eps))
+        return whole.backward(dy, x, p, training)
+
+    def buffers(x: Array, p: Parameters) -> Parameters:
+        return _running(batches.ghost_statistics(x, p["running_mean"], p["running_var"], size, momentum))
+
+    return _derived(
+        forward=forward,
+        backward=backward,
+        parameters=whole.parameters,
+        summed=whole.summed,
+        # The last ghost batch is the smallest: torch's module raises where it has single values.
+        refuses=lambda shape, training: training and prod(((shape[0] - 1) % size + 1, *shape[2:])) == 1,
+        buffers=buffers,
+        train_eval_differ=True,
+        unread_in_training=RUNNING,
+    )
+
+
+def _gradients(found: dict[str, Array]) -> Gradients:
+    return Gradients(found.pop("x"), found)
 
 
 def _local_response_norm(*, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Definition:

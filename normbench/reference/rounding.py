@@ -96,6 +96,11 @@ class Rounded(NDArrayOperatorsMixin):
         return self.value.shape
 
     @property
+    def size(self) -> int:
+        """Number of values."""
+        return self.value.size
+
+    @property
     def ndim(self) -> int:
         """Number of axes."""
         return self.value.ndim

@@ -8,7 +8,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normbench.norms.layers import ChannelLayerNorm, ChannelRMSNorm, ScaleNorm, StandardizedConv2d
+from normbench.norms.layers import (
+    BatchRenorm,
+    ChannelLayerNorm,
+    ChannelRMSNorm,
+    DynamicErf,
+    DynamicTanh,
+    EvoNormS0,
+    FilterResponseNorm,
+    GhostBatchNorm,
+    ScaleNorm,
+    StandardizedConv2d,
+)
 from normbench.studies.verify.cases import Case
 
 
@@ -424,6 +435,149 @@ def of_lengths() -> list[Mutant]:
     ]
 
 
+def changed(kind: type[nn.Module], **changes: Any) -> Make:
+    """A module of the number of channels with other attributes or methods."""
+    return lambda case: type("Wrong", (kind,), changes)(case.shape[1])
+
+
+def of_pointwise() -> list[Mutant]:
+    """Norms without statistics."""
+
+    def as_erf(self: DynamicTanh, x: Tensor) -> Tensor:
+        return torch.erf(self.alpha * x) * column(self.weight) + column(self.bias)
+
+    def per_channel(self: DynamicTanh, x: Tensor) -> Tensor:
+        return torch.tanh(self.alpha * x * x.abs().mean((2, 3), keepdim=True)) * column(self.weight) + column(self.bias)
+
+    def blind(self: DynamicTanh, x: Tensor) -> Tensor:
+        return torch.tanh(self.alpha.detach() * x) * column(self.weight) + column(self.bias) + 0 * self.alpha
+
+    def shift_outside(self: DynamicErf, x: Tensor) -> Tensor:
+        return (torch.erf(self.alpha * x) + self.shift) * column(self.weight) + column(self.bias)
+
+    def as_tanh(self: DynamicErf, x: Tensor) -> Tensor:
+        return torch.tanh(self.alpha * x + self.shift) * column(self.weight) + column(self.bias)
+
+    def steeper(self: DynamicErf, x: Tensor) -> Tensor:
+        return torch.erf(1.001 * self.alpha * x + self.shift) * column(self.weight) + column(self.bias)
+
+    return [
+        Mutant("dyt", "alpha begins as 0.8", lambda case: DynamicTanh(case.shape[1], 0.8)),
+        Mutant("dyt", "erf", changed(DynamicTanh, forward=as_erf)),
+        Mutant("dyt", "scaled by each map", changed(DynamicTanh, forward=per_channel)),
+        Mutant("dyt", "alpha without gradient", changed(DynamicTanh, forward=blind)),
+        Mutant("derf", "shift begins as 0.1", lambda case: DynamicErf(case.shape[1], shift=0.1)),
+        Mutant("derf", "shift outside", changed(DynamicErf, forward=shift_outside)),
+        Mutant("derf", "tanh", changed(DynamicErf, forward=as_tanh)),
+        Mutant("derf", "steeper by a thousandth", changed(DynamicErf, forward=steeper)),
+    ]  # fmt: skip
+
+
+def of_activated() -> list[Mutant]:
+    """Norms with activations of their own."""
+
+    def frn(self: FilterResponseNorm, x: Tensor, dims: tuple[int, ...] = (2, 3)) -> Tensor:
+        scale = torch.rsqrt(x.square().mean(dims, keepdim=True) + self.eps)
+        return x * scale * column(self.weight) + column(self.bias)
+
+    def relu(self: FilterResponseNorm, x: Tensor) -> Tensor:
+        return torch.relu(frn(self, x)) + 0 * column(self.tau)
+
+    def over_sample(self: FilterResponseNorm, x: Tensor) -> Tensor:
+        y, tau = frn(self, x, (1, 2, 3)), column(self.tau)
+        return torch.where(y > tau, y, tau)
+
+    def leaking(self: FilterResponseNorm, x: Tensor) -> Tensor:
+        y, tau = frn(self, x), column(self.tau)
+        return torch.where(y > tau, y, tau + 0.01 * (y - tau))
+
+    def blind_threshold(self: FilterResponseNorm, x: Tensor) -> Tensor:
+        y, tau = frn(self, x), column(self.tau).detach()
+        return torch.where(y > tau, y, tau) + 0 * column(self.tau)
+
+    def evonorm(case: Case, **changes: Any) -> nn.Module:
+        return type("Wrong", (EvoNormS0,), changes)(case.shape[1], case.groups)
+
+    def deviation(self: EvoNormS0, x: Tensor, correction: int = 0) -> Tensor:
+        grouped = x.reshape(len(x), self.groups, -1)
+        return torch.sqrt(grouped.var(2, correction=correction) + self.eps).repeat_interleave(
+            x.shape[1] // self.groups, 1
+        )[:, :, None, None]
+
+    def evo(gate: Callable[[EvoNormS0, Tensor], Tensor], below: Callable[[EvoNormS0, Tensor], Tensor]) -> Make:
+        def forward(self: EvoNormS0, x: Tensor) -> Tensor:
+            return x * gate(self, x) / below(self, x) * column(self.weight) + column(self.bias)
+
+        return lambda case: evonorm(case, forward=forward)
+
+    def swish(self: EvoNormS0, x: Tensor) -> Tensor:
+        return torch.sigmoid(column(self.v) * x)
+
+    return [
+        Mutant("frn", "ReLU", changed(FilterResponseNorm, forward=relu)),
+        Mutant("frn", "over the sample", changed(FilterResponseNorm, forward=over_sample)),
+        Mutant("frn", "leaks below the threshold", changed(FilterResponseNorm, forward=leaking)),
+        Mutant("frn", "threshold without gradient", changed(FilterResponseNorm, forward=blind_threshold)),
+        Mutant("frn", "eps 1e-5", lambda case: FilterResponseNorm(case.shape[1], 1e-5)),
+        Mutant("frn", "tau begins as -1", lambda case: begun(FilterResponseNorm(case.shape[1]), "tau", -1.0)),
+        Mutant("evonorm-s0", "v of 1", evo(lambda s, x: torch.sigmoid(x) + 0 * column(s.v), deviation)),
+        Mutant("evonorm-s0", "sigmoid of the quotient", evo(
+            lambda s, x: torch.sigmoid(column(s.v) * x / deviation(s, x)), deviation)),
+        Mutant("evonorm-s0", "deviation without gradient", evo(swish, lambda s, x: deviation(s, x).detach())),
+        Mutant("evonorm-s0", "unbiased variance", evo(swish, lambda s, x: deviation(s, x, 1))),
+        Mutant("evonorm-s0", "one group", lambda case: EvoNormS0(case.shape[1], 1)),
+        Mutant("evonorm-s0", "eps 1e-3", lambda case: EvoNormS0(case.shape[1], case.groups, 1e-3)),
+    ]  # fmt: skip
+
+
+def of_batches() -> list[Mutant]:
+    """Norms of batch statistics besides BatchNorm."""
+
+    def uncorrected(self: BatchRenorm, x: Tensor) -> Tensor:
+        y = BatchRenorm.forward(self, x)
+        if not self.training:
+            return y
+        var, mean = torch.var_mean(x, (0, 2, 3), keepdim=True, correction=0)
+        return (x - mean) / torch.sqrt(var + self.eps) * column(self.weight) + column(self.bias)
+
+    def unbounded(self: BatchRenorm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        return torch.tensor(1e6, dtype=dtype), torch.tensor(1e6, dtype=dtype)
+
+    def with_gradient(self: BatchRenorm, x: Tensor) -> Tensor:
+        if not self.training:
+            return BatchRenorm.forward(self, x)
+        bounds, mean, std = self._bounds(x.dtype), column(self.running_mean.clone()), column(self.running_std.clone())
+        BatchRenorm.forward(self, x.detach())
+        batch_var, batch_mean = torch.var_mean(x, (0, 2, 3), keepdim=True, correction=0)
+        batch_std = torch.sqrt(batch_var + self.eps)
+        r = torch.minimum(torch.maximum(batch_std / std, 1 / bounds[0]), bounds[0])
+        d = torch.minimum(torch.maximum((batch_mean - mean) / std, -bounds[1]), bounds[1])
+        return ((x - batch_mean) / batch_std * r + d) * column(self.weight) + column(self.bias)
+
+    def averaged(self: GhostBatchNorm, x: Tensor) -> Tensor:
+        before = self.running_mean.clone()
+        y = GhostBatchNorm.forward(self, x)
+        if self.training:
+            self.running_mean.copy_(before.lerp(x.detach().mean((0, 2, 3)), self.momentum))
+        return y
+
+    return [
+        Mutant("brn", "plain BatchNorm while training", changed(BatchRenorm, forward=uncorrected)),
+        Mutant("brn", "no bounds", changed(BatchRenorm, _bounds=unbounded)),
+        Mutant("brn", "r and d with gradient", changed(BatchRenorm, forward=with_gradient)),
+        Mutant("brn", "longer ramp of r", changed(BatchRenorm, ramp_of_r=8)),
+        Mutant("brn", "longer ramp of d", changed(BatchRenorm, ramp_of_d=5)),
+        Mutant("brn", "warm-up of 600 steps", lambda case: BatchRenorm(case.shape[1], warmup=600)),
+        Mutant("brn", "r up to 2", lambda case: BatchRenorm(case.shape[1], r_max=2.0)),
+        Mutant("brn", "d up to 4", lambda case: BatchRenorm(case.shape[1], d_max=4.0)),
+        Mutant("brn", "momentum 0.09", lambda case: BatchRenorm(case.shape[1], momentum=0.09)),
+        Mutant("gbn", "the whole batch", lambda case: nn.BatchNorm2d(case.shape[1])),
+        Mutant("gbn", "ghosts of 8", lambda case: GhostBatchNorm(case.shape[1], 8)),
+        Mutant("gbn", "running mean of the whole batch", changed(GhostBatchNorm, forward=averaged)),
+        Mutant("gbn", "momentum 0.09", lambda case: GhostBatchNorm(case.shape[1], momentum=0.09)),
+    ]
+
+
 def begun(module: nn.Module, name: str, value: float) -> nn.Module:
     """The module, whose parameter or buffer begins with another value."""
     with torch.no_grad():
@@ -431,7 +585,12 @@ def begun(module: nn.Module, name: str, value: float) -> nn.Module:
     return module
 
 
+def of_later() -> list[Mutant]:
+    """Norms since 2017."""
+    return [*of_pointwise(), *of_activated(), *of_batches()]
+
+
 def mutants() -> list[Mutant]:
     """The whole table."""
     every = [fault for norm in ("bn", "gn", "ln", "in", "ln-c", "ln-chw") for fault in common(norm)]
-    return [*every, *of_axes(), *of_statistics(), *of_conditions(), *of_the_rest(), *of_lengths()]
+    return [*every, *of_axes(), *of_statistics(), *of_conditions(), *of_the_rest(), *of_lengths(), *of_later()]

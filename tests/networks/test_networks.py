@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from normbench.config import NetworkConfig
-from normbench.errors import UsageError
+from normbench.errors import UnfitNormError, UsageError
 from normbench.networks import NETWORKS, build, count_parameters, default_widths
 from normbench.networks.blocks import ACTIVATIONS, Block
 from normbench.norms import NORMS, Norm
@@ -23,6 +23,12 @@ NORM_PARAMETERS = {
     "rms": lambda c, side: c,
     "rms-c": lambda c, side: c,
     "scale": lambda c, side: 1,
+    "dyt": lambda c, side: 2 * c + 1,
+    "derf": lambda c, side: 2 * c + 2,
+    "frn": lambda c, side: 3 * c,
+    "evonorm-s0": lambda c, side: 3 * c,
+    "brn": lambda c, side: 2 * c,
+    "gbn": lambda c, side: 2 * c,
     "ln-chw": lambda c, side: 2 * c * side * side,
     "lrn": lambda c, side: c,
     "none": lambda c, side: c,
@@ -45,7 +51,8 @@ def by_hand(widths: tuple[int, ...], norm: str, block: str) -> int:
     for place, (i, o, side) in enumerate(zip(inputs, widths, sides, strict=True)):
         capital = 9 * i * o if block == "plain" else 9 * 2 * i + 2 * i * o
         if block == "separable" and place:
-            capital = 9 * i + NORM_PARAMETERS[norm](i, side) + i * o
+            without_activation = i if NORMS[norm].activates else 0  # none follows the norm in the middle
+            capital = 9 * i + NORM_PARAMETERS[norm](i, side) - without_activation + i * o
         elif block == "separable":
             capital = 9 * i * o
         total += (i * o if place in small else capital) + NORM_PARAMETERS[norm](o, side)
@@ -197,3 +204,33 @@ def test_unequal_widths_inside_a_residual_stage_are_refused():
         c10(widths=WIDTHS)
     with pytest.raises(UsageError, match="unknown network 'c11'"):
         c10(name="c11")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("norm", [norm for norm, info in NORMS.items() if info.activates])
+def test_a_norm_brings_its_activation_where_another_has_one_after_it_and_nowhere_else(norm, name):
+    """As many activations as with gn, those that norms bring included; with the argument, all are the network's."""
+    config = NetworkConfig(name=name, activation="elu")
+
+    def activations(spec: str) -> tuple[int, int]:
+        try:
+            modules = list(build(config, Norm.parse(spec)).modules())
+        except UnfitNormError:
+            pytest.skip(f"{spec} has no meaning in {name}")
+        brought = [
+            one for one in modules if getattr(one, "tau", None) is not None or getattr(one, "v", None) is not None
+        ]
+        return sum(isinstance(one, nn.ELU) for one in modules), len(brought)
+
+    (expected, none), (left, brought) = activations("gn"), activations(norm)
+    assert none == 0
+    assert brought > 0
+    assert left + brought == expected
+    assert activations(f"{norm}(activation=false)") == (expected, 0)
+
+
+def test_an_activated_norm_is_not_activated_twice_in_a_block():
+    block = c10("frn", activation="tanh").eval().C4
+    x = 5 * torch.randn(2, 28, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(block(x), block.norm(block.conv(x)))
+    assert block(x).max() > 1.5

@@ -19,6 +19,10 @@ SHARES = {
     "rms": (1, CHANNELS, POSITIONS),
     "rms-c": (1, CHANNELS, 1),
     "scale": (1, CHANNELS, 1),
+    "frn": (1, 1, POSITIONS),
+    "evonorm-s0": (1, CHANNELS // 4, POSITIONS),
+    "brn": (IMAGES, 1, POSITIONS),
+    "gbn": (IMAGES // 2, 1, POSITIONS),
 }
 
 
@@ -55,6 +59,9 @@ def test_the_words_say_what_the_picture_shows():
     rms, lrn = NORMS["rms"].axes_sentence, NORMS["lrn"].axes_sentence
     assert rms == "One mean square for each image, over all channels and all positions."
     assert lrn == "One sum of squares for each image, position and channel, over 5 neighbouring channels."
+    ghosts = norm_info("gbn(size=8)")
+    assert "over the 8 images of a ghost batch and all positions" in ghosts.axes_sentence
+    assert ghosts.axes_text == "8 of N, H, W"
     assert NORMS["none"].axes_sentence == "It averages over nothing."
 
 

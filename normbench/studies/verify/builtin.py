@@ -21,7 +21,6 @@ from normbench.reference import (
     has_definition,
     standardized_convolution,
 )
-from normbench.reference.definitions import RUNNING
 from normbench.studies.verify.cases import Case
 from normbench.studies.verify.checks import Check, Quantity, Verification, bound_of, compare
 from normbench.studies.verify.modules import (
@@ -29,6 +28,7 @@ from normbench.studies.verify.modules import (
     INPUT_GRADIENT,
     ModuleOutput,
     Setting,
+    counters,
     forward_backward,
     gradient_of,
     materialized,
@@ -146,7 +146,9 @@ class _Oracle:
         """Compute the results of a step."""
         norm, x = self.definition, self.case.steps[step]
         mode = training and norm.train_eval_differ
-        relevant = {name: value for name, value in parameters.items() if not training or name not in RUNNING}
+        relevant = {
+            name: value for name, value in parameters.items() if not training or name not in norm.unread_in_training
+        }
         cached = self._cache.get((step, mode))
         if cached is None or not _equal(cached[0], relevant):
             expected = _Expected(
@@ -218,7 +220,7 @@ class _Trial:
 
     def _step(self, index: int, training: bool) -> bool:
         """Run and compare forward and backward; return False if the module raised an error."""
-        parameters = state(self.module) | self._mask(training)
+        parameters = state(self.module) | counters(self.module) | self._mask(training)
         where = self.setting.describe(training, index + 1 if training else 1)
         must_raise = self.definition.refuses(self.case.shape, training)
         self.module.train(training)

@@ -14,6 +14,8 @@ from normbench.studies.verify.checks import Check, Errors, Precision, Quantity
 
 DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
 INPUT_GRADIENT = "dL/dx"
+MOST_STEPS = 5000
+"""Steps that a count of them may begin with."""
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
 
 
@@ -120,8 +122,12 @@ def randomized(module: nn.Module, case: Case) -> nn.Module:
         for _, parameter in _floats(module.named_parameters()):
             drawn = 1 + 0.5 * rng.standard_normal(tuple(parameter.shape))
             parameter.copy_(torch.from_numpy(float32(np.asarray(drawn))))
-        for name, buffer in _floats(module.named_buffers()):
-            drawn = rng.uniform(0.5, 2, tuple(buffer.shape)) if "var" in name else rng.normal(size=buffer.shape)
+        for name, buffer in module.named_buffers():
+            if not buffer.is_floating_point():
+                buffer.fill_(int(rng.integers(MOST_STEPS)))
+                continue
+            spread = "var" in name or "std" in name
+            drawn = rng.uniform(0.5, 2, tuple(buffer.shape)) if spread else rng.normal(size=buffer.shape)
             buffer.copy_(torch.from_numpy(float32(np.asarray(drawn))))
     return module
 
@@ -129,6 +135,11 @@ def randomized(module: nn.Module, case: Case) -> nn.Module:
 def state(module: nn.Module) -> dict[str, Array]:
     """Return parameters and buffers by name, as float64, without counters."""
     return {name: numpy(value) for name, value in _floats(module.state_dict().items())}
+
+
+def counters(module: nn.Module) -> dict[str, Array]:
+    """Counts of steps by name, as float64: a definition may depend on them."""
+    return {name: numpy(value) for name, value in module.named_buffers() if not value.is_floating_point()}
 
 
 def running(module: nn.Module) -> dict[str, Array]:
