@@ -1,5 +1,6 @@
 """`normbench mistakes`: each mistake is really made, scored as documented, and separated from chance honestly."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -11,12 +12,12 @@ from torch import nn
 
 from normbench import data as datasets
 from normbench.analysis import compare_pairs
-from normbench.config import DataConfig, MachineConfig, Recipe, load_recipe
+from normbench.config import DataConfig, MachineConfig, Recipe, RunConfig, load_recipe
 from normbench.data import DataSet
 from normbench.engine.threads import Stopped
 from normbench.errors import INTERRUPTED, USAGE
 from normbench.studies.mistakes import trials
-from normbench.studies.mistakes.bench import Accumulated, Bench, LeftInTraining
+from normbench.studies.mistakes.bench import Accumulated, Bench, FrozenStatistics, LeftInTraining
 from normbench.studies.mistakes.catalog import MISTAKES
 from normbench.studies.mistakes.measure import Measurement, measure_mistakes
 from normbench.studies.mistakes.sentences import (
@@ -126,6 +127,67 @@ def test_accumulated_gradients_are_those_of_the_micro_batches(hasty: Bench) -> N
     for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
         assert a.grad is not None and b.grad is not None
         torch.testing.assert_close(a.grad, b.grad)
+
+
+@pytest.fixture
+def trainings(hasty: Bench, monkeypatch: pytest.MonkeyPatch) -> list[tuple[nn.Module, RunConfig]]:
+    """The networks that a trial gives to training, which is left out, with their settings."""
+    calls: list[tuple[nn.Module, RunConfig]] = []
+
+    def train(network: nn.Module, config: RunConfig, _data: DataSet | None = None) -> nn.Module:
+        calls.append((network, config))
+        return network
+
+    hasty.trained()
+    monkeypatch.setattr(hasty, "train", train)
+    return calls
+
+
+def test_a_norm_after_the_activation_is_the_last_layer_of_its_block(
+    hasty: Bench, trainings: list[tuple[nn.Module, RunConfig]]
+) -> None:
+    trials.norm_after_activation(hasty)
+    ((network, _),) = trainings
+    for block in trials.blocks(network):
+        assert [name for name, _ in block.named_children()] == ["conv", "act", "norm"]
+    x = torch.randn(4, *trials.blocks(network)[1].get_submodule("conv").weight.shape[1:2], 8, 8)
+    out = trials.blocks(network)[1].train()(x)
+    torch.testing.assert_close(out.mean((0, 2, 3)), torch.zeros(out.shape[1]), atol=1e-5, rtol=0)
+
+
+def test_mixed_norms_are_drawn_by_the_seed(hasty: Bench, trainings: list[tuple[nn.Module, RunConfig]]) -> None:
+    trials.mixed_at_random(hasty)
+    trials.mixed_at_random(hasty)
+    drawn = [[type(block.get_submodule("norm")) for block in trials.blocks(network)] for network, _ in trainings]
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) > 1
+
+
+def test_without_a_shift_no_layer_of_a_block_adds_one(
+    hasty: Bench, trainings: list[tuple[nn.Module, RunConfig]]
+) -> None:
+    outcome = trials.no_shift(hasty)
+    ((network, _),) = trainings
+    assert [name for name, _ in network.named_parameters() if "bias" in name and "C10" not in name] == []
+    assert outcome.facts["parameters"] == sum(hasty.recipe.network.widths or ())
+
+
+def test_frozen_statistics_stay_as_they_were_and_others_follow(bench: Bench) -> None:
+    network = bench.trained()
+    before = {name: value.clone() for name, value in network.named_buffers() if "running" in name}
+    frozen, adapted = FrozenStatistics(copy.deepcopy(network)), copy.deepcopy(network)
+    for tuned in (frozen, adapted):
+        bench.train(tuned, bench.config("bn", epochs=1, lr=1e-4))
+    assert all(torch.equal(value, before[name]) for name, value in frozen.network.named_buffers() if name in before)
+    assert not any(torch.equal(value, before[name]) for name, value in adapted.named_buffers() if name in before)
+
+
+def test_decay_falls_on_the_norms_of_one_network_alone(
+    hasty: Bench, trainings: list[tuple[nn.Module, RunConfig]]
+) -> None:
+    trials.decayed_norms(hasty)
+    settings = [config.training for _, config in trainings]
+    assert [(each.decay_norms, each.weight_decay) for each in settings] == [(False, 0.005), (True, 0.005)]
 
 
 def test_another_batch_size_scales_the_learning_rate(hasty: Bench) -> None:

@@ -47,12 +47,12 @@ class Bench:
         self.test = _test_images(data.test, seed)
         self._trained: dict[str, nn.Module] = {}
 
-    def config(self, norm: str, **training: int) -> RunConfig:
+    def config(self, norm: str, **training: float) -> RunConfig:
         """Return the run of a norm; another `batch_size` scales the learning rate with it (arXiv:1706.02677)."""
         config = self.recipe.run(norm, self.seed)
         default = config.training
         lr = default.lr * training.get("batch_size", default.batch_size) / default.batch_size
-        return config.model_copy(update={"training": default.model_copy(update={**training, "lr": lr})})
+        return config.model_copy(update={"training": default.model_copy(update={"lr": lr, **training})})
 
     def network(self, norm: str = "bn") -> nn.Module:
         """Build an untrained network; the seed's weights are the same for every norm."""
@@ -122,6 +122,27 @@ class LeftInTraining(nn.Module):
     def train(self, mode: bool = True) -> "LeftInTraining":  # noqa: ARG002
         """Stay in train mode: `eval()` calls this."""
         return super().train(True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute logits (N, classes)."""
+        logits: Tensor = self.network(x)
+        return logits
+
+
+class FrozenStatistics(nn.Module):
+    """Network whose BatchNorm layers stay in eval mode while the rest is trained."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def train(self, mode: bool = True) -> "FrozenStatistics":
+        """Set the mode of everything but the BatchNorm layers; `eval()` calls this, too."""
+        super().train(mode)
+        for module in self.network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute logits (N, classes)."""

@@ -88,6 +88,44 @@ _ENTRIES = (
         trials.instance_norm,
     ),
     Mistake(
+        "order", "the norm after the activation",
+        "convolution, norm, activation", "nn.Sequential(conv, act, norm)", "nn.Sequential(conv, norm, act)",
+        "The next convolution gets inputs of mean 0 where it would get the activation's, and the average pool before "
+        "the classifier averages maps that the norm has just centred.",
+        trials.norm_after_activation,
+    ),
+    Mistake(
+        "mixed", "BatchNorm, GroupNorm, LayerNorm and InstanceNorm mixed at random, a block each",
+        "BatchNorm in every block", "norm = random.choice(norms)(channels)", "norm = nn.BatchNorm2d(channels)",
+        "Each norm removes something else of its input, and one learning rate has to suit all of them. With BatchNorm "
+        "among them the network keeps its dependence on the batch.",
+        trials.mixed_at_random,
+    ),
+    Mistake(
+        "no-shift", "no bias before the activation: neither in the convolution nor in the norm",
+        "the norm's own shift (beta)", "nn.BatchNorm2d(channels)  # with bias = None", "nn.BatchNorm2d(channels)",
+        "{parameters:.0f} parameters fewer. The activation is fed mean 0 in every channel, so each is active for about "
+        "half of its inputs, and training cannot move that.",
+        trials.no_shift,
+    ),
+    Mistake(
+        "frozen", "running statistics frozen while fine-tuning on other images (pixels from 0 to 1, not standardized)",
+        "train mode: the statistics follow the new images",
+        "for norm in norms: norm.eval()  # in every epoch", "network.train()",
+        "Accuracy on the new images is {before:.0%} before fine-tuning, here at a hundredth of the rate. Frozen "
+        "statistics do not follow the weights, so only small steps are tolerated: at a tenth of the rate "
+        "{diverged:.0%} of the seeds diverge.",
+        trials.frozen_statistics,
+    ),
+    Mistake(
+        "decay-norms", f"weight decay ({trials.STRONG_DECAY:g}) on gamma and beta, too",
+        "decay on the weights alone", "SGD(network.parameters(), weight_decay=decay)",
+        "SGD([{'params': weights, 'weight_decay': decay}, {'params': norms, 'weight_decay': 0}])",
+        "Mean gamma at the end: {gamma_decayed:.2f}, and {gamma_kept:.2f} without decay on the norms. In front of a "
+        "norm decay only changes the effective step of a weight (arXiv:1706.05350); on gamma and beta it is a penalty.",
+        trials.decayed_norms,
+    ),
+    Mistake(
         "leak-pixels", "pixel mean and deviation taken from train and test images together",
         "from the training images alone", "mean = torch.cat([train, test]).mean((0, 2, 3))",
         "mean = train.mean((0, 2, 3))",

@@ -1,14 +1,17 @@
 """Trials of the mistakes: each is made once on one seed, beside the right way."""
 
+import copy
 import dataclasses
 
 import torch
 from torch import nn
 
+from normbench import randomness
 from normbench.data.splits import channel_statistics
 from normbench.networks import count_parameters
 from normbench.networks.blocks import Block, ensure_bias
-from normbench.studies.mistakes.bench import Accumulated, Bench, LeftInTraining, Outcome
+from normbench.studies.mistakes.bench import Accumulated, Bench, FrozenStatistics, LeftInTraining, Outcome
+from normbench.training import DivergedError
 
 SIZES = (2, 8, 32, 128)
 """Batch sizes at which a network that was left in train mode is scored."""
@@ -19,6 +22,13 @@ KERAS_MOMENTUM = 0.99
 BATCH_ONE_EPOCHS = 2
 """Steps on one image take long, and these suffice to show the effect."""
 MICRO_BATCH = 2
+MIXED = ("bn", "gn", "ln", "in")
+FINE_TUNING_EPOCHS = 2
+FINE_TUNING_RATE = 0.01
+"""Learning rate of fine-tuning, as a share of the rate before."""
+PIXEL_MAXIMUM = 255.0
+STRONG_DECAY = 0.005
+"""Weight decay at which a few epochs show whether it falls on the norms."""
 
 # Mistakes in scoring or loading a trained network.
 
@@ -158,3 +168,71 @@ def instance_norm(bench: Bench) -> Outcome:
     network = bench.trained("in")
     train = bench.train_accuracy(network)
     return Outcome(bench.accuracy(bench.trained("gn")), bench.accuracy(network), {"train": train})
+
+
+def norm_after_activation(bench: Bench) -> Outcome:
+    """Put every norm behind the activation of its block instead of before it."""
+    network = bench.network()
+    for block in blocks(network):
+        norm = block.get_submodule("norm")
+        del block.norm
+        block.add_module("norm", norm)  # a block applies its layers in the order in which they were added
+    bench.train(network, bench.config("bn"))
+    return Outcome(bench.accuracy(bench.trained()), bench.accuracy(network))
+
+
+def mixed_at_random(bench: Bench) -> Outcome:
+    """Draw the norm of each block at random."""
+    network = bench.network()
+    layers = {norm: blocks(bench.network(norm)) for norm in MIXED}
+    rng = randomness.generator(bench.seed, "init")
+    for index, block in enumerate(blocks(network)):
+        drawn = MIXED[int(torch.randint(len(MIXED), (), generator=rng))]
+        block.norm = layers[drawn][index].get_submodule("norm")
+    bench.train(network, bench.config("bn"))
+    return Outcome(bench.accuracy(bench.trained()), bench.accuracy(network))
+
+
+def no_shift(bench: Bench) -> Outcome:
+    """Leave out the norm's shift, so that nothing moves the threshold of the activation behind it."""
+    network = bench.network()
+    for block in blocks(network):
+        block.get_submodule("norm").register_parameter("bias", None)
+    parameters = count_parameters(bench.trained()) - count_parameters(network)
+    bench.train(network, bench.config("bn"))
+    return Outcome(bench.accuracy(bench.trained()), bench.accuracy(network), {"parameters": float(parameters)})
+
+
+def frozen_statistics(bench: Bench) -> Outcome:
+    """Fine-tune on images of another contrast with the running statistics of the images before."""
+    data, trained = bench.data, bench.trained()
+    unscaled = dataclasses.replace(data, mean=torch.zeros_like(data.mean), std=torch.full_like(data.std, PIXEL_MAXIMUM))
+    lr = bench.config("bn").training.lr
+
+    def fine_tuned(network: nn.Module, factor: float) -> float:
+        config = bench.config("bn", epochs=FINE_TUNING_EPOCHS, lr=factor * lr)
+        return bench.accuracy(bench.train(network, config, unscaled), unscaled)
+
+    facts: dict[str, float | str] = {"before": bench.accuracy(trained, unscaled), "diverged": 0.0}
+    try:
+        fine_tuned(FrozenStatistics(copy.deepcopy(trained)), 10 * FINE_TUNING_RATE)
+    except DivergedError:
+        facts["diverged"] = 1.0
+    adapted = fine_tuned(copy.deepcopy(trained), FINE_TUNING_RATE)
+    frozen = fine_tuned(FrozenStatistics(copy.deepcopy(trained)), FINE_TUNING_RATE)
+    return Outcome(adapted, frozen, facts)
+
+
+def decayed_norms(bench: Bench) -> Outcome:
+    """Let a strong weight decay fall on scale and shift of the norms, too."""
+    networks = {
+        decayed: bench.train(bench.network(), bench.config("bn", weight_decay=STRONG_DECAY, decay_norms=decayed))
+        for decayed in (False, True)
+    }
+    facts: dict[str, float | str] = {
+        f"gamma_{name}": torch.cat([block.get_parameter("norm.weight").detach() for block in blocks(network)])
+        .mean()
+        .item()
+        for name, network in (("kept", networks[False]), ("decayed", networks[True]))
+    }
+    return Outcome(bench.accuracy(networks[False]), bench.accuracy(networks[True]), facts)
