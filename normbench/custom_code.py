@@ -1,4 +1,4 @@
-"""Code of custom norms and networks: found by reading import statements, hashed, and imported only when asked to.
+"""Code of custom norms and networks. It is found by reading import statements, hashed, and imported only when asked to.
 
 `file.py:factory` and `package.module:factory` name a module. Its code is the module's file and every file that it
 imports, directly or not, from its folder, from the current folder or from a folder of `PYTHONPATH`. Installed packages

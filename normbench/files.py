@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds the old content or the new one, never a part of it, and others lose nothing.
+"""Atomic writing and careful reading of files. A reader finds the old content or the new one, never a part of it.
 
 What is written over is a regular file of the same kind or a link, which is replaced and not followed; a folder, a
 device, a pipe or a file of another kind is left as it is. What is read is a regular file: a pipe would be waited for.

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one wins, from the first moment on, and the process exits with 130.
+"""Ctrl-C and SIGTERM, ending in exit code 130. The first signal wins, from the first moment on.
 
 This module is imported before all others, so it imports nothing that takes time.
 """

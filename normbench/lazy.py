@@ -1,4 +1,4 @@
-"""Names of packages that are imported when they are first used: torch and numpy take seconds to import."""
+"""Names that are imported when first used. torch and numpy take seconds to import."""
 
 import sys
 from collections.abc import Callable, Mapping

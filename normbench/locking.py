@@ -1,4 +1,4 @@
-"""Locks between processes, also on file systems that refuse them, and the name of the process that holds one.
+"""Locks between processes, with their holders' names. They also work on file systems that refuse locks.
 
 `flock` is released by the kernel when its process dies. Some network file systems refuse it; there a file that only one
 process can create is the lock, and a killed process leaves it behind until another finds that its owner is gone.

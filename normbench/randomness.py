@@ -1,4 +1,4 @@
-"""Named random streams from one seed, and deterministic mode.
+"""Named random streams from one seed, and determinism.
 
 Order and augmentation depend on (seed, epoch) alone, never on the norm or the device: runs that share a seed
 see identical batches, so norms can be compared in pairs.

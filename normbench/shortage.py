@@ -1,4 +1,4 @@
-"""Too little memory or too few threads, told from the failures that come of it."""
+"""Failures for lack of memory or threads. They are told from others by what torch and the system say."""
 
 import errno
 from collections.abc import Iterator

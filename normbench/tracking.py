@@ -1,4 +1,4 @@
-"""Live views of runs: TensorBoard's event files, wandb and trackio.
+"""Live views of runs: TensorBoard, wandb and trackio.
 
 A tracker is a callback beside the console; it gets what `metrics.jsonl` and `result.json` get, and changes nothing. It
 works on a thread of its own, so one that fails or hangs costs a warning, and no training.

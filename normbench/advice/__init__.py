@@ -1,4 +1,4 @@
-"""Which norm for a task: rules with their evidence, and what was measured here for each."""
+"""Recommendation of a norm, by rules with evidence."""
 
 from normbench.advice.choice import Advice, Cited, advise
 from normbench.advice.rules import RULES, Evidence, Rule

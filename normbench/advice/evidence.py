@@ -1,4 +1,4 @@
-"""What was measured here: the findings and comparisons under the output folder, quoted with their conditions."""
+"""Measurements among the experiments on disk."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The rules: when one holds, what it is for and against, and which paper or study says so."""
+"""Rules, each with its paper or study. A rule states when it holds, and which norm it is for or against."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a norm is wanted for."""
+"""Task, batch size and needs of a user."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Aggregation over seeds: mean, spread and interval of what the runs of one norm at one setting reached."""
+"""Aggregation of results over seeds. Mean, spread and interval of the runs of one norm at one setting."""
 
 import math
 from collections.abc import Iterable, Sequence

@@ -1,6 +1,7 @@
-"""Average ranks of norms over blocks, with the tests of Friedman and of Nemenyi.
+"""Average ranks of norms, with their tests.
 
-A block is a set of scores that are comparable with each other alone: of all norms in one network, say, on one seed.
+The tests are those of Friedman and of Nemenyi. A block is a set of scores that are comparable with each other alone: of
+all norms in one network, say, on one seed.
 
 Source: Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (2006), 1-30, section 3.2.
 """

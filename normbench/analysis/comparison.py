@@ -1,4 +1,7 @@
-"""Comparison of norms on equal terms, or a search for the settings that suit each norm, made from results alone."""
+"""Comparison of norms on equal terms.
+
+It is made from results alone, as is a search for the settings that suit each norm.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Tables, charts and the result of a study as plain data; the latter is kept as finding.json in its folder."""
+"""Tables, charts and the result of a study. They are plain data; a result is kept as finding.json in its folder."""
 
 import json
 from collections.abc import Sequence

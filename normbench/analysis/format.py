@@ -1,4 +1,4 @@
-"""Text for figures: cells of tables, and the caption of a table of accuracies, alike on screen and on paper."""
+"""Cells of tables and captions as text. They are alike on screen and on paper."""
 
 import json
 import math

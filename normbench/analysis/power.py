@@ -1,4 +1,4 @@
-"""Power of the paired t-test, and the number of seeds needed to separate two norms."""
+"""Power of the paired t-test. With it goes the number of seeds needed to separate two norms."""
 
 import math
 

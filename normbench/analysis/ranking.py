@@ -1,4 +1,4 @@
-"""Ranking of norms by test accuracy, with tests that allow for the leader having been picked for being the best."""
+"""Ranking of norms by test accuracy. The tests allow for the leader having been picked for being the best."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

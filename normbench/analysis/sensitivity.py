@@ -1,4 +1,4 @@
-"""Sensitivity of norms to the learning rate or the weight decay: the curves of a search, and how wide they are."""
+"""Sensitivity to learning rate or weight decay. The curves of a search, and how wide they are."""
 
 from collections.abc import Sequence
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Time to accuracy: epochs and seconds until the validation accuracy first reaches a level.
+"""Time until an accuracy is first reached. Epochs and seconds until the validation accuracy reaches a level.
 
 Only the validation split can tell: the test images are read once, after the last epoch.
 """

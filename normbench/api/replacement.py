@@ -1,4 +1,4 @@
-"""Norm layers of any torch model, replaced by another norm."""
+"""Replacement of norm layers in any torch model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

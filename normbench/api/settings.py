@@ -1,4 +1,4 @@
-"""What the functions share: a recipe with changes, and norms as names, classes or factories."""
+"""Recipe, norm and machine arguments of the functions."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence

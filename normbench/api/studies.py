@@ -1,4 +1,4 @@
-"""Studies as functions."""
+"""Studies as Python functions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,1 +1,1 @@
-"""The command line: parse, make a config, call, show. torch is imported inside commands only."""
+"""Command line: parse, make a config, call, show. torch is imported inside commands only."""

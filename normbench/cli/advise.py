@@ -1,4 +1,4 @@
-"""`normbench advise`: a norm for a task, with its evidence."""
+"""`normbench advise`: a norm for a task."""
 
 import sys
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`normbench compare`: several norms on equal terms, or a search for each norm's settings."""
+"""`normbench compare`: several norms on equal terms. It also searches the settings of each norm."""
 
 from dataclasses import dataclass
 from functools import partial

@@ -1,4 +1,4 @@
-"""`normbench data`: where CIFAR-10 is, whether it is complete, and fetching it."""
+"""`normbench data`: location and download of CIFAR-10."""
 
 from dataclasses import dataclass
 

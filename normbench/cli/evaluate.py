@@ -1,4 +1,4 @@
-"""`normbench evaluate`: a finished run's test accuracy again, and where it errs."""
+"""`normbench evaluate`: a finished run scored again."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""`normbench export`: a run's network as a file for other programs."""
+"""`normbench export`: a trained network as a file."""
 
 import warnings
 from dataclasses import dataclass

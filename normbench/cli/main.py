@@ -1,4 +1,4 @@
-"""The Typer app, and the one place where errors become words and exit codes."""
+"""Typer app, errors in words, exit codes."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""`normbench report`: an experiment as one HTML page that needs nothing beside it."""
+"""`normbench report`: an experiment as one HTML page."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""`normbench runs`: list, show, compare and clean up run folders."""
+"""`normbench runs`: list, show, compare, clean."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""`normbench summary`: layers, parameters, MACs, receptive field and budget, without training."""
+"""`normbench summary`: layers, parameters, MACs and budget. It trains nothing."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Configuration of runs: frozen settings, recipes that fix them, and the fingerprint that names a run."""
+"""Configuration of runs, recipes and machine. Frozen settings, recipes that fix them, and the fingerprint of a run."""
 
 from normbench.config.machine import MachineConfig
 from normbench.config.recipes import Recipe, load_recipe, recipe_names, recipe_path

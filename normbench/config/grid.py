@@ -1,4 +1,4 @@
-"""Grid of learning rates and weight decays, and the runs of a comparison or a search over it."""
+"""Grid of learning rates and weight decays. From it follow the runs of a comparison or a search."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Machine settings: where things lie and what runs them. They never move a number by intent."""
+"""Machine settings: folders, device, concurrency. They move no number by intent."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Recipes: named TOML files that fix every training setting, for all norms or one by one."""
+"""Recipes: named TOML files of settings. They fix every training setting, for all norms or one by one."""
 
 import tomllib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Space that a search draws settings from, the same for every norm."""
+"""Search space, the same for every norm."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Self

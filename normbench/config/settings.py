@@ -1,4 +1,4 @@
-"""The science of a run as frozen models: network, data, training, norm and seed."""
+"""Settings of a run as frozen models."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What `advise` asks and shows."""
+"""Questions and output of `advise`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Output of `compare`: the rows, the paired differences, the time to accuracy, the curves of a search."""
+"""Output of `compare` on the terminal. Rows, paired differences, time to accuracy, and the curves of a search."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Screen of `env`: versions and the device."""
+"""Output of `env` on the terminal."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""What `normbench evaluate` shows."""
+"""Output of `evaluate` on the terminal."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Screens of `norms`, `recipes` and `data`."""
+"""Output of `norms`, `recipes` and `data`."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What `normbench norms NAME` shows: one norm, with a picture of what it averages over and what has been measured."""
+"""Output of `norms NAME`: one norm's page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

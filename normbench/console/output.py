@@ -1,4 +1,4 @@
-"""The output of a command in one of three modes: result on stdout; progress, warnings, hints and errors on stderr."""
+"""Output of a command in three modes. The result goes to stdout; progress, warnings, hints and errors to stderr."""
 
 import contextlib
 import json

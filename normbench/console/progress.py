@@ -1,4 +1,4 @@
-"""Progress on stderr: bars on a terminal, one line an epoch elsewhere, nothing with `-q`."""
+"""Progress of runs on stderr. Bars on a terminal, one line an epoch elsewhere, nothing with `-q`."""
 
 import time
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What `normbench runs` shows."""
+"""Output of `runs` on the terminal."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The tables of `normbench summary`."""
+"""Output of `summary` on the terminal."""
 
 import dataclasses
 from collections.abc import Sequence

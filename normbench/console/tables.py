@@ -1,4 +1,4 @@
-"""Tables in the terminal, complete at any width, and those of `train` and `--dry-run`.
+"""Tables, complete at any terminal width. Those of `train` and `--dry-run` are here.
 
 No cell is cut. Where the natural layout is too wide, headers wrap; then columns with one value in all rows
 move into a line below; then sentences wrap; and if even that is too wide, every row becomes a block of lines.

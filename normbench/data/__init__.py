@@ -1,4 +1,4 @@
-"""Image sets as uint8 tensors on the device, and augmented batches of them."""
+"""Image sets as tensors on the device. uint8 images, and augmented batches of them."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Shuffled, augmented batches as tensor code: no workers, no per-image Python.
+"""Shuffled, augmented batches as tensor code. No workers, no per-image Python.
 
 Order and augmentation depend on (seed, epoch) alone, so runs that share a seed see identical batches.
 """

@@ -1,4 +1,4 @@
-"""Handwritten digits of scikit-learn in the shape of CIFAR-10: real images that need no download."""
+"""Embedded digits in the shape of CIFAR-10. Real images of scikit-learn that need no download."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Loading of a data set onto the device, with `auto` resolved to a data set."""
+"""Loading of a data set onto the device. `auto` is resolved to a data set."""
 
 from dataclasses import dataclass
 from importlib import import_module

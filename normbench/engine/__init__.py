@@ -1,4 +1,4 @@
-"""Execution of runs: plan, concurrency, callbacks, and isolation of the runs that fail."""
+"""Execution of the runs of a plan. Plan, concurrency, callbacks, and isolation of the runs that fail."""
 
 from normbench.data import OnDownload
 from normbench.engine.callbacks import Callback, CallbackList

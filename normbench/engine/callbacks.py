@@ -1,4 +1,4 @@
-"""Callbacks: objects that are notified of the progress of runs; the library prints nothing itself."""
+"""Callbacks: notifications of the progress of runs. The library prints nothing itself."""
 
 import threading
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Execute a run group: resume or start its runs, train them epoch by epoch, score each once at the end."""
+"""Execution of one run group. Its runs are resumed or started, trained epoch by epoch, and scored once at the end."""
 
 import copy
 import json

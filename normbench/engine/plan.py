@@ -1,4 +1,4 @@
-"""A plan: runs that passed every check before the first one starts, and how many of them train at once."""
+"""Plan of runs, checked before the first starts. It states how many of them train at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,6 @@
-"""Run a plan: what is done is shown, the rest trained; a run that fails stops only itself.
+"""Execution of a plan, run by run.
+
+Runs that are done are shown, the others trained; a run that fails stops only itself.
 
 Several processes may run plans with runs in common: each trains what is free, waits for what another one holds, takes
 the result of that, and takes over what a process that died has left.

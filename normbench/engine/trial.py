@@ -1,4 +1,4 @@
-"""Trial of a custom norm or network before its first epoch: copies trained for a few steps, saved, loaded, compared.
+"""Trial of custom code before training. Copies of the network are trained for a few steps, saved, loaded and compared.
 
 A run is saved as its state dict. Whatever else a module remembers is lost when the run is resumed, evaluated or
 exported, and the numbers are then others without a word. Built-in norms and networks are tested for this once and for

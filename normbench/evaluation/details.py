@@ -1,4 +1,4 @@
-"""Confusion matrix, recall per class and calibration error of a network."""
+"""Confusion matrix, recalls and calibration error."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Loss and accuracy of a network on a split, in eval mode, without augmentation."""
+"""Loss and accuracy of a network. They are taken in eval mode, without augmentation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Receptive fields: the input pixels that the outputs of every layer depend on, followed through a forward pass.
+"""Receptive fields, followed through a forward pass. The input pixels that the outputs of every layer depend on.
 
 Convolutions and pools widen a field, shortcuts and skip connections join several, and attention sees the whole image.
 Statistics of norms are left out. Padding counts as pixels, so a field may be larger than the image.

@@ -1,4 +1,4 @@
-"""Construction of an initialised network from its config and a norm."""
+"""Construction of a network from its config."""
 
 import contextlib
 import copy

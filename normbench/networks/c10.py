@@ -1,4 +1,4 @@
-"""The assignment's network: C1 C2 c3 P1 C3 C4 C5 c6 P2 C7 C8 C9 GAP C10.
+"""Network of the assignment, called c10. C1 C2 c3 P1 C3 C4 C5 c6 P2 C7 C8 C9 GAP C10.
 
 Capital C: a 3x3 block (convolution, norm, optional dropout, activation); small c: a 1x1 block;
 P: 2x2 max-pool; GAP: global average pool; C10: the 1x1 classifier.

@@ -1,4 +1,4 @@
-"""Custom networks: a factory `(norm, classes) -> nn.Module` from a file, a package or Python."""
+"""Custom networks, from a factory (norm, classes). It comes from a file, a package or Python."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

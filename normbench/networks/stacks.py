@@ -1,4 +1,4 @@
-"""Stacks of equal layers of any depth, to study the effect of a norm on signal and gradient by depth.
+"""Stacks of equal layers, of any depth. They show the effect of a norm on signal and gradient by depth.
 
 An `mlp` maps vectors (N, C) with linear layers, a `conv` maps (N, C, H, W) with 3x3 convolutions. Layers have no
 shortcut and no bias but that of their norm; `none` and `lrn` have no bias, so there the weights have one.

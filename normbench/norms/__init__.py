@@ -1,4 +1,4 @@
-"""Norms under study: their registry, their names and arguments, and the modules they make."""
+"""Norms, their registry and their names."""
 
 from normbench.norms.axes import Axes
 from normbench.norms.registry import NORMS, NormInfo

@@ -1,4 +1,4 @@
-"""The axes of (N, C, H, W) that a norm's statistics are taken over: as data, as cells of a cube, and as a sentence."""
+"""Axes of a norm's statistics. They are data, cells of a cube, and a sentence."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Norms that torch does not have in this shape, and the weight-standardized convolution.
+"""Modules of the norms that torch lacks. The weight-standardized convolution is here, too.
 
 Every module maps (N, C, H, W) to (N, C, H, W).
 """

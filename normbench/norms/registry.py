@@ -1,4 +1,4 @@
-"""Registry: one frozen record per norm, from which lists, pages and modules are made."""
+"""Registry: one frozen record per norm. Lists, pages and modules are made from it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Norms from their names: built-in ones, and custom ones from `file.py:factory` or `package.module:factory`."""
+"""Norms from their names, built-in and custom. Custom ones are `file.py:factory` or `package.module:factory`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""The oracle: every norm's float64 definition in NumPy, forward and backward, readable as the formulas of the papers.
+"""Norms as float64 definitions in NumPy. Forward and backward, readable as the formulas of the papers.
 
 `norms` and `averages` are the text book; `definitions` gives it one shape, so that it can be checked against modules.
 """

@@ -1,6 +1,7 @@
-"""Every norm's definition in one shape, by the name it has in the registry, so that modules can be held against it.
+"""Definitions of all norms in one shape.
 
-Parameters and running statistics go by the names that torch's modules give them: `weight` is γ, `bias` is β.
+They have the names of the registry, so that modules can be compared with them. Parameters and running statistics go by
+the names that torch's modules give them: `weight` is γ, `bias` is β.
 """
 
 from collections.abc import Callable, Mapping

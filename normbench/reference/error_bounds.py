@@ -1,4 +1,4 @@
-"""Magnitudes of the terms of a result, by which its rounding errors are measured.
+"""Bounds of rounding errors, from magnitudes. A result's rounding errors are measured by the magnitudes of its terms.
 
 Every function is a formula of `norms` or `around` with each value replaced by its magnitude and each difference by a
 sum, x - μ written out. A result that takes k roundings, each a relative error of at most u, is off by at most k u times

@@ -1,4 +1,4 @@
-"""The norms as their papers define them, on float64 arrays (N, C, H, W); γ and β are (C,) unless said otherwise.
+"""Norms as their papers define them. They take float64 arrays (N, C, H, W); γ and β are (C,) unless stated otherwise.
 
 A backward function returns dL/dx, dL/dγ and dL/dβ (as far as there are such) for the dL/dy it is given.
 """

@@ -1,4 +1,4 @@
-"""Standardization over some axes, then a scale and a shift: the part that most norms share, forward and backward.
+"""Standardization, scale and shift. The part that most norms share, forward and backward.
 
 Backward functions take dL/dy and return dL/dx for a loss L. Where they come from: with x̂ = (x - μ) / σ over m values,
 ∂x̂_i/∂x_j = (δ_ij - 1/m - x̂_i x̂_j / m) / σ, and dL/dx is the sum over i of dL/dx̂_i times that.

@@ -1,4 +1,4 @@
-"""Reports: tables in files, plots, and one HTML page per experiment or study."""
+"""Reports as HTML pages, plots and tables."""
 
 from normbench.report.export import to_csv, to_latex, to_markdown, write_comparison, write_tables
 

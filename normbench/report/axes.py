@@ -1,4 +1,4 @@
-"""Picture of the axes that a norm averages over: the cube of (N, C, H*W) with the cells of one statistic marked."""
+"""Picture of a norm's axes. The cube of (N, C, H*W) with the cells of one statistic marked."""
 
 import re
 

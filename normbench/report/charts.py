@@ -1,4 +1,4 @@
-"""Charts of a study as plots of the report, from the same data that the terminal shows."""
+"""Charts of a study as plots. The data are those that the terminal shows."""
 
 import math
 

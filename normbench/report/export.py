@@ -1,4 +1,4 @@
-"""Renderers of tables as Markdown, LaTeX and CSV, and the files that a comparison or a study leaves."""
+"""Tables as Markdown, LaTeX and CSV files."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Figures: the style that all plots share, and their export to the page, to an SVG file and to a PNG file.
+"""Style of all plots, and their export. They go to the page, to an SVG file and to a PNG file.
 
 Colours are those of a light page; in the page each becomes a CSS variable, which has another value on a dark one.
 """

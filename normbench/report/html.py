@@ -1,4 +1,4 @@
-"""HTML of a page and of a single table, from the templates of this package; everything is escaped."""
+"""HTML of a page, from templates. Everything is escaped."""
 
 from functools import cache
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Critical-difference diagram: average ranks on one axis, with bars over the names that do not differ.
+"""Critical-difference diagram of average ranks. Bars join the names that do not differ.
 
 Source: Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (2006), 1-30, section 3.2.4.
 """

@@ -1,4 +1,4 @@
-"""Selection of the runs that may stand in one table: those with a result, on equal terms, each seed once."""
+"""Selection of the runs for one table. Those with a result, on equal terms, each seed once."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Runs on disk: folders, results, checkpoints, locks; finding, evaluating and exporting finished runs."""
+"""Run folders, results, locks and finished runs. They are found, evaluated and exported here."""
 
 from typing import TYPE_CHECKING
 

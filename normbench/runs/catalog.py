@@ -1,4 +1,4 @@
-"""The runs on disk: finding them, telling them apart, removing what was left unfinished."""
+"""Finding, comparing and removing runs on disk."""
 
 import fnmatch
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Trained network of a finished run, read again from its weights.
+"""Trained network of a finished run.
 
 Nothing that a run folder names is imported. The code of a custom norm or network runs again only where the user asks
 for it in the same command, by naming it or with `--trust`.

@@ -1,4 +1,4 @@
-"""The environment a run was made in, recorded beside its numbers."""
+"""Environment of a run, recorded beside its numbers."""
 
 import contextlib
 import importlib.metadata

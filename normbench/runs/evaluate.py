@@ -1,4 +1,4 @@
-"""A finished run looked at again: the same test accuracy, and where it errs."""
+"""Finished runs, scored again on their images."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""An experiment is the runs that answer one question; its folder says which, so that no other one lands there.
+"""Experiment: the runs that answer one question. Its folder says which, so that no other one lands there.
 
 More seeds, more norms, and in a search more points are the same question.
 """

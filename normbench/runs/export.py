@@ -1,4 +1,4 @@
-"""A trained network as a file for other programs: ONNX, checked against torch before it is called done."""
+"""Export of a trained network as ONNX. The file is checked against torch before it is called done."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Code of custom norms and networks, kept as source beside the weights that it trained."""
+"""Custom code, kept in the run folder. It lies as source beside the weights that it trained."""
 
 import contextlib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The user's own pictures, as a trained network sees them: found, read as they are meant to be seen, and classified."""
+"""The user's pictures, classified by a network. They are read as they are meant to be seen."""
 
 import os
 import warnings

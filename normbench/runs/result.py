@@ -1,4 +1,4 @@
-"""Result of a run, and the confusion matrix of its test images."""
+"""Result of a run, with its confusion matrix."""
 
 import math
 from typing import Any, Literal

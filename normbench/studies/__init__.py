@@ -1,4 +1,4 @@
-"""Studies: each measures one property of norms, in one folder of the same files."""
+"""Studies, one folder of equal files each. Each measures one property of norms."""
 
 from importlib import import_module
 from typing import Any

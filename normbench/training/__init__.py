@@ -1,4 +1,4 @@
-"""The training loop: an optimizer with a schedule, one epoch at a time, of a run group."""
+"""Training loop of runs and run groups. An optimizer with a schedule, one epoch at a time."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Captured steps: what the host says once, and the device repeats without it."""
+"""Training steps captured as CUDA graphs. The host states a step once, and the device repeats it."""
 
 import contextlib
 import warnings

@@ -1,4 +1,4 @@
-"""A run group: runs trained in lockstep, their steps concurrent in one captured graph where the device has such."""
+"""Run group: runs trained in lockstep. Their steps are in one captured graph where the device has such."""
 
 import time
 from collections.abc import Callable, Sequence

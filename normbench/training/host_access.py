@@ -1,4 +1,4 @@
-"""Host accesses that prevent the capture of a training step, found without a GPU."""
+"""Host accesses that prevent a capture. They are found without a GPU."""
 
 import os
 import sys

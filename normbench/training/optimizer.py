@@ -1,4 +1,4 @@
-"""The optimizer and its learning-rate schedule."""
+"""Optimizer and learning-rate schedule."""
 
 from collections.abc import Callable
 from functools import lru_cache

@@ -1,4 +1,7 @@
-"""Accuracy of every norm at every batch size over the same images, with the learning rate scaled to the batch."""
+"""Accuracy of every norm by batch size.
+
+Every point trains on the same images, with the learning rate scaled to the batch.
+"""
 
 import math
 from collections.abc import Mapping, Sequence

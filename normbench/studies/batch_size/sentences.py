@@ -1,4 +1,4 @@
-"""Conclusions and caption of `batch-size`, computed from its points."""
+"""Conclusions and caption of `batch-size`. Both are computed from its points."""
 
 from collections.abc import Sequence
 from itertools import groupby

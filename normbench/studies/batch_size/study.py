@@ -1,4 +1,4 @@
-"""The study `batch-size`: accuracy by batch size, norm by norm."""
+"""Study `batch-size`: accuracy by batch size."""
 
 from typing import TYPE_CHECKING
 

@@ -1,1 +1,1 @@
-"""Time and memory of a norm, alone and as part of a training step."""
+"""Time and memory of norms. They are measured alone and as part of a training step."""

@@ -1,4 +1,4 @@
-"""Norm layers of a network in training, run apart from it on the inputs that they get there."""
+"""Norm layers, run apart from their network. They get the inputs that they get in training."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""Cost of norms: their layers alone and in a whole training step, at the shapes of the real network."""
+"""Cost of norm layers and training steps. Both are measured at the shapes of the real network."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Time of work on a device, and the memory that it keeps for the backward pass."""
+"""Profiling of time and memory. The memory is what work keeps for the backward pass."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Conclusions and caption of `cost`, computed from its figures."""
+"""Conclusions and caption of `cost`. Both are computed from its figures."""
 
 import torch
 

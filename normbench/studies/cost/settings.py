@@ -1,4 +1,4 @@
-"""Settings of `cost`."""
+"""Settings of the study `cost`."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The study `cost`: time and memory of norms."""
+"""Study `cost`: time and memory of norms."""
 
 from typing import TYPE_CHECKING
 

@@ -1,1 +1,1 @@
-"""Signal, gradient and training by depth, with and without a norm."""
+"""Signal, gradient and training by depth. They are measured with and without a norm."""

@@ -1,4 +1,4 @@
-"""Effect of depth: every norm before and after the weights, in a stack of linear layers and in one of 3x3."""
+"""Stacks of every norm, before or after weights. The layers are linear ones, or 3x3 convolutions."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing

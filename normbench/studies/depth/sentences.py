@@ -1,4 +1,4 @@
-"""Conclusions and caption of `depth`, computed from its figures."""
+"""Conclusions and caption of `depth`. Both are computed from its figures."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Settings of `depth`."""
+"""Settings of the study `depth`."""
 
 from typing import Annotated, Any
 

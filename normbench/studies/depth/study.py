@@ -1,4 +1,4 @@
-"""The study `depth`: signal, gradient and training as layers are stacked, with and without a norm."""
+"""Study `depth`: signal, gradient and training by depth."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Short trainings of stacks at several learning rates, one by one or in groups."""
+"""Short trainings of stacks. They run at several learning rates, one by one or in groups."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

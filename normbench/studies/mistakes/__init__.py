@@ -1,1 +1,1 @@
-"""Common mistakes with norms, each made on purpose beside the right way."""
+"""Common mistakes with norms. Each is made on purpose beside the right way."""

@@ -1,4 +1,4 @@
-"""Every mistake made on every seed, and compared with the right way in pairs."""
+"""Every mistake made on every seed. It is compared with the right way in pairs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing

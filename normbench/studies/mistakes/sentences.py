@@ -1,4 +1,4 @@
-"""Conclusions and caption of `mistakes`, with the verdict on each difference between the wrong and the right way."""
+"""Conclusions and caption of `mistakes`. Each difference between the wrong and the right way has a verdict."""
 
 import torch
 

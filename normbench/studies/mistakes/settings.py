@@ -1,4 +1,4 @@
-"""Settings of `mistakes`."""
+"""Settings of the study `mistakes`."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The study `mistakes`: common mistakes with norms, each with the accuracy that it costs."""
+"""Study `mistakes`: common mistakes, with their cost."""
 
 from typing import TYPE_CHECKING
 

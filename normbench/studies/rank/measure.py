@@ -1,4 +1,4 @@
-"""Ranking of norms: results by network and norm, complete blocks, average ranks, and differences in each network."""
+"""Ranks of norms over networks and seeds. Complete blocks, average ranks, and differences in each network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

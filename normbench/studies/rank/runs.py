@@ -1,4 +1,4 @@
-"""Runs of `rank`: every norm in every network with every seed, at the rates of a recipe or of an equal search."""
+"""Runs of `rank`: norms, networks and seeds. Their rates are those of a recipe or of an equal search."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

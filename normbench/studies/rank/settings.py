@@ -1,4 +1,4 @@
-"""Settings of `rank`."""
+"""Settings of the study `rank`."""
 
 from typing import Annotated, Literal
 

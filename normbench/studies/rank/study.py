@@ -1,4 +1,4 @@
-"""The study `rank`: norms ranked over networks and seeds."""
+"""Study `rank`: norms over networks and seeds."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Result of `rank`: tables, the critical-difference diagram, and the accuracies by network."""
+"""Result of `rank`: tables and diagrams."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,7 @@
-"""Expected best accuracy by number of trials (arXiv:1909.03004), and the settings that accuracy is sensitive to."""
+"""Expected best accuracy by number of trials. The estimate is that of arXiv:1909.03004.
+
+The settings that accuracy is sensitive to are computed here, too.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

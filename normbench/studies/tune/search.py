@@ -1,4 +1,4 @@
-"""The search: trials as ordinary runs, in generations that every process derives alike from the results so far."""
+"""Search of a norm's settings, by generations. Trials are ordinary runs; every process derives the same generations."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Settings of `tune`."""
+"""Settings of the study `tune`."""
 
 from typing import Annotated, Any, Literal
 

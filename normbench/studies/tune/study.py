@@ -1,4 +1,4 @@
-"""The study `tune`: every norm's settings searched on equal budgets."""
+"""Study `tune`: settings searched on equal budgets."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Result of `tune`: best settings, budget, sensitivity and all trials."""
+"""Result of `tune`: settings, budget, trials, sensitivity."""
 
 from collections.abc import Sequence
 from typing import Any

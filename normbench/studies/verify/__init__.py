@@ -1,1 +1,1 @@
-"""Verification: every norm against its float64 definition, to the precision that it computes in."""
+"""Verification of norms against float64 definitions. Each is held to the precision that it computes in."""

@@ -1,4 +1,4 @@
-"""Built-in norms, weight standardization and dropout against their float64 definitions, step by step."""
+"""Verification of built-in norms, step by step. Weight standardization and dropout are among them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A custom norm against its reference, a float64 function of the user."""
+"""Verification of a custom norm against a reference. The reference is a float64 function of the user."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Verification of the chosen norms on one set of inputs."""
+"""Verification of the chosen norms."""
 
 from dataclasses import dataclass
 

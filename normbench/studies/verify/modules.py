@@ -1,4 +1,7 @@
-"""Modules under verification, run in a precision and a memory layout, with non-trivial parameters and buffers."""
+"""Modules under verification, prepared and run.
+
+They run in a precision and a memory layout, with non-trivial parameters and buffers.
+"""
 
 import copy
 from collections.abc import Iterable, Sequence

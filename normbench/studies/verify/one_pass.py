@@ -1,4 +1,4 @@
-"""Uncertainty of variances that torch computes in one pass, as E[x²] - E[x]².
+"""Uncertainty of variances computed in one pass. torch computes them as E[x²] - E[x]².
 
 torch's group norm on the CPU does so for inputs in channels last. If the mean is far above the standard deviation, the
 two terms cancel, and the variance has the rounding error of E[x²], which may be far larger than the variance.

@@ -1,4 +1,4 @@
-"""Conclusions and caption of `verify`, computed from its comparisons."""
+"""Conclusions and caption of `verify`. Both are computed from its comparisons."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Settings of `verify`."""
+"""Settings of the study `verify`."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""The study `verify`: norms against their definitions in float64."""
+"""Study `verify`: norms against float64 definitions."""
 
 from typing import TYPE_CHECKING
 
