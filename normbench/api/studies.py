@@ -63,7 +63,7 @@ def study(
     """Run a study and keep its result, tables, plots and report in its folder, as its command does.
 
     Args:
-        name: `batch-size`, `cost`, `depth`, `mistakes`, `rank` or `verify`.
+        name: `batch-size`, `claims`, `cost`, `depth`, `mistakes`, `rank` or `verify`.
         recipe: Name or TOML file, for a study that trains by one; its own by default.
         recipe_settings: Keys of the recipe to change, as `{"training.epochs": 2}`.
         experiment: Name of the folder; the study's by default.

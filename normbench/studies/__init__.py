@@ -5,7 +5,7 @@ from typing import Any
 
 from normbench.studies.study import Flag, Study, StudyContext
 
-FOLDERS = ("depth", "cost", "batch_size", "verify", "mistakes", "tune", "rank")
+FOLDERS = ("depth", "cost", "batch_size", "verify", "mistakes", "tune", "rank", "claims")
 """Folders of the studies, in the order of the commands."""
 
 STUDIES: dict[str, Study[Any]] = {

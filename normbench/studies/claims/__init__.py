@@ -1,0 +1,1 @@
+"""Claimed benefits of norms: each is measured with and without one."""
