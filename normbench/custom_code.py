@@ -80,8 +80,8 @@ class Location:
         top, *rest = name.split(".")
         if not all(part and not {"/", "\\"} & set(part) for part in (top, *rest)):
             return None
-        own = top == self.main.name.partition(".")[0]
-        if not own if self.installed else top in NEVER_OWN or (top in sys.stdlib_module_names and not own):
+        is_own = top == self.main.name.partition(".")[0]
+        if not is_own if self.installed else top in NEVER_OWN or (top in sys.stdlib_module_names and not is_own):
             return None
         module = find_in(self.roots, top)
         for part in rest:
@@ -136,8 +136,8 @@ def locate(spec: str, kind: str = "norm") -> Location | None:
     roots = _unique([*_current(), *_own_paths()])
     for installed, folders in ((False, roots), (True, _installed_paths())):
         top = source.partition(".")[0]
-        found = Location(Module(top, None), attribute, tuple(folders), installed)
-        if (main := found.find(source)) and main.path:
+        candidate = Location(Module(top, None), attribute, tuple(folders), installed)
+        if (main := candidate.find(source)) and main.path:
             return Location(main, attribute, tuple(folders), installed)
     return None
 
@@ -457,9 +457,11 @@ def _imported(loaded: Loaded) -> ModuleType:
 def _strangers(names: set[str]) -> set[str]:
     """Files of one's own that an import has brought in from elsewhere, as by a changed `sys.path`."""
     files = {getattr(sys.modules[name], "__file__", None) for name in names}
-    own = Path(__file__).parent
+    package = Path(__file__).parent
     return {
-        file for file in files if file and own not in Path(file).parents and not holds_packages(Path(file).resolve())
+        file
+        for file in files
+        if file and package not in Path(file).parents and not holds_packages(Path(file).resolve())
     }
 
 
@@ -506,8 +508,8 @@ def import_from(location: Location | None, spec: str, kind: str = "norm") -> tup
         with _import_errors(spec, kind):
             module = importlib.import_module(source)
     assert module is not None, "it was imported"
-    found = getattr(module, attribute, None)
-    if found is None:
+    value = getattr(module, attribute, None)
+    if value is None:
         public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         nearest = guess(attribute, sorted(public))
         raise UsageError(
@@ -515,7 +517,7 @@ def import_from(location: Location | None, spec: str, kind: str = "norm") -> tup
             (f"Did you mean '{nearest}'? " if nearest else "")
             + f"Callables there: {', '.join(sorted(public)) or 'none'}.",
         )
-    return found, loaded
+    return value, loaded
 
 
 def imported_from(location: Location, spec: str, kind: str = "norm") -> Loaded:

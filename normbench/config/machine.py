@@ -49,9 +49,9 @@ class MachineConfig(Frozen):
     """Repeat a captured step on CUDA; without it every step is launched kernel by kernel."""
 
     @classmethod
-    def resolve(cls, given: dict[str, object]) -> "MachineConfig":
+    def resolve(cls, flags: dict[str, object]) -> "MachineConfig":
         """Settings from the flags that were given (no None among them) and the environment."""
         environment: dict[str, object] = {
             name: os.environ[key] for name in VARIABLES if os.environ.get(key := variable(name))
         }
-        return validated(cls, environment | given, "flags and NORMBENCH_* variables")
+        return validated(cls, environment | flags, "flags and NORMBENCH_* variables")

@@ -69,7 +69,7 @@ class Recipe(Frozen):
     sweep: SweepConfig = SweepConfig()
     search: SearchSpace = SearchSpace()
     norm: dict[str, NormSettings] = Field(default_factory=dict)
-    _found: dict[str, tuple[float, float, str]] = PrivateAttr(default_factory=dict)
+    _searched_rates: dict[str, tuple[float, float, str]] = PrivateAttr(default_factory=dict)
     """Learning rate, weight decay and optimizer of each norm with a rate of its own, as the file has them."""
     _canonical: Canonical = PrivateAttr(default_factory=lambda: canonical_text)
 
@@ -83,7 +83,9 @@ class Recipe(Frozen):
 
     def model_post_init(self, _context: Any, /) -> None:
         """Take what the recipe states for single norms as found by its search."""
-        self._found = {norm: self._rates(norm) for norm, own in self.norm.items() if own.lr is not None}
+        self._searched_rates = {
+            norm: self._rates(norm) for norm, section in self.norm.items() if section.lr is not None
+        }
 
     def overridden(self, settings: dict[str, Any]) -> "Recipe":
         """The recipe of other settings, which keeps what this one's search has found.
@@ -92,7 +94,7 @@ class Recipe(Frozen):
             UsageError: A setting does not fit.
         """
         recipe = validated(Recipe, settings, COMMAND_LINE)
-        recipe._found, recipe._canonical = self._found, self._canonical
+        recipe._searched_rates, recipe._canonical = self._searched_rates, self._canonical
         return recipe
 
     def in_network(self, name: str) -> "Recipe":
@@ -101,10 +103,10 @@ class Recipe(Frozen):
             return self
         network = NetworkConfig.model_validate(self.network.model_dump() | {"name": name, "widths": None})
         recipe = self.model_copy(update={"network": network})
-        recipe._found = {}
+        recipe._searched_rates = {}
         return recipe
 
-    def _own(self, norm: str) -> dict[str, Any]:
+    def _section_of(self, norm: str) -> dict[str, Any]:
         """The settings of one norm alone: those of its base norm, of its arguments, then of weight standardization.
 
         `gn(groups=8)+ws` reads `[norm.gn]`, `[norm."gn(groups=8)"]`, `[norm."gn+ws"]` and its own section, in this
@@ -115,18 +117,18 @@ class Recipe(Frozen):
         return {key: value for section in sections for key, value in section.items()}
 
     def _rates(self, norm: str) -> tuple[float, float, str]:
-        own, training = self._own(norm), self.training
-        return own.get("lr", training.lr), own.get("weight_decay", training.weight_decay), training.optimizer
+        section, training = self._section_of(norm), self.training
+        return section.get("lr", training.lr), section.get("weight_decay", training.weight_decay), training.optimizer
 
     def run(self, norm: str, seed: int, **extra: Any) -> RunConfig:
         """The run of one norm and seed: the recipe's settings, then those under `[norm.NAME]`."""
         norm = self._canonical(norm)
-        own = self._own(norm)
-        training = self.training.model_dump() | {k: v for k, v in own.items() if k != "groups"}
+        section = self._section_of(norm)
+        training = self.training.model_dump() | {k: v for k, v in section.items() if k != "groups"}
         settings = {
-            "groups": own.get("groups", self.groups),
+            "groups": section.get("groups", self.groups),
             "deterministic": self.deterministic,
-            "tuned": self._found.get(norm) == self._rates(norm),
+            "tuned": self._searched_rates.get(norm) == self._rates(norm),
         } | extra
         return validated(
             RunConfig,
@@ -202,10 +204,10 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, canonical: C
     if not overrides:
         return recipe
     overrides = _per_norm(overrides, COMMAND_LINE, canonical)
-    given = _leaves({key: value for key, value in overrides.items() if key not in ("norm", "search")})
-    for own in settings.get("norm", {}).values():
-        for key in given & own.keys():
-            del own[key]
+    override_keys = _leaves({key: value for key, value in overrides.items() if key not in ("norm", "search")})
+    for section in settings.get("norm", {}).values():
+        for key in override_keys & section.keys():
+            del section[key]
     if _chooses_custom_network(overrides):
         settings.pop("network", None)  # settings of another network
     merged = _merge(settings, overrides)
@@ -241,10 +243,10 @@ def check_count(runs: int) -> None:
 def _per_norm(settings: dict[str, Any], where: str, canonical: Canonical) -> dict[str, Any]:
     """The settings with every norm by its canonical name, once their sections under `norm` are checked."""
     sections = settings.get("norm", {})
-    if not isinstance(sections, dict) or not all(isinstance(own, dict) for own in sections.values()):
+    if not isinstance(sections, dict) or not all(isinstance(section, dict) for section in sections.values()):
         raise UsageError(f"{where}: settings of one norm stand under [norm.NAME]")
     named: dict[str, dict[str, Any]] = {}
-    for norm, own in sections.items():
+    for norm, section in sections.items():
         try:
             name = canonical(norm)
         except UsageError as error:
@@ -252,10 +254,10 @@ def _per_norm(settings: dict[str, Any], where: str, canonical: Canonical) -> dic
             raise UsageError(f"{where}: {error.message} in [norm.{norm}]", f"{error.hint} {custom}".strip()) from error
         if name in named:
             raise UsageError(f"{where}: two sections for the norm {name}", "Leave one of them out.")
-        for key in own:
+        for key in section:
             if key not in PER_NORM_KEYS:
                 raise UsageError(f"{where}: unknown key '{key}' in [norm.{norm}]", nearest(key, PER_NORM_KEYS))
-        named[name] = own
+        named[name] = section
     settings = settings | ({"norm": named} if named else {})
     norms = settings.get("norms")
     if isinstance(norms, list | tuple) and all(isinstance(norm, str) for norm in norms):

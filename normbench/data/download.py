@@ -97,9 +97,9 @@ def fetch(machine: MachineConfig, on_download: OnDownload | None = None, patienc
     Raises:
         DataError: Offline, unreachable, too slow, or not the official archive; a partial download is kept.
     """
-    found = cifar10.locate(machine)
-    if found.complete and found.folder is not None:
-        return found.folder
+    status = cifar10.locate(machine)
+    if status.complete and status.folder is not None:
+        return status.folder
     archive = find_archive(machine)
     if archive is None and machine.offline:
         where = " or ".join(map(str, cifar10.roots(machine)))

@@ -63,16 +63,16 @@ def run_all(plan: Plan, callback: Callback | None = None, on_download: OnDownloa
 
 def _run_all(plan: Plan, callback: PlanCallback, on_download: OnDownload | None) -> list[RunResult]:
     conditions = _conditions(plan)  # first of all: with --force, results from now on are not redone
-    found: dict[RunFolder, RunResult | Exception] = {}
+    outcome_of: dict[RunFolder, RunResult | Exception] = {}
     for folder in plan.folders:
         result = None if plan.machine.force else _result(folder)
         if isinstance(result, RunResult):
             callback.run_finished(folder.config, result, already_done=True)
         if result is not None:
-            _stop_if_hopeless(plan, result, found)
-            found[folder] = result
-    waiting = [folder for folder in plan.folders if folder not in found]
-    failed = any(isinstance(result, Exception) for result in found.values())
+            _stop_if_hopeless(plan, result, outcome_of)
+            outcome_of[folder] = result
+    waiting = [folder for folder in plan.folders if folder not in outcome_of]
+    failed = any(isinstance(result, Exception) for result in outcome_of.values())
     data = datasets.load(plan.configs[0].data, plan.machine, plan.device, on_download) if waiting or failed else None
     if data is not None:
         repeatable = any(config.deterministic for config in plan.configs)
@@ -82,9 +82,9 @@ def _run_all(plan: Plan, callback: PlanCallback, on_download: OnDownload | None)
             for folder, outcome in outcomes:
                 if isinstance(outcome, Exception):
                     callback.run_failed(folder.config, _problem(outcome))
-                _stop_if_hopeless(plan, outcome, found)
-                found[folder] = outcome
-    return [_row(folder, found[folder], data, plan, callback) for folder in plan.folders]
+                _stop_if_hopeless(plan, outcome, outcome_of)
+                outcome_of[folder] = outcome
+    return [_row(folder, outcome_of[folder], data, plan, callback) for folder in plan.folders]
 
 
 def _result(folder: RunFolder) -> RunResult | Exception | None:
@@ -95,10 +95,10 @@ def _result(folder: RunFolder) -> RunResult | Exception | None:
 
 
 def _stop_if_hopeless(
-    plan: Plan, outcome: RunResult | Exception, found: dict[RunFolder, RunResult | Exception]
+    plan: Plan, outcome: RunResult | Exception, outcome_of: dict[RunFolder, RunResult | Exception]
 ) -> None:
     """A setting that the first run to end cannot be trained with is one of all."""
-    first = not any(isinstance(result, RunResult) for result in found.values())
+    first = not any(isinstance(result, RunResult) for result in outcome_of.values())
     if isinstance(outcome, Exception) and (len(plan.configs) == 1 or (isinstance(outcome, UsageError) and first)):
         raise outcome
 

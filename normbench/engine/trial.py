@@ -229,15 +229,15 @@ def _beside_the_state(network: nn.Module) -> dict[str, object]:
     """By name, what modules keep that their state dict does not hold: plain values, and tensors by their content."""
     saved = {id(value) for value in (*network.parameters(), *network.buffers())}
     saved -= {id(value) for module in network.modules() for name, value in _unsaved_buffers(module)}
-    found: dict[str, object] = {}
+    attributes: dict[str, object] = {}
     for module in network.modules():
         for name, value in (*vars(module).items(), *_unsaved_buffers(module)):
             key = f"{type(module).__name__}.{name}"
             if isinstance(value, Tensor) and id(value) not in saved:
-                found[key] = (found.get(key), value.detach().cpu().double().numpy().tobytes())
+                attributes[key] = (attributes.get(key), value.detach().cpu().double().numpy().tobytes())
             elif isinstance(value, PLAIN) and name not in OF_TORCH:
-                found[key] = (found.get(key), repr(value))
-    return found
+                attributes[key] = (attributes.get(key), repr(value))
+    return attributes
 
 
 def _unsaved_buffers(module: nn.Module) -> list[tuple[str, Tensor]]:

@@ -80,6 +80,6 @@ class Axes:
         return ", ".join(filter(None, letters)) or "-"
 
 
-def _and(words: list[str]) -> str:
-    *first, last = [word for word in words if word]
+def _and(items: list[str]) -> str:
+    *first, last = [word for word in items if word]
     return f"{', '.join(first)} and {last}" if first else last

@@ -396,8 +396,8 @@ def _ghost_batch_norm(*, size: int = 16, eps: float = EPS, momentum: float = 0.1
     )
 
 
-def _gradients(found: dict[str, Array]) -> Gradients:
-    return Gradients(found.pop("x"), found)
+def _gradients(gradients: dict[str, Array]) -> Gradients:
+    return Gradients(gradients.pop("x"), gradients)
 
 
 def _local_response_norm(*, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Definition:
@@ -467,8 +467,8 @@ def dropout(probability: float) -> Definition:
     )
 
 
-def _affine(found: tuple[Array, Array, Array]) -> Gradients:
-    dx, dgamma, dbeta = found
+def _affine(gradients: tuple[Array, Array, Array]) -> Gradients:
+    dx, dgamma, dbeta = gradients
     return Gradients(dx, {"weight": dgamma, "bias": dbeta})
 
 
@@ -476,8 +476,8 @@ def _scaled(magnitude: Array, p: Parameters) -> Array:
     return magnitudes.scaled(magnitude, p["weight"], p["bias"])
 
 
-def _running(found: tuple[Array, Array]) -> Parameters:
-    return dict(zip(RUNNING, found, strict=True))
+def _running(statistics: tuple[Array, Array]) -> Parameters:
+    return dict(zip(RUNNING, statistics, strict=True))
 
 
 def _shared(shape: Shape) -> int:

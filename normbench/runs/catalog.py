@@ -174,12 +174,12 @@ def _check_unfinished(entry: Entry) -> None:
     if entry.state in {"damaged", "newer"}:
         raise RunFailedError(entry.problem)
     folder = entry.path
-    there = [name for name in WRITTEN if kind_of(folder / name) is not None]
-    for name in there:
+    names = [name for name in WRITTEN if kind_of(folder / name) is not None]
+    for name in names:
         check_regular(folder / name)
-    if ENVIRONMENT in there:
+    if ENVIRONMENT in names:
         read_document(folder / ENVIRONMENT)
-    if STATE in there:
+    if STATE in names:
         read_state(folder / STATE)
     try:
         read_rows(folder / METRICS)

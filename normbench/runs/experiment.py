@@ -96,11 +96,11 @@ def place(out: Path, name: str, question: Question, chosen: bool, fingerprints: 
     if not differences:
         return name, ""
     more = f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
-    said = f"the experiment {name} in {out} answers another question: {'; '.join(differences[:SHOWN])}{more}"
+    difference = f"the experiment {name} in {out} answers another question: {'; '.join(differences[:SHOWN])}{more}"
     derived = f"{name}-{question.digest[:8]}"
     if chosen or _differences(out / derived, question, fingerprints):
-        raise UsageError(said, f"Give this one another name (--name NAME), or the settings of {name}.")
-    return derived, f"{said}. This one is kept as {derived}; --name NAME gives it a name of yours"
+        raise UsageError(difference, f"Give this one another name (--name NAME), or the settings of {name}.")
+    return derived, f"{difference}. This one is kept as {derived}; --name NAME gives it a name of yours"
 
 
 def claim(folder: Path, question: Question) -> bool:
@@ -175,20 +175,20 @@ def _lists_one_of(path: Path, fingerprints: Collection[str]) -> bool:
 
 def _create(path: Path, text: str) -> None:
     """Write a file that no other process has written in the meantime, whole from the first moment on."""
-    own = path.with_name(f".writing-{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
     abandoned = path.exists()
     with in_words(path):
-        own.write_text(text, encoding="utf-8", newline="")
+        temporary.write_text(text, encoding="utf-8", newline="")
         try:
             if abandoned:
-                own.replace(path)
+                temporary.replace(path)
             else:
                 with contextlib.suppress(FileExistsError):
-                    os.link(own, path)
+                    os.link(temporary, path)
         except OSError:  # a file system without hard links
             replace_text(path, text)
         finally:
-            own.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def _value(value: Any) -> str:

@@ -170,11 +170,11 @@ class Training:
         Raises:
             Exception: It is the state of another network, optimizer or schedule.
         """
-        own, saved = (
+        types, saved_types = (
             {name: type(value) for name, value in schedule.items()}
             for schedule in (self.schedule.state_dict(), state["schedule"])
         )
-        if own != saved:
+        if types != saved_types:
             raise ValueError("the schedule in it is another one")
         self.network.load_state_dict(state["network"])
         load_optimizer(self.optimizer, state["optimizer"])

@@ -31,8 +31,8 @@ class Browser:
 
     def __enter__(self) -> "Browser":
         assert self.driver.stdout is not None
-        said = next(line for line in self.driver.stdout if "started successfully" in line)
-        port = re.findall(r"port (\d+)", said)[0]
+        line = next(line for line in self.driver.stdout if "started successfully" in line)
+        port = re.findall(r"port (\d+)", line)[0]
         self.address = f"http://127.0.0.1:{port}/session"
         options = {"binary": shutil.which("chromium"), "args": [*ARGUMENTS, f"--user-data-dir={self.profile}"]}
         wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}

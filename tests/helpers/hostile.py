@@ -188,27 +188,27 @@ def run(words: list[str], world: Path) -> tuple[Answer, list[str]]:
 
 def faults(words: list[str], answer: Answer, outside: list[str]) -> list[str]:
     """List the faults of an answer, a sentence each; none if it is made of words, codes and documents."""
-    said = answer.stdout + answer.stderr
-    found = [f"wrote outside: {name}" for name in outside]
-    found += [f"says {word!r}" for word in ("Traceback", "This was not expected") if word in said]
+    output = answer.stdout + answer.stderr
+    sentences = [f"wrote outside: {name}" for name in outside]
+    sentences += [f"says {word!r}" for word in ("Traceback", "This was not expected") if word in output]
     if answer.code not in CODES:
-        found.append(f"exit code {answer.code}")
+        sentences.append(f"exit code {answer.code}")
     if answer.code in (2, 3) and "error:" not in answer.stderr and words[0] != "data":  # whose result it is
-        found.append("no error in words")
-    found += [f"prints {mark!r}" for mark in ("\x1b", "\x07", "\x00", "\u202e", "\x7f") if mark in said]
+        sentences.append("no error in words")
+    sentences += [f"prints {mark!r}" for mark in ("\x1b", "\x07", "\x00", "\u202e", "\x7f") if mark in output]
     if "--json" in words:
         with contextlib.suppress(ValueError):
             document = json.loads(answer.stdout)
             if document.get("schema_version") == 1 and ("error" in document or answer.code in (0, 1, 3, 4)):
-                return found
-        found.append(f"is no document: {answer.stdout[:200]!r}")
-    return found
+                return sentences
+        sentences.append(f"is no document: {answer.stdout[:200]!r}")
+    return sentences
 
 
-def told(words: list[str], answer: Answer, found: list[str]) -> str:
+def told(words: list[str], answer: Answer, faults: list[str]) -> str:
     """A failure for people: the command line to type, what is wrong, and what it said."""
     line = shlex.join(word if len(word) < 200 else f"{word[:40]}... ({len(word)})" for word in words)
-    return f"{line!a}: {'; '.join(found)}: {answer.stderr[-600:]!a}"
+    return f"{line!a}: {'; '.join(faults)}: {answer.stderr[-600:]!a}"
 
 
 def make_world(root: Path) -> Path:

@@ -86,8 +86,8 @@ def tensors(tree: Any) -> list[Tensor]:
 
 def written(kernel: Any, arguments: tuple, keywords: dict) -> list[Tensor]:
     """The arguments that a kernel writes to, by its own declaration; that of BatchNorm keeps its statistics quiet."""
-    found = tensors(arguments[3:5]) if "batch_norm" in kernel._schema.name else []
+    inputs = tensors(arguments[3:5]) if "batch_norm" in kernel._schema.name else []
     for place, declared in enumerate(kernel._schema.arguments):
         if declared.alias_info is not None and declared.alias_info.is_write:
-            found += tensors(arguments[place] if place < len(arguments) else keywords.get(declared.name))
-    return found
+            inputs += tensors(arguments[place] if place < len(arguments) else keywords.get(declared.name))
+    return inputs
