@@ -134,7 +134,7 @@ def locate(spec: str, kind: str = "norm") -> Location | None:
     if source.endswith(".py"):
         return locate_file(Path(source), attribute, kind)
     roots = _unique([*_current(), *_own_paths()])
-    for installed, folders in ((False, roots), (True, _installed_paths())):
+    for installed, folders in ((False, roots), (True, [path for path in _searched() if holds_packages(path)])):
         top = source.partition(".")[0]
         candidate = Location(Module(top, None), attribute, tuple(folders), installed)
         if (main := candidate.find(source)) and main.path:
@@ -280,10 +280,6 @@ def _current() -> list[Path]:
 def _own_paths() -> list[Path]:
     """Folders that Python searches, without those of installed packages and the standard library."""
     return [path for path in _searched() if not holds_packages(path)]
-
-
-def _installed_paths() -> list[Path]:
-    return [path for path in _searched() if holds_packages(path)]
 
 
 def _searched() -> list[Path]:

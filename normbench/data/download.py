@@ -111,7 +111,8 @@ def fetch(machine: MachineConfig, on_download: OnDownload | None = None, patienc
         folder = batch_folder(root)
         with _locked(root, tell, patience):
             _remove_leftovers(root, folder)
-            if not _is_complete(folder):  # another process may have installed it in the meantime
+            # Another process may have installed it in the meantime.
+            if set(check(folder).values()) != {"ok"}:
                 if archive is None:
                     archive = _download(machine, root, _Monitor(tell, patience))
                 _unpack(archive, folder)
@@ -357,7 +358,3 @@ def _extract(archive: Path, folder: Path) -> None:
             if member.isreg() and name in OFFICIAL and (file := tar.extractfile(member)) is not None:
                 with file, (folder / name).open("wb") as target:
                     shutil.copyfileobj(file, target)
-
-
-def _is_complete(folder: Path) -> bool:
-    return all(state == "ok" for state in check(folder).values())

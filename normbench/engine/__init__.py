@@ -3,8 +3,7 @@
 from normbench.data import OnDownload
 from normbench.engine.callbacks import Callback, CallbackList
 from normbench.engine.concurrency import Concurrency
-from normbench.engine.experiment import claim_experiment
-from normbench.engine.plan import Plan, check_model, in_experiment, part_of, plan, within_budget
+from normbench.engine.plan import Plan, check_model, claim_experiment, in_experiment, part_of, plan, within_budget
 from normbench.engine.run import run_all
 
 __all__ = [

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from normbench import data as datasets
+from normbench import runs
 from normbench.config import MachineConfig, NetworkConfig, RunConfig, TrainingConfig
 from normbench.data import OnDownload
 from normbench.device import resolve_device
@@ -15,10 +16,12 @@ from normbench.errors import OverBudgetError, UnfitNormError, UsageError
 from normbench.model_summary import budget_error, model_summary
 from normbench.networks import IMAGE_SHAPE, build_for, count_parameters, draws_random_numbers, network_code
 from normbench.norms import Norm, norm_info, source_digest
-from normbench.runs import RunFolder
+from normbench.runs import Question, RunFolder
 from normbench.training import uncaptured
 from normbench.training.host_access import host_access
 
+TRIES = 3
+"""Attempts to claim an experiment: another process may take its name between the look at it and the claim."""
 SMALL_BATCH = 8
 """Images per batch below which batch statistics are noisy."""
 
@@ -97,7 +100,7 @@ def plan(
     models = one_per_model(settled)
     trials = [(config.norm, try_out(config)) for config in models if config.has_custom_code]
     warnings |= {warning: None for _, trial in trials for warning in trial.warnings}
-    random = any(_draws(config) for config in models)
+    random = any(draws_random_numbers(build_for(config)) for config in models)
     concurrency = plan_concurrency(device, machine, len(settled), random)
     capture = device.type == "cuda" and machine.capture
     host = {name: "a step of it depends on more than tensors" for name, trial in trials if not trial.captures}
@@ -124,6 +127,27 @@ def part_of(plan: Plan, part: int, parts: int) -> Plan:
     return replace(plan, configs=plan.configs[chosen], folders=plan.folders[chosen])
 
 
+def claim_experiment(plan: Plan, question: Question, *, named: bool, dry_run: bool = False) -> Plan:
+    """Move a plan into the experiment of its question, and claim that experiment unless nothing is to be run.
+
+    Args:
+        plan: Its runs lie in the experiment that was asked for, or in the recipe's.
+        question: Of its runs.
+        named: True if the user chose the name.
+        dry_run: Write nothing.
+
+    Raises:
+        UsageError: The name that the user chose is that of another question.
+    """
+    name = plan.folders[0].path.parent.name
+    fingerprints = {config.fingerprint for config in plan.configs}
+    for _ in range(TRIES):
+        settled, warning = runs.place(plan.machine.out, name, question, named, fingerprints)
+        if dry_run or runs.claim(plan.machine.out / settled, question):
+            return in_experiment(plan, settled, *([warning] if warning else []))
+    raise UsageError(f"other processes take every name for {name} in {plan.machine.out}", "Give one with --name NAME.")
+
+
 def _identity(config: RunConfig) -> dict[str, object]:
     """Identity of norm and network beyond their names: the code of a custom one, the revision of a built-in norm."""
     network = network_code(config.network.name)
@@ -132,10 +156,6 @@ def _identity(config: RunConfig) -> dict[str, object]:
         "norm_revision": norm_info(config.norm).revision,
         "network_source": network.digest if network else None,
     }
-
-
-def _draws(config: RunConfig) -> bool:
-    return draws_random_numbers(build_for(config))
 
 
 def _uncaptured(configs: Sequence[RunConfig]) -> dict[str, str]:

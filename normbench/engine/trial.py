@@ -90,7 +90,9 @@ class _Trial:
 
     def _examine(self) -> Trial:
         untouched, first = self._start(), self._start()
-        before, kept = _copied(untouched.network.state_dict()), _beside_the_state(first.network)
+        initial = untouched.network.state_dict()
+        before = {name: value.clone() for name, value in initial.items() if isinstance(value, Tensor)}
+        kept = _beside_the_state(first.network)
         self._epoch(first, 1)
         state, weights = self._through_a_file(first), self._weights(first)
         outputs = self._outputs(first)
@@ -219,10 +221,6 @@ class _Trial:
         before = randomness.host_state()
         training.step(*training.batches.next())
         return randomness.host_state() != before
-
-
-def _copied(state: dict[str, Any]) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def _beside_the_state(network: nn.Module) -> dict[str, object]:

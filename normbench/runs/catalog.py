@@ -135,7 +135,7 @@ def read_environment(folder: Path) -> dict[str, Any]:
 
 def differences(a: Entry, b: Entry) -> list[tuple[str, Any, Any]]:
     """Differences in settings and environment: dotted key, value of `a`, value of `b`; None where one has none."""
-    left, right = (flat(usable(e).model_dump(mode="json")) | flat(_lasting(e.path), "env.") for e in (a, b))
+    left, right = (_flat_settings(entry) for entry in (a, b))
     keys = list(dict.fromkeys([*left, *right]))
     return [(key, left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)]
 
@@ -223,8 +223,9 @@ def _is_ours(path: Path) -> bool:
     return kind_of(path) != FOLDER and any(fnmatch.fnmatch(path.name, name) for name in FILES)
 
 
-def _lasting(folder: Path) -> dict[str, Any]:
-    return {key: value for key, value in read_environment(folder).items() if key not in MOMENTARY}
+def _flat_settings(entry: Entry) -> dict[str, Any]:
+    environment = {key: value for key, value in read_environment(entry.path).items() if key not in MOMENTARY}
+    return flat(usable(entry).model_dump(mode="json")) | flat(environment, "env.")
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
