@@ -18,13 +18,21 @@ class SummaryOptions(SelectionOptions, NetworkOptions):
 def summary(options: SummaryOptions) -> None:
     """Show the network layer by layer, and its parameters against the budget; of several norms: one row per norm."""
     from normbench.console.summary import show_network, show_norms
+    from normbench.errors import UnfitNormError
     from normbench.model_summary import model_summary
 
     check_exclusive({"--norm": options.norm, "--all": options.all, "--norms": options.norms, "--every": options.every})
     recipe = options.load_recipe(options.overrides())
     selected = options.selected_norms()
     norms = selected or (options.norm or recipe.norms[0],)
-    summaries = [model_summary(recipe.run(norm, recipe.seed, max_params=options.budget)) for norm in norms]
+    summaries = []
+    for norm in norms:
+        try:
+            summaries.append(model_summary(recipe.run(norm, recipe.seed, max_params=options.budget)))
+        except UnfitNormError as error:
+            if not options.every:
+                raise
+            options.output().warning(f"left out: {error.message}")
     if selected:
         show_norms(options.output(), summaries)
     else:

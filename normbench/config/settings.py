@@ -40,6 +40,8 @@ Width = Annotated[int, Strict(), Field(ge=1, le=512)]
 NormText = Annotated[str, AfterValidator(_canonical)]
 NormNames = Annotated[tuple[NormText, ...], Field(min_length=1, max_length=64)]
 
+DropoutRate = Annotated[float, Strict(), Field(ge=0.0, lt=1.0)]
+
 Activation = Literal["relu", "silu", "gelu", "leaky_relu", "elu", "tanh"]
 Init = Literal["torch", "kaiming", "xavier"]
 Optimizer = Literal["sgd", "adam", "adamw"]
@@ -72,9 +74,9 @@ MOVES_NO_NUMBER = ("max_params", "tuned")
 ADDED_LATER: dict[str, object] = {
     "norm_revision": 1, "training.decay_norms": True, "training.warmup": 0.2, "data.split_seed": 0,
     "training.optimizer": "sgd", "training.patience": 2, "training.cycles": 2, "training.cycle_base": 0.25,
-    "network.init_gain": 1.0, "network_source": None,
+    "network.init_gain": 1.0, "network_source": None, "network.hidden_dropout": [0.2, 0.3],
 }  # fmt: skip
-"""Settings that came after the first runs, with the value that does what was done before there was the setting.
+"""Settings that came after the first runs, with the value, as JSON has it, that does what was done before.
 
 It is the default, too, since the run folders of then do not have the setting.
 """
@@ -100,7 +102,10 @@ class NetworkConfig(Frozen):
     """Output channels per block, first to last; None takes the network's own."""
     residual: Switch = True
     """Residual adds inside the second and third stage (`c10` only)."""
-    dropout: Number = Field(0.0, ge=0.0, lt=1.0)
+    dropout: DropoutRate = 0.0
+    """After every norm that an activation follows, and in the MLP of a block that begins with its norm."""
+    hidden_dropout: tuple[DropoutRate, DropoutRate] = (0.2, 0.3)
+    """After the activations of the two hidden layers (`mlp` only)."""
     activation: Activation = "relu"
     block: Literal["plain", "depthwise", "separable"] = "plain"
     """`plain`: one 3x3 convolution; `depthwise`: two 3x3 filters per channel, then 1x1; `separable`: one 3x3 filter per

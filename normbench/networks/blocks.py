@@ -120,6 +120,39 @@ def activation_after(norm: Norm, activation: Activation) -> nn.Module:
     return nn.Identity() if norm.activates else ACTIVATIONS[activation]()
 
 
+class PreNorm(NormedSequential):
+    """`norm`, then the layers of a pre-norm block, on (N, C, H, W).
+
+    The first of them has a bias with every norm, which is the shift of a norm that has none.
+
+    Args:
+        norm: The norm.
+        channels: Of the input.
+        layers: By name, those after the norm.
+        vectors: Whether the maps are vectors, (N, C, 1, 1).
+
+    Raises:
+        UnfitNormError: The norm has no meaning on vectors.
+    """
+
+    def __init__(self, norm: Norm, channels: int, layers: dict[str, nn.Module], *, vectors: bool = False) -> None:
+        super().__init__()
+        self.add_module("norm", make_norm(norm, channels, vectors=vectors))
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def norm_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield scale and shift of the norm."""
+        yield from self.get_submodule("norm").parameters()
+
+
+def feed_forward(inputs: int, hidden: int, norm: Norm, config: NetworkConfig) -> dict[str, nn.Module]:
+    """Build the layers of a transformer's MLP as 1x1 convolutions: `expand`, `act`, `drop` (if any), `reduce`."""
+    expand, reduce = norm.conv(inputs, hidden, 1), norm.conv(hidden, inputs, 1)
+    drop: dict[str, nn.Module] = {"drop": nn.Dropout(config.dropout)} if config.dropout else {}
+    return {"expand": expand, "act": ACTIVATIONS[config.activation](), **drop, "reduce": reduce}
+
+
 def make_norm(norm: Norm, channels: int, *, vectors: bool = False, activated: bool = False) -> nn.Module:
     """Build a norm layer; its random draws do not shift those of the weights.
 

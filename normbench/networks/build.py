@@ -14,9 +14,15 @@ from normbench.config.settings import Init, is_custom_network
 from normbench.errors import NormbenchError, UsageError, shortened, unknown
 from normbench.networks.blocks import check_vectors, norm_layers
 from normbench.networks.c10 import C10, C10_WIDTHS
+from normbench.networks.convnext import CONVNEXT_WIDTHS, ConvNeXt
 from normbench.networks.custom import CONTRACT, CustomNetwork, custom_network
+from normbench.networks.cyclegan import CYCLEGAN_WIDTHS, Generator
 from normbench.networks.dwnet import DWNET_WIDTHS, dwnet, lnet
+from normbench.networks.lstm import LSTM, LSTM_WIDTHS
+from normbench.networks.mlp import MLP, MLP_WIDTHS
 from normbench.networks.resnet import RESNET_WIDTHS, ResNet
+from normbench.networks.unet import UNET_WIDTHS, UNet
+from normbench.networks.vit import VIT_WIDTHS, VisionTransformer
 from normbench.norms import Norm
 from normbench.shortage import shortage
 
@@ -27,6 +33,12 @@ NETWORKS: dict[str, tuple[Callable[[Norm, NetworkConfig, int], nn.Module], tuple
     "dwnet": (dwnet, DWNET_WIDTHS),
     "lnet": (lnet, DWNET_WIDTHS),
     "resnet": (ResNet, RESNET_WIDTHS),
+    "convnext": (ConvNeXt, CONVNEXT_WIDTHS),
+    "mlp": (MLP, MLP_WIDTHS),
+    "vit": (VisionTransformer, VIT_WIDTHS),
+    "unet": (UNet, UNET_WIDTHS),
+    "cyclegan": (Generator, CYCLEGAN_WIDTHS),
+    "lstm": (LSTM, LSTM_WIDTHS),
 }
 
 

@@ -58,6 +58,14 @@ def test_summary_says_when_statistics_reach_beyond_the_receptive_field() -> None
     assert "statistics" not in summary("--norm", "ln-c").words
 
 
+def test_a_norm_without_a_meaning_in_the_network_is_refused_or_left_out() -> None:
+    refused = normbench("summary", "--network", "mlp", "--norm", "in", "--json")
+    assert (refused.code, "no meaning on vectors" in refused.document["error"]["message"]) == (2, True)
+    every = summary("--network", "mlp", "--every", "--json")
+    assert "in" not in {one["norm"] for one in every.document["networks"]}
+    assert "left out: in has no meaning" in " ".join(every.stderr.split())
+
+
 @pytest.mark.parametrize("arguments", [["--network", "lnet"], ["--norm", "ln-chw"], ["--max-params", 10_000]])
 def test_summary_refuses_nothing_over_the_budget_and_says_by_how_much(arguments: list[object]) -> None:
     document = summary(*arguments, "--json").document

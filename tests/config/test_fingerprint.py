@@ -28,6 +28,7 @@ OTHER = {
         "residual": False,
         "dropout": 0.1,
         "init_gain": 2.0,
+        "hidden_dropout": [0.0, 0.1],
         "activation": "gelu",
         "block": "depthwise",
         "init": "xavier",

@@ -15,7 +15,7 @@ from normbench.data import load
 from normbench.engine import concurrency, run, threads
 from normbench.engine.concurrency import Concurrency, evenly, plan_concurrency
 from normbench.engine.execute import ExecutionOptions, execute
-from normbench.errors import OverBudgetError, UsageError
+from normbench.errors import OverBudgetError, UnfitNormError, UsageError
 from normbench.networks import build_for, count_parameters
 from normbench.runs import RunFolder
 
@@ -148,6 +148,15 @@ def test_a_plan_checks_every_network_of_a_norm(tmp_path):
     plan = planned(tmp_path, both)
     assert [plan.parameters_of(config) for config in both] == [count_parameters(build_for(config)) for config in both]
     assert plan.norms == ("bn",)
+
+
+def test_a_norm_without_a_meaning_in_the_network_is_refused_or_left_out_before_any_run(tmp_path):
+    configs = [RunConfig(norm=norm, network={"name": "mlp"}, data={"name": "digits"}) for norm in ("bn", "in")]
+    with pytest.raises(UnfitNormError, match="in has no meaning on vectors of 128 channels"):
+        engine.plan(configs, MachineConfig(out=tmp_path, device="cpu"), "one")
+    plan = engine.plan(configs, MachineConfig(out=tmp_path, device="cpu"), "one", leave_out_oversized=True)
+    assert [config.norm for config in plan.configs] == ["bn"]
+    assert any("left out: in has no meaning" in warning for warning in plan.warnings)
 
 
 def test_networks_that_draw_random_numbers_train_alone(tmp_path, monkeypatch):

@@ -17,11 +17,11 @@ from normbench.data import DataSet, load
 from normbench.evaluation import evaluate
 from normbench.networks import NETWORKS, build_for
 from normbench.norms import NORMS
-from normbench.training import Training
+from normbench.training import DivergedError, Training
 
 RECORDED = Path(__file__).with_name("digests.json")
-OF_VECTORS = {"mlp", "lstm"}
-"""Networks whose norms get vectors."""
+OF_VECTORS = {"convnext", "mlp", "vit", "lstm"}
+"""Networks of which a norm gets vectors."""
 
 
 def fits(network: str, norm: str) -> bool:
@@ -52,9 +52,12 @@ def digest(network: str, norm: str, data: DataSet) -> str:
         training=TrainingConfig(epochs=2, batch_size=16, lr=0.02, step_size=1),
     )
     training = Training(config, build_for(config), data)
-    rows = [timeless(train_epoch(training, epoch)) for epoch in (1, 2)]
-    score = vars(evaluate(training.network, data.train, data, "fp32"))
-    content = hashlib.sha256(json.dumps([rows, score], sort_keys=True).encode())
+    try:
+        rows = [timeless(train_epoch(training, epoch)) for epoch in (1, 2)]
+        outcome: object = [rows, vars(evaluate(training.network, data.train, data, "fp32"))]
+    except DivergedError as error:
+        outcome = error.message
+    content = hashlib.sha256(json.dumps(outcome, sort_keys=True).encode())
     for name, tensor in sorted(training.network.state_dict().items()):
         content.update(name.encode() + tensor.contiguous().numpy().tobytes())
     return content.hexdigest()

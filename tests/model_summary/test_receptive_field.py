@@ -84,15 +84,19 @@ def test_dilation_stride_and_overlapping_pools_are_followed():
     assert truth(smooth(network), list(claims)) == claims
 
 
-CONVOLUTIONAL = {"resnet": 128}
-"""Networks that run on images of any size, with a side that no field before the pool reaches."""
+CONVOLUTIONAL = {"resnet": (112, 3), "convnext": (224, 3), "unet": (96, 3), "cyclegan": (144, 5)}
+"""Networks that run on images of any size: a side that no field before the pool reaches, and the number of widths."""
 
 
-@pytest.mark.parametrize(("name", "side"), CONVOLUTIONAL.items())
-def test_every_layer_of_a_convolutional_network_sees_what_the_table_says(name, side):
-    network = build(NetworkConfig(name=name, activation="tanh"), Norm.parse("none"))
-    claims = {layer: claim for layer, claim in claimed(network).items() if layer not in {"GAP", "classifier"}}
+@pytest.mark.parametrize(("name", "side", "widths"), [(name, *of) for name, of in CONVOLUTIONAL.items()])
+def test_every_layer_of_a_convolutional_network_sees_what_the_table_says(name, side, widths):
+    network = build(NetworkConfig(name=name, activation="tanh", widths=(4,) * widths), Norm.parse("none"))
+    claims = claimed(network)
+    after_the_pool = list(claims)[list(claims).index("GAP") :]
+    for layer in after_the_pool:
+        del claims[layer]
     assert len(claims) > 10
+    assert max(size for size, _ in claims.values()) < side
     assert truth(smooth(network), list(claims), side) == claims
 
 
