@@ -1,4 +1,4 @@
-"""From a situation to a norm: the rules that hold, ranked, with what speaks against each norm."""
+"""Choice of a norm for a situation: the rules that hold, and norms ranked by the objections to them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ SOFT, HARD = 1, 2
 
 @dataclass(frozen=True)
 class Cited:
-    """A rule that holds, and its evidence with what was measured here; None where it was not, or needs no study."""
+    """A rule that holds, and its evidence with the measurement of its study, None where there is none."""
 
     rule: Rule
     evidence: tuple[tuple[Evidence, Measured | None], ...]
@@ -20,7 +20,7 @@ class Cited:
 
 @dataclass(frozen=True)
 class Advice:
-    """A first choice, another one, what to avoid, and why."""
+    """First choice, alternative and norms to avoid, with the rules behind them."""
 
     situation: Situation
     first: str
@@ -31,37 +31,37 @@ class Advice:
 
 
 def advise(situation: Situation, out: Path) -> Advice:
-    """Choose a norm by the rules that hold, and look up what was measured under `out`.
+    """Choose a norm by the rules that hold, and look up measurements under `out`.
 
-    Of the preferred norms those are best that the fewest objections weigh against, and then the earliest rule's.
+    Preferred norms are ranked by the weight of the objections to them, then by the order of the rules.
     """
     holding = [rule for rule in RULES.values() if rule.holds(situation)]
     against = _objections(holding)
-    ranked = sorted(_preferred(holding, situation), key=lambda norm: _weight(against.get(norm, {})))
+    ranked = sorted(_preferred(holding, situation), key=lambda norm: max(against.get(norm, {}).values(), default=0))
     first, alternative = ranked[0], next((norm for norm in ranked[1:] if not against.get(norm)), None)
     cited, unreadable = _cite(holding, situation, out)
     return Advice(
         situation=situation,
         first=first,
         alternative=alternative,
-        avoid=tuple(norm for norm in against if norm != first and _sensible(norm, situation)),
+        avoid=tuple(norm for norm in against if norm != first and _is_possible(norm, situation)),
         cited=cited,
-        warnings=(*_collision(first, against.get(first, {})), *unreadable),
+        warnings=(*_conflict(first, against.get(first, {})), *unreadable),
     )
 
 
 def _preferred(holding: list[Rule], situation: Situation) -> list[str]:
-    """Every norm that a rule is for, the earliest rule's first; what needs several devices only where there are."""
+    """Norms that rules prefer, those of the earliest rule first; sync-bn only on several devices."""
     norms = dict.fromkeys(norm for rule in holding for norm in rule.prefer)
-    return [norm for norm in norms if _sensible(norm, situation)]
+    return [norm for norm in norms if _is_possible(norm, situation)]
 
 
-def _sensible(norm: str, situation: Situation) -> bool:
+def _is_possible(norm: str, situation: Situation) -> bool:
     return norm != "sync-bn" or situation.devices > 1
 
 
 def _objections(holding: list[Rule]) -> dict[str, dict[str, int]]:
-    """By norm: the rules against it, and how much they weigh."""
+    """Weights of the rules against each norm, by norm and rule."""
     against: dict[str, dict[str, int]] = {}
     for rule in holding:
         for weight, norms in ((SOFT, rule.avoid), (HARD, rule.exclude)):
@@ -70,11 +70,7 @@ def _objections(holding: list[Rule]) -> dict[str, dict[str, int]]:
     return against
 
 
-def _weight(objections: dict[str, int]) -> int:
-    return max(objections.values(), default=0)
-
-
-def _collision(norm: str, objections: dict[str, int]) -> list[str]:
+def _conflict(norm: str, objections: dict[str, int]) -> list[str]:
     if not objections:
         return []
     rules = " and ".join(f"'{RULES[name].condition}'" for name in objections)
@@ -86,11 +82,11 @@ def _cite(holding: list[Rule], situation: Situation, out: Path) -> tuple[tuple[C
     problems: dict[str, None] = {}
     for rule in holding:
         evidence = []
-        for one in rule.evidence:
-            found = look_up(one, rule, situation, out) if one.study else None
-            if isinstance(found, Unreadable):
-                problems[found.problem] = None
-                found = None
-            evidence.append((one, found))
+        for source in rule.evidence:
+            measured = look_up(source, rule, situation, out) if source.study else None
+            if isinstance(measured, Unreadable):
+                problems[measured.problem] = None
+                measured = None
+            evidence.append((source, measured))
         cited.append(Cited(rule, tuple(evidence)))
     return tuple(cited), list(problems)

@@ -15,31 +15,31 @@ from normbench.runs import Entry, RunResult, list_experiment
 
 COMPARED = ("bn", "gn")
 HIGHER = "scores higher"
-"""The verdict of `mistakes` on a mistake that is separated from the right way, and above it."""
+"""Verdict of `mistakes` on a mistake that scores higher than the right way, separated from it."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a study found here."""
+    """Measurement of a study or comparison."""
 
-    where: Path
-    says: str
-    conditions: str
+    folder: Path
+    statement: str
+    caption: str
     batch_size: int | None = None
-    """Where the figures depend on it: the measured one that is nearest to the situation's."""
-    disagrees: str = ""
-    """How they contradict the rule that they are quoted for; empty where they do not."""
+    """Measured batch size nearest to the situation's; None for figures that do not depend on it."""
+    contradiction: str = ""
+    """Contradiction to the rule that quotes the measurement; empty if there is none."""
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A study's result that is there and cannot be read."""
+    """Result of a study that cannot be read."""
 
     problem: str
 
 
 def look_up(evidence: Evidence, rule: Rule, situation: Situation, out: Path) -> Measured | Unreadable | None:
-    """The result of the study that a rule rests on, under an output folder; None if there is none."""
+    """Look up the measurement of an evidence's study under an output folder; None if there is none."""
     try:
         match evidence.study:
             case "compare":
@@ -47,45 +47,43 @@ def look_up(evidence: Evidence, rule: Rule, situation: Situation, out: Path) -> 
             case "batch-size":
                 return next(_batch_sizes(rule, situation, out), None)
             case study:
-                return next(_found(study, evidence.part, out), None)
+                return next(_study_results(study, evidence.part, out), None)
     except NormbenchError as error:
         return Unreadable(error.message)
     except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        return Unreadable(f"what `{evidence.study}` found under {out} is damaged: {type(error).__name__}: {error}")
+        return Unreadable(f"the result of `{evidence.study}` under {out} is damaged: {type(error).__name__}: {error}")
 
 
-def _findings(study: str, out: Path) -> Iterator[tuple[Path, StudyResult]]:
-    """Those of a study: in its own folder first, then in those of other recipes."""
+def _results(study: str, out: Path) -> Iterator[tuple[Path, StudyResult]]:
+    """Iterate over the results of a study: in its own folder first, then in those of other recipes."""
     for folder in (out / study, *sorted(out.glob(f"{study}-*"))):
-        finding = read_study_result(folder)
-        if finding is not None and finding.study == study:
-            yield folder, finding
+        result = read_study_result(folder)
+        if result is not None and result.study == study:
+            yield folder, result
 
 
-def _found(study: str, part: str, out: Path) -> Iterator[Measured]:
-    for folder, finding in _findings(study, out):
-        if not part and finding.conclusions:
-            yield Measured(folder, finding.conclusions[0], finding.caption)
-        parts: list[dict[str, Any]] = finding.values.get(study, []) if part else []
-        for one in parts:
-            if one.get("name") == part:
-                yield _mistake(one, folder, finding)
+def _study_results(study: str, part: str, out: Path) -> Iterator[Measured]:
+    for folder, result in _results(study, out):
+        if not part and result.conclusions:
+            yield Measured(folder, result.conclusions[0], result.caption)
+        parts: list[dict[str, Any]] = result.values.get(study, []) if part else []
+        yield from (_mistake(entry, folder, result) for entry in parts if entry.get("name") == part)
 
 
-def _mistake(one: dict[str, Any], folder: Path, finding: StudyResult) -> Measured:
-    right, wrong = (sum(one[key]) / len(one[key]) for key in ("right_accuracy", "wrong_accuracy"))
-    seeds = len(one["right_accuracy"])
-    says = (
-        f"{one['wrong']}: {percent(wrong)} instead of {percent(right)} test accuracy "
-        f"({seeds} seed{'s' if seeds > 1 else ''}; {one['verdict']})"
+def _mistake(entry: dict[str, Any], folder: Path, result: StudyResult) -> Measured:
+    right, wrong = (sum(entry[key]) / len(entry[key]) for key in ("right_accuracy", "wrong_accuracy"))
+    seeds = len(entry["right_accuracy"])
+    statement = (
+        f"{entry['wrong']}: {percent(wrong)} instead of {percent(right)} test accuracy "
+        f"({seeds} seed{'s' if seeds > 1 else ''}; {entry['verdict']})"
     )
-    disagrees = "the wrong way scores higher than the right one" if one["verdict"] == HIGHER else ""
-    return Measured(folder, says, finding.caption, disagrees=disagrees)
+    contradiction = "the wrong way scores higher than the right one" if entry["verdict"] == HIGHER else ""
+    return Measured(folder, statement, result.caption, contradiction=contradiction)
 
 
 def _batch_sizes(rule: Rule, situation: Situation, out: Path) -> Iterator[Measured]:
-    for folder, finding in _findings("batch-size", out):
-        points = finding.values.get("points", [])
+    for folder, result in _results("batch-size", out):
+        points = result.values.get("points", [])
         measured = {point["batch_size"] for point in points if _mean(point) is not None}
         if not measured:
             continue
@@ -93,74 +91,74 @@ def _batch_sizes(rule: Rule, situation: Situation, out: Path) -> Iterator[Measur
         at_size = [point for point in points if point["batch_size"] == size]
         means = {point["norm"]: _mean(point) for point in at_size}
         seeds = max(point["accuracy"]["n"] for point in at_size if point["accuracy"])
-        scored = finding.values.get("scored", "test accuracy")
+        scored = result.values.get("scored", "test accuracy")
         yield Measured(
             folder,
-            f"{_at(size, situation)}: {_listed(means)} {scored}",
-            finding.caption,
+            f"{_size_text(size, situation)}: {_ranked_text(means)} {scored}",
+            result.caption,
             size,
             _contradiction(rule, means, seeds),
         )
 
 
 def _mean(point: Mapping[str, Any]) -> float | None:
-    """The accuracy of a norm at a batch size; None where one of its runs did not finish."""
+    """Mean accuracy of a norm at a batch size; None if one of its runs did not finish."""
     return None if point.get("problems") or not point["accuracy"] else point["accuracy"]["mean"]
 
 
 def _compared(rule: Rule, situation: Situation, out: Path) -> Measured | None:
-    """From the experiment at the nearest batch size in which both norms have finished runs on equal terms."""
-    found: dict[int, Measured] = {}
+    """Measurement of the comparison at the nearest batch size in which both norms have finished runs on equal terms."""
+    by_size: dict[int, Measured] = {}
     for folder in sorted(path for path in out.glob("*") if path.is_dir()):
-        done = [one for entry in list_experiment(folder) if (one := _counted(entry)) is not None]
+        done = [result for entry in list_experiment(folder) if (result := _result_that_counts(entry)) is not None]
         rows = aggregate_runs(done)
         means = {row.norm: row.test_accuracy.mean for row in rows if row.test_accuracy}
         if set(COMPARED) <= set(means) and len(rows) == len(means) and not mismatches(done):
-            size, seeds = done[0].batch_size, len({one.seed for one in done})
-            says = f"{_at(size, situation)}: {_listed(means)} test accuracy"
-            held_for = caption(done, done[0].epochs)
-            found.setdefault(size, Measured(folder, says, held_for, size, _contradiction(rule, means, seeds)))
-    return found[_nearest(found, situation.batch_size)] if found else None
+            size, seeds = done[0].batch_size, len({result.seed for result in done})
+            statement = f"{_size_text(size, situation)}: {_ranked_text(means)} test accuracy"
+            contradiction = _contradiction(rule, means, seeds)
+            by_size.setdefault(size, Measured(folder, statement, caption(done, done[0].epochs), size, contradiction))
+    return by_size[_nearest(by_size, situation.batch_size)] if by_size else None
 
 
-def _counted(entry: Entry) -> RunResult | None:
-    """The result of a run that reads the test images; one that diverged counts, as its norm has no mean then."""
+def _result_that_counts(entry: Entry) -> RunResult | None:
+    """Result of a run that reads the test images; a diverged one counts, since its norm then has no mean."""
     if entry.config is None or entry.result is None or not entry.config.read_test:
         return None
     return None if entry.result.status == "failed" else entry.result
 
 
 def _nearest(sizes: Iterable[int], wanted: int) -> int:
-    """By ratio, not by difference; of two that are equally near the smaller."""
+    """Choose the nearest size by ratio, not by difference; of two equally near ones the smaller."""
     return min(sorted(sizes), key=lambda size: abs(log(size / wanted)))
 
 
-def _at(size: int, situation: Situation) -> str:
+def _size_text(size: int, situation: Situation) -> str:
     nearest = "" if size == situation.batch_size else f", the nearest to {situation.batch_size} that was measured"
     return f"at batches of {size}{nearest}"
 
 
-def _height(mean: float | None) -> float:
-    """Where a mean ranks: a norm that did not finish is below every other."""
+def _rank_key(mean: float | None) -> float:
+    """Sort key of a mean: a norm that did not finish ranks below every other."""
     return -inf if mean is None else mean
 
 
-def _listed(means: Mapping[str, float | None]) -> str:
-    best_first = sorted(means, key=lambda norm: _height(means[norm]), reverse=True)
+def _ranked_text(means: Mapping[str, float | None]) -> str:
+    best_first = sorted(means, key=lambda norm: _rank_key(means[norm]), reverse=True)
     return ", ".join(f"{norm} {'did not finish' if (m := means[norm]) is None else percent(m)}" for norm in best_first)
 
 
 def _contradiction(rule: Rule, means: Mapping[str, float | None], seeds: int) -> str:
-    """Whether a norm that the rule is against, or puts second, came out above the one that it is for."""
+    """State that a norm which the rule avoids, or prefers less, scored above its first choice; empty if none did."""
     preferred = [norm for norm in rule.prefer if norm in means]
     rivals = [norm for norm in (*rule.avoid, *rule.exclude, *preferred[1:]) if norm in means]
     if not preferred or not rivals:
         return ""
-    best = max(rivals, key=lambda norm: _height(means[norm]))
+    best = max(rivals, key=lambda norm: _rank_key(means[norm]))
     mean, theirs = means[preferred[0]], means[best]
-    if theirs is None or _height(mean) >= theirs:
+    if theirs is None or _rank_key(mean) >= theirs:
         return ""
-    chance = "one seed, which shows no spread" if seeds == 1 else f"mean of {seeds} seeds"
+    caveat = "one seed, which shows no spread" if seeds == 1 else f"mean of {seeds} seeds"
     if mean is None:
-        return f"{preferred[0]} did not finish, {best} did ({chance})"
-    return f"{best} is {100 * (theirs - mean):.1f} points above {preferred[0]} ({chance})"
+        return f"{preferred[0]} did not finish, {best} did ({caveat})"
+    return f"{best} is {100 * (theirs - mean):.1f} points above {preferred[0]} ({caveat})"

@@ -10,19 +10,19 @@ SMALL_BATCH = 16
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a rule rests on: a paper (or documentation) and what it states, or a study that measures it here."""
+    """Evidence of a rule: the statement of a paper (or documentation), or a study that measures it."""
 
     source: str = ""
-    says: str = ""
+    statement: str = ""
     study: str = ""
-    """The command that measures it; then there is no source, and what it says is looked up."""
+    """Command that measures it, in place of a source; its statement is looked up."""
     part: str = ""
-    """Of the study's finding: the entry that matters here; empty takes its first answer."""
+    """Entry of the study's values; empty takes its first conclusion."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """If `holds`, then rather `prefer`, in that order, and rather not `avoid`; `exclude` cannot work."""
+    """Rule: where it `holds`, use a norm of `prefer`, in that order, none of `avoid`; those of `exclude` fail."""
 
     name: str
     condition: str
@@ -36,8 +36,8 @@ class Rule:
 
 GN_PAPER, LN_PAPER, BN_PAPER = "arXiv:1803.08494", "arXiv:1607.06450", "arXiv:1502.03167"
 
-# In order of precedence: of two norms that nothing speaks against, the earlier rule's is the first choice.
-_ENTRIES = (
+# In order of precedence: of two norms without objections, that of the earlier rule is the first choice.
+_RULES = (
     Rule(
         "style", "style transfer", lambda s: s.task == "style",
         "The contrast of the single image is to go, and that is what InstanceNorm removes.",
@@ -222,4 +222,4 @@ _ENTRIES = (
     ),
 )  # fmt: skip
 
-RULES: dict[str, Rule] = {entry.name: entry for entry in _ENTRIES}
+RULES: dict[str, Rule] = {entry.name: entry for entry in _RULES}

@@ -16,19 +16,19 @@ TASKS = {
     "sequence": "text, audio, time series, transformers",
     "online": "online learning, one example after another",
 }
-OF_SEQUENCES = ("sequence", "online")
-"""Tasks whose data are sequences unless images are asked for."""
+SEQUENCE_TASKS = ("sequence", "online")
+"""Tasks whose data are sequences by default."""
 NEEDS = {
-    "fold": "the norm is to vanish into the convolution before it",
+    "fold": "the norm can be folded into the convolution before it",
     "streaming": "inference one input at a time",
     "agree": "the same computation in training and in use",
     "fast": "as little time as possible",
-    "export": "the network is to run elsewhere, by ONNX",
+    "export": "the network is exported as ONNX",
     "pretrained": "the network was trained with BatchNorm before",
 }
 DATA = ("image", "sequence")
-MOST = 10**6
-"""Of inputs in a step, and of devices."""
+MOST_INPUTS = 10**6
+"""Largest number of inputs in a step, and of devices."""
 CODE = {
     "bn": "nn.BatchNorm2d(channels)",
     "frozen-bn": "torchvision.ops.FrozenBatchNorm2d(channels)",
@@ -39,21 +39,21 @@ CODE = {
     "rms": "normbench's rms",
     "none": "nn.Identity()",
 }
-ON_SEQUENCES = {
+CODE_ON_SEQUENCES = {
     "ln": "nn.LayerNorm(features)",
     "rms": "nn.RMSNorm(features)",
     "bn": "nn.BatchNorm1d(features)",
     "in": "nn.InstanceNorm1d(features, affine=True)",
 }
-ONLY_IMAGES = ("style", "image-to-image", "medical", "video")
+IMAGE_TASKS = ("style", "image-to-image", "medical", "video")
 
 
 @dataclass(frozen=True)
 class Situation:
-    """The task, how it is trained, and what the network must do when it is used.
+    """Task of a network, its training, and requirements of its use.
 
     Raises:
-        UsageError: A name is not known, or a number cannot be.
+        UsageError: A name is unknown, or a number is out of bounds.
     """
 
     task: str
@@ -61,7 +61,7 @@ class Situation:
     """Inputs in a step on one device."""
     devices: int = 1
     data: str = ""
-    """`image` or `sequence`; empty takes what the task usually has."""
+    """`image` or `sequence`; empty takes the default of the task."""
     needs: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -70,27 +70,27 @@ class Situation:
         for need in sorted(self.needs - NEEDS.keys()):
             raise unknown("need", need, NEEDS)
         for flag, number in (("--batch-size", self.batch_size), ("--devices", self.devices)):
-            if not 1 <= number <= MOST:
-                raise UsageError(f"{flag} {number}: from 1 to {MOST:,} is possible")
-        if self.task in ONLY_IMAGES and self.data == "sequence":
-            raise UsageError(f"--task {self.task} is about images", "Leave --sequence away, or take --task sequence.")
+            if not 1 <= number <= MOST_INPUTS:
+                raise UsageError(f"{flag} {number}: must be from 1 to {MOST_INPUTS:,}")
+        if self.task in IMAGE_TASKS and self.data == "sequence":
+            raise UsageError(f"--task {self.task} is about images", "Omit --sequence, or use --task sequence.")
         if not self.data:
-            object.__setattr__(self, "data", "sequence" if self.task in OF_SEQUENCES else "image")
+            object.__setattr__(self, "data", "sequence" if self.task in SEQUENCE_TASKS else "image")
 
     @property
     def images(self) -> bool:
-        """Whether there are feature maps (N, C, H, W), not sequences of tokens."""
+        """True for feature maps (N, C, H, W), false for sequences of tokens."""
         return self.data == "image"
 
     @property
-    def words(self) -> str:
-        """The situation in a sentence."""
+    def description(self) -> str:
+        """Description in one sentence."""
         devices = f" on each of {self.devices} devices" if self.devices > 1 else ""
         needs = "".join(f"; {NEEDS[need]}" for need in NEEDS if need in self.needs)
-        data = "sequences" if self.data == "sequence" and self.task not in OF_SEQUENCES else ""
+        data = "sequences" if self.data == "sequence" and self.task not in SEQUENCE_TASKS else ""
         return f"{TASKS[self.task]}{' as ' if data else ''}{data}, {self.batch_size} a step{devices}{needs}"
 
 
 def code(norm: str, situation: Situation) -> str:
-    """How torch spells a norm."""
-    return CODE[norm] if situation.images else ON_SEQUENCES.get(norm, CODE[norm])
+    """Return the constructor of a norm in torch."""
+    return CODE[norm] if situation.images else CODE_ON_SEQUENCES.get(norm, CODE[norm])

@@ -1,4 +1,4 @@
-"""The only writer to the terminal: results on stdout, everything else on stderr."""
+"""Terminal output, and its only writer: results on stdout, everything else on stderr."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ __all__ = ["Output", "ProgressCallback"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the progress callback where it is asked for: it stands on torch, which an error in words does not need."""
+    """Import the progress callback on first use: it needs torch, which the output of an error does not."""
     if name != "ProgressCallback":
         raise AttributeError(name)
     from normbench.console.progress import ProgressCallback

@@ -15,18 +15,18 @@ from normbench.errors import INTERRUPTED, NormbenchError
 
 
 def ask(output: Output) -> Situation:
-    """Put the questions on stderr, so that stdout carries the advice alone.
+    """Ask on stderr for the situation; stdout carries the advice alone.
 
     Raises:
-        NormbenchError: The questions were broken off.
-        UsageError: An answer cannot be meant as it stands.
+        NormbenchError: The user interrupted the questions.
+        UsageError: An answer is invalid.
     """
     try:
         return _ask(output)
     except (KeyboardInterrupt, EOFError) as error:
         output.stderr.print()
         hint = "Without questions: normbench advise --task vision --batch-size 32"
-        raise NormbenchError("no advice: the questions were broken off", hint, INTERRUPTED) from error
+        raise NormbenchError("no advice: the questions were interrupted", hint, INTERRUPTED) from error
 
 
 def _ask(output: Output) -> Situation:
@@ -34,8 +34,8 @@ def _ask(output: Output) -> Situation:
     for name, meaning in TASKS.items():
         console.print(Text.assemble("  ", (name, "bold"), f"  {meaning}"))
     task = Prompt.ask("Task", console=console, choices=list(TASKS), default="vision")
-    batch_size = IntPrompt.ask("Inputs in a step on one device", console=console, default=32)
-    devices = IntPrompt.ask("Devices", console=console, default=1)
+    batch_size = IntPrompt.ask("Inputs in a step on one device", console=console, default=Situation.batch_size)
+    devices = IntPrompt.ask("Devices", console=console, default=Situation.devices)
     for name, meaning in NEEDS.items():
         console.print(Text.assemble("  ", (name, "bold"), f"  {meaning}"))
     needs = Prompt.ask("Needs, with commas (Enter for none)", console=console, default="", show_default=False)
@@ -43,22 +43,22 @@ def _ask(output: Output) -> Situation:
 
 
 def names(text: str | None) -> frozenset[str]:
-    """The names in a text with commas."""
+    """Split comma-separated names."""
     return frozenset(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def show_advice(output: Output, advice: Advice) -> None:
-    """Print a norm, another one, what to avoid, and why."""
+    """Print first choice, alternative and norms to avoid, with the rules behind them."""
     for warning in advice.warnings:
         output.warning(warning)
     choices = [("First choice", advice.first), ("Alternative", advice.alternative or "-")]
-    parts: list[RenderableType] = [Text(f"For {advice.situation.words}:\n", style="dim")]
+    parts: list[RenderableType] = [Text(f"For {advice.situation.description}:\n", style="dim")]
     for title, norm in choices:
         spelt = "" if norm == "-" else f"   {code(norm, advice.situation)}"
         parts.append(Text.assemble(f"{title:<14}", (norm, "bold green"), (spelt, "cyan")))
     parts.append(Text.assemble(f"{'Avoid':<14}", (", ".join(advice.avoid) or "-", "bold red")))
     parts += [part for cited in advice.cited for part in _rule(cited)]
-    parts += _held_for(advice)
+    parts += _captions(advice)
     output.result(parts, _document(advice), quiet=advice.first)
 
 
@@ -66,8 +66,8 @@ def _rule(cited: Cited) -> list[RenderableType]:
     rule = cited.rule
     against = (*rule.exclude, *rule.avoid)
     sides = (f"for {', '.join(rule.prefer)}" if rule.prefer else "", f"against {', '.join(against)}" if against else "")
-    said = "; ".join(side for side in sides if side) or "for your information"
-    heading = Text.assemble("\n", (rule.name, "bold cyan"), f"  {rule.condition}: ", (said, "bold"))
+    effect = "; ".join(side for side in sides if side) or "for your information"
+    heading = Text.assemble("\n", (rule.name, "bold cyan"), f"  {rule.condition}: ", (effect, "bold"))
     lines = [_line(evidence, measured) for evidence, measured in cited.evidence]
     return [heading, _indented(rule.reason, ""), *(_indented(line, "dim") for line in lines)]
 
@@ -76,20 +76,20 @@ def _indented(text: str, style: str) -> Padding:
     return Padding(Text(text, style=style), (0, 0, 0, 2))
 
 
-def _held_for(advice: Advice) -> list[RenderableType]:
-    """What the figures measured here hold for, once for each study."""
-    found = {measured.where: measured for cited in advice.cited for _, measured in cited.evidence if measured}
-    lines = [_indented(f"{where}: {measured.conditions}", "dim") for where, measured in found.items()]
+def _captions(advice: Advice) -> list[RenderableType]:
+    """Captions of the measurements, one per study."""
+    by_folder = {measured.folder: measured for cited in advice.cited for _, measured in cited.evidence if measured}
+    lines = [_indented(f"{folder}: {measured.caption}", "dim") for folder, measured in by_folder.items()]
     return [Text("\nMeasured here on", style="bold"), *lines] if lines else []
 
 
 def _line(evidence: Evidence, measured: Measured | None) -> str:
     if not evidence.study:
-        return f"{evidence.source}: {evidence.says}"
+        return f"{evidence.source}: {evidence.statement}"
     if measured is None:
         return f"not measured here: `normbench {evidence.study}` does"
-    contradiction = f". This disagrees with the rule: {measured.disagrees}" if measured.disagrees else ""
-    return f"measured here ({measured.where}): {measured.says}{contradiction}"
+    contradiction = f". This contradicts the rule: {measured.contradiction}" if measured.contradiction else ""
+    return f"measured here ({measured.folder}): {measured.statement}{contradiction}"
 
 
 def _document(advice: Advice) -> dict[str, Any]:
@@ -123,25 +123,25 @@ def _cited_documents(cited: Cited) -> list[dict[str, Any]]:
 
 def _evidence_document(evidence: Evidence, measured: Measured | None) -> dict[str, Any]:
     if not evidence.study:
-        return {"source": evidence.source, "says": evidence.says}
-    found = measured and {
-        "folder": str(measured.where),
-        "says": measured.says,
-        "conditions": measured.conditions,
+        return {"source": evidence.source, "statement": evidence.statement}
+    measurement = measured and {
+        "folder": str(measured.folder),
+        "statement": measured.statement,
+        "caption": measured.caption,
         "batch_size": measured.batch_size,
-        "disagrees": measured.disagrees or None,
+        "contradiction": measured.contradiction or None,
     }
-    return {"study": evidence.study, "part": evidence.part or None, "measured": found}
+    return {"study": evidence.study, "part": evidence.part or None, "measured": measurement}
 
 
 def show_rules(output: Output) -> None:
-    """Every rule with its evidence, in order of precedence."""
+    """Print every rule with its evidence, in order of precedence."""
     table = plain_table("rule", "if", "for", "against", "evidence", left=5, wraps=range(1, 5))
     for rule in RULES.values():
-        sources = dict.fromkeys(one.source or f"normbench {one.study}" for one in rule.evidence)
+        sources = dict.fromkeys(item.source or f"normbench {item.study}" for item in rule.evidence)
         against = ", ".join((*rule.exclude, *rule.avoid))
         table.add_row(rule.name, rule.condition, ", ".join(rule.prefer), against, ", ".join(sources), end_section=True)
     documents = [
-        _rule_document(rule, [_evidence_document(one, None) for one in rule.evidence]) for rule in RULES.values()
+        _rule_document(rule, [_evidence_document(item, None) for item in rule.evidence]) for rule in RULES.values()
     ]
     output.result(table, {"command": "advise", "rules": documents}, quiet="\n".join(RULES))

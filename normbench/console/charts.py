@@ -1,4 +1,4 @@
-"""Charts in the terminal: lines by plotext, bars as rows of a table; legible without colour."""
+"""Charts in the terminal: lines by plotext, bars and ranks as rows of text; legible without colour."""
 
 import math
 from collections.abc import Iterator
@@ -19,19 +19,19 @@ SHORTEST_BAR = 10
 RICH_COLOURS = ("blue", "yellow", "green", "magenta", "red", "cyan", "bright_black", "white")
 COLOURS = ("blue", "orange", "green", "magenta", "red", "cyan", "gray", "white")
 MARKS = "ox+*#@%&"
-LOST = "X"
-"""At the foot of a chart, where a run diverged or failed."""
+FAILED = "X"
+"""Mark at the foot of a chart for a run that diverged or failed."""
 MOST_TICKS = 12
 
 
 @dataclass(frozen=True)
 class ChartPicture:
-    """A chart as text, with its title, as wide as the terminal allows; a line is told by its mark and its colour."""
+    """Chart as text with its title, as wide as the terminal allows; lines differ in mark and colour."""
 
     chart: Chart
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        """Lines by plotext, bars as rows of a table."""
+        """Render lines by plotext, bars and ranks as rows of text."""
         chart = self.chart
         yield Text(f"\n{chart.title}", style="bold")
         if chart.kind == "bars":
@@ -44,44 +44,48 @@ class ChartPicture:
 
 
 def chart_picture(chart: Chart) -> RenderableType:
-    """A chart for the terminal."""
-    named = {
+    """Make a chart for the terminal, with control characters in its names escaped."""
+    escaped = {
         "lines": tuple(line.model_copy(update={"label": visible(line.label, lines=False)}) for line in chart.lines),
         "ticks": tuple(visible(tick, lines=False) for tick in chart.ticks),
     }
-    return ChartPicture(chart.model_copy(update=named))
+    return ChartPicture(chart.model_copy(update=escaped))
 
 
 def _legend(chart: Chart) -> RenderableType:
-    """Above the plot, where it hides no line."""
-    named = [Text(f"{mark} {line.label}", colour) for (mark, colour), line in zip(_looks(), chart.lines, strict=False)]
+    """Lay out marks and names of the lines, and the values of x at which runs did not finish."""
+    named = [Text(f"{mark} {line.label}", colour) for (mark, colour), line in zip(_styles(), chart.lines, strict=False)]
     lost = [f"{line.label} at {', '.join(chart.tick_label(x) for x in line.lost)}" for line in chart.lines if line.lost]
-    return Text("   ").join([*named, *([Text(f"{LOST} not finished: {'; '.join(lost)}")] if lost else [])])
+    return Text("   ").join([*named, *([Text(f"{FAILED} not finished: {'; '.join(lost)}")] if lost else [])])
 
 
-def _looks() -> Iterator[tuple[str, str]]:
-    """Mark and colour, as rich names it, of the first line, the second, ..."""
+def _styles() -> Iterator[tuple[str, str]]:
+    """Iterate over marks and colours of the lines, colours as rich names them."""
     return zip(cycle(MARKS), cycle(RICH_COLOURS), strict=False)
 
 
 def _lines(chart: Chart, width: int) -> str:
-    """Drawn by plotext, which keeps one figure for the whole process: it is cleared before and after."""
+    """Draw by plotext, which has one figure per process, cleared here before and after."""
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.plot_size(width, HEIGHT)
     for index, line in enumerate(chart.lines):
         _line(chart, line, index)
     if chart.reference is not None:
-        plotext.hline(_height(chart, chart.reference), "gray")
-    _mark_lost(chart)
+        plotext.hline(_y_position(chart, chart.reference), "gray")
+    _mark_failed(chart)
     _axes(chart)
-    drawn = str(plotext.build())
+    text = str(plotext.build())
     plotext.clear_figure()
-    return drawn
+    return text
 
 
 def _line(chart: Chart, line: Line, index: int) -> None:
-    points = [(_place(chart, x), _height(chart, y)) for x, y in zip(line.x, line.y, strict=True) if _shown(chart, y)]
+    points = [
+        (_x_position(chart, x), _y_position(chart, y))
+        for x, y in zip(line.x, line.y, strict=True)
+        if _is_drawn(chart, y)
+    ]
     if not points:
         return
     xs, ys = zip(*points, strict=True)
@@ -90,25 +94,25 @@ def _line(chart: Chart, line: Line, index: int) -> None:
     plotext.scatter(xs, ys, marker=mark, color=colour)
 
 
-def _mark_lost(chart: Chart) -> None:
-    """Below every point, a step for each line, so that no mark hides another."""
-    heights = [_height(chart, y) for line in chart.lines for y in line.y if _shown(chart, y)] or [0.0]
+def _mark_failed(chart: Chart) -> None:
+    """Mark failures below all points, one level per line, so that no mark hides another."""
+    heights = [_y_position(chart, y) for line in chart.lines for y in line.y if _is_drawn(chart, y)] or [0.0]
     step = (max(heights) - min(heights) or 1.0) / 12
-    losing = [(index, line) for index, line in enumerate(chart.lines) if line.lost]
-    for place, (index, line) in enumerate(losing, 1):
-        xs = [_place(chart, x) for x in line.lost]
-        plotext.scatter(xs, [min(heights) - place * step] * len(xs), marker=LOST, color=COLOURS[index % len(COLOURS)])
+    with_failures = [(index, line) for index, line in enumerate(chart.lines) if line.lost]
+    for level, (index, line) in enumerate(with_failures, 1):
+        xs = [_x_position(chart, x) for x in line.lost]
+        plotext.scatter(xs, [min(heights) - level * step] * len(xs), marker=FAILED, color=COLOURS[index % len(COLOURS)])
 
 
-def _shown(chart: Chart, y: float | None) -> bool:
+def _is_drawn(chart: Chart, y: float | None) -> bool:
     return y is not None and math.isfinite(y) and (y > 0 or not chart.log_y)
 
 
-def _place(chart: Chart, x: float) -> float:
+def _x_position(chart: Chart, x: float) -> float:
     return math.log10(x) if chart.log_x else x
 
 
-def _height(chart: Chart, y: float | None) -> float:
+def _y_position(chart: Chart, y: float | None) -> float:
     assert y is not None, "only measured points are drawn"
     return math.log10(y) if chart.log_y else 100 * y if chart.percent else y
 
@@ -120,37 +124,37 @@ def _axes(chart: Chart) -> None:
     if chart.ticks:
         plotext.xticks(range(len(chart.ticks)), list(chart.ticks))
     elif len(xs) <= MOST_TICKS:
-        plotext.xticks([_place(chart, x) for x in xs], [f"{x:g}" for x in xs])
+        plotext.xticks([_x_position(chart, x) for x in xs], [f"{x:g}" for x in xs])
     elif not chart.log_x and all(x.is_integer() for x in xs):
-        places = _round_places(xs[0], xs[-1])
-        plotext.xticks(places, [f"{place:g}" for place in places])
+        ticks = _round_ticks(xs[0], xs[-1])
+        plotext.xticks(ticks, [f"{tick:g}" for tick in ticks])
     if chart.log_y:
-        _decades(chart)
+        _decade_ticks(chart)
 
 
-def _round_places(low: float, high: float) -> list[float]:
-    """Every fifth, tenth, ... whole number, so that there are a handful of them."""
+def _round_ticks(low: float, high: float) -> list[float]:
+    """Choose multiples of 5, 10, 20, ... as ticks, a handful of them."""
     step = next(step for step in (5 * 2**power for power in range(64)) if (high - low) / step <= MOST_TICKS)
-    return [float(place) for place in range(step * math.ceil(low / step), math.floor(high) + 1, step)]
+    return [float(tick) for tick in range(step * math.ceil(low / step), math.floor(high) + 1, step)]
 
 
-def _decades(chart: Chart) -> None:
-    """Ticks at powers of ten: the axis itself is drawn in logarithms."""
-    ys = [math.log10(y) for line in chart.lines for y in line.y if y is not None and _shown(chart, y)]
+def _decade_ticks(chart: Chart) -> None:
+    """Set ticks at powers of ten; the y positions are logarithms."""
+    ys = [math.log10(y) for line in chart.lines for y in line.y if y is not None and _is_drawn(chart, y)]
     if not ys:
         return
     low, high = math.floor(min(ys)), math.ceil(max(ys))
     step = max(1, (high - low) // 8)
-    places = range(low, high + 1, step)
-    plotext.yticks(list(places), [f"1e{place}" if abs(place) > 3 else f"{10.0**place:g}" for place in places])
+    ticks = range(low, high + 1, step)
+    plotext.yticks(list(ticks), [f"1e{power}" if abs(power) > 3 else f"{10.0**power:g}" for power in ticks])
 
 
 def _bars(chart: Chart, width: int) -> RenderableType:
-    """A row for each bar: its name, its length, its figure; a mark stands where the reference level is.
+    """Lay out one row per bar with name, bar and figure, and a mark at the reference level.
 
-    Where the names leave no room for bars, each stands in a line of its own above its bar.
+    If the names leave no room for bars, each gets a line above its bar.
     """
-    values = [y for line in chart.lines for y in line.y if y is not None and _shown(chart, y)]
+    values = [y for line in chart.lines for y in line.y if y is not None and _is_drawn(chart, y)]
     figures = [_figure(chart, y) for line in chart.lines for y in line.y]
     scale, several = _scale(chart, values), len(chart.lines) > 1
     taken = sum(max(map(cell_len, column), default=0) + 1 for column in (figures, _labels(chart)))
@@ -158,22 +162,22 @@ def _bars(chart: Chart, width: int) -> RenderableType:
     beside = width - taken - names >= SHORTEST_BAR
     length = max(SHORTEST_BAR, min(BAR, width - taken - (names if beside else 0)))
     parts: list[RenderableType] = []
-    for place, tick in enumerate(chart.ticks):
-        drawn = Text() if beside else Text(f"{tick}\n", end="")
+    for position, tick in enumerate(chart.ticks):
+        text = Text() if beside else Text(f"{tick}\n", end="")
         for index, line in enumerate(chart.lines):
-            y = dict(zip(line.x, line.y, strict=True)).get(place)
+            y = dict(zip(line.x, line.y, strict=True)).get(position)
             name = _padded(line.label, max(map(cell_len, _labels(chart)))) if several else ""
             bar = _bar(chart, scale, y, length)
             head = _padded("" if index else tick, names) if beside else ""
-            drawn.append(f"{head}{name}{' ' * several}").append(bar, RICH_COLOURS[index % len(RICH_COLOURS)])
-            drawn.append(" " * (length + 1 - len(bar)) + _figure(chart, y))
-            drawn.append("\n" if index < len(chart.lines) - 1 else "")
-        parts.append(drawn)
+            text.append(f"{head}{name}{' ' * several}").append(bar, RICH_COLOURS[index % len(RICH_COLOURS)])
+            text.append(" " * (length + 1 - len(bar)) + _figure(chart, y))
+            text.append("\n" if index < len(chart.lines) - 1 else "")
+        parts.append(text)
     return Group(*parts)
 
 
 def _ranks(chart: Chart) -> RenderableType:
-    """A row for each name with its average rank; a stroke runs along the names that do not differ."""
+    """Lay out one row per name with its average rank; strokes connect names that do not differ."""
     width = max(map(cell_len, chart.ticks), default=0) + 1
     sets = [(first, last) for first, last in chart.joined if last > first]
     rows = [
@@ -186,7 +190,7 @@ def _ranks(chart: Chart) -> RenderableType:
 
 
 def _labels(chart: Chart) -> list[str]:
-    """What tells the bars of one tick apart; nothing where there is one."""
+    """Labels that distinguish the bars of one tick; an empty one for a single line."""
     return [line.label for line in chart.lines] if len(chart.lines) > 1 else [""]
 
 
@@ -195,21 +199,21 @@ def _padded(text: str, width: int) -> str:
 
 
 def _scale(chart: Chart, values: list[float]) -> tuple[float, float]:
-    """The heights where a bar has no length, and its full length."""
-    heights = [_height(chart, y) for y in values + ([] if chart.reference is None else [chart.reference])]
+    """Y positions at which a bar has length zero, and full length."""
+    heights = [_y_position(chart, y) for y in values + ([] if chart.reference is None else [chart.reference])]
     top = max(heights, default=1.0)
     return (math.floor(min(heights, default=0.0)) - 1.0 if chart.log_y else min(0.0, *heights, 0.0)), top
 
 
 def _bar(chart: Chart, scale: tuple[float, float], y: float | None, length: int) -> str:
-    if not _shown(chart, y):
+    if not _is_drawn(chart, y):
         return "-"
     low, high = scale
-    share = (_height(chart, y) - low) / ((high - low) or 1.0)
+    share = (_y_position(chart, y) - low) / ((high - low) or 1.0)
     bar = "█" * max(1, round(length * share))
     if chart.reference is None:
         return bar
-    mark = round(length * (_height(chart, chart.reference) - low) / ((high - low) or 1.0))
+    mark = round(length * (_y_position(chart, chart.reference) - low) / ((high - low) or 1.0))
     return bar.ljust(mark) + "|" if len(bar) <= mark else f"{bar[:mark]}|{bar[mark + 1 :]}"
 
 

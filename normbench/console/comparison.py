@@ -13,16 +13,14 @@ from normbench.console.text import Text
 
 
 def comparison_text(comparison: Comparison) -> RenderableType:
-    """Tables and sentences at the end of `compare`: one row per norm, in a search one row per norm and setting."""
+    """Lay out tables and sentences of a comparison: one row per norm, in a search one row per norm and setting."""
     rows = rows_table(comparison)
     problems = [Text(f"{row.norm}: {problem}", style="red") for row in comparison.rows for problem in row.problems]
     head = [*show_table(rows.model_copy(update={"title": "", "note": ""})), *problems, Text(rows.note, style="dim")]
-    return Group(*head, *(_search(comparison) if comparison.searching else _tables(comparison)))
-
-
-def _tables(comparison: Comparison) -> list[RenderableType]:
+    if comparison.searching:
+        return Group(*head, *_search(comparison))
     tables = differences_table(comparison), times_table(comparison)
-    return [part for table in tables if table for part in show_table(table)]
+    return Group(*head, *(part for table in tables if table for part in show_table(table)))
 
 
 def _search(comparison: Comparison) -> list[RenderableType]:
@@ -33,14 +31,14 @@ def _search(comparison: Comparison) -> list[RenderableType]:
 
 
 def comparison_document(comparison: Comparison, files: Sequence[str], warnings: Sequence[str]) -> dict[str, object]:
-    """JSON document of `compare`; accuracies and their differences are fractions."""
+    """Return the JSON document of `compare`; accuracies and their differences are fractions."""
     return {"command": "compare", **comparison.document(), "files": list(files), "warnings": list(warnings)}
 
 
 def comparison_values(comparison: Comparison) -> str:
-    """Output of `compare -q`: norm and mean test accuracy (in a search: validation), a line each.
+    """Return the lines of `compare -q`: norm and mean test accuracy (in a search: validation).
 
-    For a norm with runs that diverged: their number instead.
+    For a norm with diverged runs, their number takes the place of the mean.
     """
     lines = []
     for row in comparison.rows:

@@ -14,7 +14,7 @@ from normbench.runs.environment import package_versions
 
 
 def show_environment(output: Output, device_name: str) -> None:
-    """Versions, the device that a run would take, and what is wrong with the installation, if anything is."""
+    """Print versions, the default device of runs, and problems of the installation."""
     device = resolve_device(device_name)
     try:
         check_torchvision()
@@ -29,9 +29,9 @@ def show_environment(output: Output, device_name: str) -> None:
         "device": f"{device.type}: {describe(device)}",
         "CPU cores": str(os.cpu_count()),
     }
-    table = plain_table("what", "version", left=2)
+    table = plain_table("component", "version", left=2)
     for name, value in facts.items():
         table.add_row(name, value)
-    verdict = Text(problem, style="red") if problem else Text("torch and torchvision match.", style="green")
+    check = Text(problem, style="red") if problem else Text("torch and torchvision match.", style="green")
     document = {"command": "env", "environment": facts, "device": device.type, "problem": problem}
-    output.result([table, verdict], document, quiet=device.type)
+    output.result([table, check], document, quiet=device.type)

@@ -13,18 +13,18 @@ from normbench.norms import NORMS, NormInfo, default_arguments
 
 
 def arguments(info: NormInfo) -> list[str]:
-    """The arguments that the name of a built-in norm can give, with their defaults."""
+    """Return the arguments of a built-in norm with their defaults, as text."""
     return [f"{name}={value}" for name, value in default_arguments(info).items()]
 
 
 def norm_document(info: NormInfo) -> dict[str, object]:
-    """The record of a norm as JSON."""
+    """Return the record of a norm as a JSON document."""
     fields = {field.name: getattr(info, field.name) for field in dataclasses.fields(info) if field.name != "build"}
     return fields | {"axes": info.axes_text, "arguments": default_arguments(info)}
 
 
 def show_norms(output: Output) -> None:
-    """Every registered norm, a block each: formulas and advice are too long for one table."""
+    """Print one block per built-in norm: formulas and advice are too long for a table."""
     parts: list[RenderableType] = []
     for info in NORMS.values():
         batch = "depends on the batch" if info.batch_statistics else "each image alone"
@@ -36,14 +36,16 @@ def show_norms(output: Output) -> None:
         parts += [heading, Text("\n".join(lines) + "\n")]
     parts.append(Text("Add +ws to any name for weight standardization (arXiv:1903.10520): --norm gn+ws"))
     parts.append(Text("Arguments, with their defaults above: --norm 'gn(groups=8)', --norms 'bn,bn(momentum=0.01)'"))
-    parts.append(Text("A page on one, with a picture and what was measured: normbench norms gn"))
-    parts.append(Text("Your own: --norm file.py:factory or --norm package.module:factory, called with the channels"))
+    parts.append(Text("Page of a norm, with a picture of its axes and measured accuracies: normbench norms gn"))
+    parts.append(
+        Text("Custom norms: --norm file.py:factory or --norm package.module:factory, called with the channels")
+    )
     documents = [norm_document(info) for info in NORMS.values()]
     output.result(parts, {"command": "norms", "norms": documents}, quiet="\n".join(NORMS))
 
 
 def show_recipes(output: Output) -> None:
-    """Every recipe that comes along, with its header."""
+    """Print every built-in recipe with its header."""
     headers = {name: recipe_header(recipe_path(name)) for name in recipe_names()}
     parts: list[RenderableType] = [
         Text.assemble((f"{name}\n", "bold cyan"), header + "\n") for name, header in headers.items()
@@ -53,7 +55,7 @@ def show_recipes(output: Output) -> None:
 
 
 def show_data(output: Output, status: Status) -> None:
-    """Where CIFAR-10 was looked for, and the state of each of its files."""
+    """Print the folders searched for CIFAR-10, and the state of each file."""
     table = plain_table("file", "state", left=2)
     for name, state in status.files.items():
         table.add_row(name, Text(state, style="green" if state == "ok" else "red"))

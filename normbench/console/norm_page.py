@@ -16,37 +16,35 @@ from normbench.norms import NormInfo
 from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes
 
 MARKED, OTHER = ("██", "bold blue"), ("··", "dim")
-"""Cells of one statistic, and the others: told apart by shape as well as by colour."""
-STANDARDIZED = " with weight standardization"
+"""Cells inside and outside one statistic, which differ in shape as well as in colour."""
+WS_TITLE = " with weight standardization"
 WS_FORMULA = "w = (v - mean) / sqrt(var + eps) of each kernel v, in every convolution before it"
 WS_PAPER = "arXiv:1903.10520"
 
 
 @dataclass(frozen=True)
 class NormPage:
-    """What is known of a norm."""
+    """Content of the page of a norm."""
 
     name: str
-    """As the user typed it."""
+    """Canonical name."""
     info: NormInfo
     history: Sequence[HistoryEntry]
     out: str
-    """Where the runs were looked for."""
+    """Folder that was searched for runs."""
 
     @property
-    def standardized(self) -> bool:
-        """Whether the convolutions before it have standardized weights."""
+    def weight_standardized(self) -> bool:
+        """True if the convolutions before it have standardized weights."""
         return self.name.endswith("+ws")
 
 
 def show_norm(output: Output, page: NormPage) -> None:
-    """The page of a norm: formula, axes as words and as a picture, advice, paper, figures."""
+    """Print the page of a norm: formula, axes as text and as a picture, advice, paper, accuracies."""
     info, batch = page.info, "depends on the batch" if page.info.batch_statistics else "each image alone"
     modes = "train and eval differ" if info.train_eval_differ else "train and eval agree"
     parts: list[RenderableType] = [
-        Text.assemble(
-            (page.name, "bold cyan"), f"  {info.title}{' with weight standardization' * page.standardized}\n"
-        ),
+        Text.assemble((page.name, "bold cyan"), f"  {info.title}{WS_TITLE * page.weight_standardized}\n"),
         _facts(page, "" if info.axes is None else f"{batch}; {modes}"),
     ]
     if info.axes and not info.axes.is_empty:
@@ -56,8 +54,8 @@ def show_norm(output: Output, page: NormPage) -> None:
 
 def _facts(page: NormPage, nature: str) -> RenderableType:
     info = page.info
-    formulas = [f"y = {info.formula}"] + [WS_FORMULA] * page.standardized
-    papers = [info.paper] * (info.paper != "-") + [WS_PAPER] * page.standardized
+    formulas = [f"y = {info.formula}"] + [WS_FORMULA] * page.weight_standardized
+    papers = [info.paper] * (info.paper != "-") + [WS_PAPER] * page.weight_standardized
     lines = {
         "formula": formulas,
         "arguments": [", ".join(arguments(info))] if arguments(info) else [],
@@ -73,13 +71,13 @@ def _facts(page: NormPage, nature: str) -> RenderableType:
     grid.add_column(width=10, style="dim")
     grid.add_column(overflow="fold")
     for name, values in lines.items():
-        for place, value in enumerate(values):
-            grid.add_row("" if place else name, Text(value))
+        for index, value in enumerate(values):
+            grid.add_row("" if index else name, Text(value))
     return grid
 
 
 def cube(axes: Axes) -> Text:
-    """Every image as a grid of channels (across) and positions (down), the cells of one statistic marked."""
+    """Draw every image as a grid of channels (across) and positions (down), with the cells of one statistic marked."""
     text = Text()
     heads = ["".ljust(7), *(f"image {image + 1}".ljust(2 * CHANNELS + 3) for image in range(IMAGES))]
     text.append("".join(heads).rstrip() + "\n", "dim")
@@ -96,22 +94,24 @@ def cube(axes: Axes) -> Text:
 
 
 def _figures(page: NormPage) -> list[RenderableType]:
-    """What was measured, or how to measure it."""
+    """Lay out measured accuracies, or the command that measures them."""
     if not page.history:
         norms = f"bn,{page.name}" if page.name != "bn" else "bn,gn"
         return [Text(f"\nNot measured under {page.out} yet: normbench compare --norms {norms} --seeds 3")]
     table = plain_table("experiment", "test accuracy", "train accuracy", "seeds", "lr", "decay", title="\nMeasured")
-    for one in page.history:
-        row = one.row
+    for entry in page.history:
+        row = entry.row
         accuracies = [accuracy(mean, row.diverged, row.runs) for mean in (row.test_accuracy, row.train_accuracy)]
-        table.add_row(one.experiment, *accuracies, finished(row), f"{row.lr:g}", f"{row.weight_decay:g}")
-    notes = [f"{one.experiment}: {one.caption}" for one in page.history]
+        table.add_row(entry.experiment, *accuracies, finished(row), f"{row.lr:g}", f"{row.weight_decay:g}")
+    notes = [f"{entry.experiment}: {entry.caption}" for entry in page.history]
     return [table, Text("\n".join(dict.fromkeys(notes)), style="dim")]
 
 
 def document(page: NormPage) -> dict[str, object]:
-    """What `norms NAME --json` prints; accuracies are fractions."""
+    """Return the JSON document of the page; accuracies are fractions."""
     fields = norm_document(page.info)
-    measured = [{"experiment": one.experiment, **one.row.to_dict(), "conditions": one.caption} for one in page.history]
-    extra = {"weight_standardization": page.standardized, "averages": page.info.axes_sentence}
+    measured = [
+        {"experiment": entry.experiment, **entry.row.to_dict(), "conditions": entry.caption} for entry in page.history
+    ]
+    extra = {"weight_standardization": page.weight_standardized, "averages": page.info.axes_sentence}
     return {"command": "norms", "norm": fields | {"name": page.name} | extra, "measured": measured}

@@ -21,17 +21,17 @@ from normbench.text import plain, visible
 Mode = Literal["human", "json", "quiet"]
 SCHEMA_VERSION = 1
 NARROWEST, WIDEST = 40, 400
-"""Columns that are laid out for; a terminal that is narrower folds the lines by itself."""
+"""Range of widths that are laid out; a narrower terminal folds the lines by itself."""
 PIPE = 140
-"""Columns of a stream that has no width of its own, as a pipe."""
+"""Width of a stream without one, such as a pipe."""
 
 
 class Terminal(Console):
-    """A rich console for text of any origin.
+    """Rich console for text of any origin.
 
     Args:
-        progress: Whether it is stderr, which carries progress and words: its failure stops nothing. The result is
-            on stdout, whose failure is an error.
+        progress: True for stderr, which carries progress and messages: its failure stops nothing. The result is on
+            stdout, whose failure is an error.
     """
 
     def __init__(self, progress: bool = False, width: int | None = None) -> None:
@@ -40,9 +40,9 @@ class Terminal(Console):
 
     @property
     def size(self) -> ConsoleDimensions:
-        """Of the terminal, within what can be laid out."""
-        found = super().size
-        return ConsoleDimensions(min(max(found.width, NARROWEST), WIDEST), found.height)
+        """Size of the terminal, its width limited to what can be laid out."""
+        size = super().size
+        return ConsoleDimensions(min(max(size.width, NARROWEST), WIDEST), size.height)
 
     @size.setter
     def size(self, new_size: tuple[int, int]) -> None:
@@ -50,7 +50,7 @@ class Terminal(Console):
 
     @property
     def file(self) -> IO[str]:
-        """The stream, guarded against its failure."""
+        """Stream, guarded against its failure."""
         return Guarded(super().file, self.progress)  # type: ignore[return-value]
 
     @file.setter
@@ -58,11 +58,11 @@ class Terminal(Console):
         self._file = new_file
 
     def render_str(self, text: str, **settings: Any) -> rich.text.Text:
-        """A plain string as text, its control characters shown."""
+        """Make text of a plain string, with control characters escaped."""
         return super().render_str(visible(text), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """The segments of whatever is printed; the last place where a sign or a control character can be caught."""
+        """Render segments; the last step at which unencodable and control characters can be replaced."""
         cast = rich_cast(renderable)
         if isinstance(cast, rich.text.Text):
             cast = for_encoding(cast, self.encoding)
@@ -72,9 +72,9 @@ class Terminal(Console):
 
 
 class Guarded:
-    """A text stream whose failure ends in words, or in nothing where it carries progress only.
+    """Text stream whose failure becomes an error, or is ignored where it carries progress only.
 
-    When both streams go to one reader, and that goes away, the command ends.
+    The command ends when the reader of both streams goes away.
     """
 
     def __init__(self, stream: Any, progress: bool) -> None:
@@ -84,13 +84,13 @@ class Guarded:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        """Write, or say why not."""
+        """Write, or raise the error of the stream."""
         with self._guard():
             self.stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush, or say why not."""
+        """Flush, or raise the error of the stream."""
         with self._guard():
             self.stream.flush()
 
@@ -104,24 +104,24 @@ class Guarded:
                 return
             if isinstance(error, BrokenPipeError):  # the reader has seen enough
                 raise SystemExit(1) from error
-            raise lost(getattr(error, "strerror", None) or str(error)) from error
+            raise unprintable(getattr(error, "strerror", None) or str(error)) from error
 
 
-def lost(reason: str) -> RunFailedError:
-    """The error for a result that cannot be printed."""
+def unprintable(reason: str) -> RunFailedError:
+    """Make the error for a result that cannot be printed."""
     return RunFailedError(f"the result cannot be printed: {reason}", "What is written under --out is not lost.")
 
 
 def silence(stream: Any) -> None:
-    """Send what a failed stream still holds, and all that is to come, nowhere: it would fail again at the exit."""
+    """Redirect a failed stream to the null device: its buffer would fail again at the exit."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 def unread(stream: Any) -> bool:
-    """Whether a stream is a pipe whose reader is gone: what is computed for it is computed for nobody."""
+    """Test for a pipe whose reader is gone, so that nobody will see the result."""
     try:
         watched = select.poll()
         watched.register(stream.fileno(), 0)
@@ -131,7 +131,7 @@ def unread(stream: Any) -> bool:
 
 
 def is_terminal(stream: Any) -> bool:
-    """Tell whether a stream is open and a terminal."""
+    """Test for an open stream that is a terminal."""
     try:
         return stream is not None and bool(stream.isatty())
     except ValueError:  # it was closed meanwhile
@@ -139,7 +139,7 @@ def is_terminal(stream: Any) -> bool:
 
 
 class Output:
-    """Where commands put what they found; each call says what every mode shows."""
+    """Output of a command; each call states the content of every mode."""
 
     def __init__(self, mode: Mode = "human") -> None:
         self.mode = mode
@@ -164,28 +164,28 @@ class Output:
             self._write("")
 
     def document(self, content: dict[str, Any]) -> None:
-        """Print the one JSON document of a command; NaN and infinity become null, as JSON has neither."""
+        """Print the JSON document of a command; NaN and infinity become null, as JSON has neither."""
         document = {"schema_version": SCHEMA_VERSION} | content
         text = json.dumps(_without_nan(document), indent=2, default=str, allow_nan=False)
         self._write(text.replace("\x7f", r"\u007f") + "\n")  # the one control character that json leaves as it is
 
     def _write(self, text: str) -> None:
         if sys.stdout is None:
-            raise lost("stdout is closed")
+            raise unprintable("stdout is closed")
         self.stdout.file.write(text)
         self.stdout.file.flush()
 
     def note(self, message: str) -> None:
-        """Say something on stderr that belongs to no result; `-q` leaves it out."""
+        """Print a message on stderr that is not part of the result; `-q` omits it."""
         if self.mode != "quiet":
             self.stderr.print(Text(message), soft_wrap=True)
 
     def warning(self, message: str) -> None:
-        """Say on stderr what the user should know, in every mode."""
+        """Print a warning on stderr, in every mode."""
         self.stderr.print(Text.assemble(("warning:", "yellow"), f" {message}"), soft_wrap=True)
 
     def error(self, error: NormbenchError) -> None:
-        """Say on stderr what is wrong and what to try; with `--json` on stdout as a document too."""
+        """Print an error and its hint on stderr; with `--json` as a document on stdout, too."""
         if self.mode == "json":
             described = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
             with contextlib.suppress(NormbenchError, SystemExit):  # stdout may be what the error is about

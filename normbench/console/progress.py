@@ -26,46 +26,46 @@ from normbench.engine import Callback, Plan
 from normbench.runs import RunResult
 from normbench.training import EpochRow
 
-LINE_EVERY = 10.0
+LINE_INTERVAL = 10.0
 """Seconds between two lines of a download, off a terminal."""
-ROOMY = 100
-"""Columns of a terminal from which on there is room for a long bar."""
+WIDE = 100
+"""Width of a terminal from which the bar is long."""
 LONGEST_NAME = 24
 
 
 class NameColumn(ProgressColumn):
-    """Which run it is; of a long path the end says most, and the seed always stands there."""
+    """Name of the run, never truncated."""
 
     def render(self, task: Task) -> Text:
-        """The run's norm, settings and seed."""
+        """Render norm, settings and seed."""
         return Text(task.description, no_wrap=True)
 
 
-class WordsColumn(ProgressColumn):
-    """The last epoch in words, as many of them as there is room for."""
+class EpochColumn(ProgressColumn):
+    """Figures of the last epoch, truncated to the width."""
 
     def render(self, task: Task) -> Text:
-        """Time left, loss, accuracy and speed."""
-        return Text(task.fields["words"], no_wrap=True, overflow="ellipsis")
+        """Render time left, loss, accuracy and speed."""
+        return Text(task.fields["epoch"], no_wrap=True, overflow="ellipsis")
 
 
 class ProgressCallback(Callback):
-    """Shows runs while they train; use as a context, so that the bars are gone before the result is printed."""
+    """Progress of runs; a context manager, which removes the bars before the result is printed."""
 
     def __init__(self, output: Output) -> None:
         self.output = output
         self.live = output.mode != "quiet" and output.stderr.is_terminal
         self.runs, self.ended, self.concurrent_runs = 0, 0, 1
         self.left: dict[str, int] = {}
-        """Epochs to come, by the fingerprint of the run."""
+        """Remaining epochs, by the fingerprint of the run."""
         self.varied: list[str] = []
-        """Settings that tell the runs of one norm and seed apart."""
-        bar = 24 if output.stderr.width >= ROOMY else 12
+        """Settings in which runs of the same norm and seed differ."""
+        bar = 24 if output.stderr.width >= WIDE else 12
         self.progress = Progress(
             NameColumn(Column(no_wrap=True)),
             BarColumn(bar_width=bar, table_column=Column(no_wrap=True)),
             MofNCompleteColumn(table_column=Column(no_wrap=True)),
-            WordsColumn(),  # the one that is cut where there is no room
+            EpochColumn(),  # truncated first
             console=output.stderr,
             transient=True,
             disable=not self.live,
@@ -73,12 +73,12 @@ class ProgressCallback(Callback):
         self.tasks: dict[str, TaskID] = {}
         self.download: Progress | None = None
         self.next_line = 0.0
-        """When the next line of a download is due, off a terminal."""
+        """Time of the next line of a download, off a terminal."""
 
     def __enter__(self) -> "ProgressCallback":
         try:
             self.progress.start()
-        except RuntimeError:  # the system grants no thread for the bars: lines do as well
+        except RuntimeError:  # no thread for the bars is available: print lines
             self.live, self.progress.disable = False, True
         return self
 
@@ -90,14 +90,14 @@ class ProgressCallback(Callback):
             self.download.stop()
 
     def expect(self, plan: Plan) -> None:
-        """Learn which runs there will be, to count them and tell the time left."""
+        """Set the runs to come, to count them and estimate the time left."""
         self.runs = len(plan.configs)
         self.concurrent_runs = plan.concurrency.runs
         self.left = {config.fingerprint: config.training.epochs for config in plan.configs}
         self.varied = _varied(plan.configs)
 
     def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
-        """Show a new bar, or say where a resumed run goes on."""
+        """Show a new bar, and note the epoch at which a run is resumed."""
         self.left[config.fingerprint] = config.training.epochs - first_epoch + 1
         if first_epoch > 1:
             self.output.note(f"{self._name(config)}: resumed after epoch {first_epoch - 1} from {folder}")
@@ -107,28 +107,28 @@ class ProgressCallback(Callback):
                 self._short_name(config),
                 total=config.training.epochs,
                 completed=first_epoch - 1,
-                words="first epoch ...",
+                epoch="first epoch ...",
             )
 
     def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
         """Move the run's bar, or print the epoch's line."""
         self.left[config.fingerprint] -= 1
-        words = f"{_duration(self._seconds_left(row))} left  {_epoch_words(row)}"
+        left = f"{_duration(self._seconds_left(row))} left"
         if self.live and config.fingerprint in self.tasks:
-            self.progress.update(self.tasks[config.fingerprint], completed=row.epoch, words=words)
+            text = f"{left}  {_epoch_text(row)}"
+            self.progress.update(self.tasks[config.fingerprint], completed=row.epoch, epoch=text)
         else:
-            left = f"{_duration(self._seconds_left(row))} left"
             self.output.note(
-                f"{self._name(config)}  epoch {row.epoch}/{config.training.epochs}  {_epoch_words(row)}  {left}"
+                f"{self._name(config)}  epoch {row.epoch}/{config.training.epochs}  {_epoch_text(row)}  {left}"
             )
 
     def _seconds_left(self, row: EpochRow) -> float:
-        """Of the whole plan, if the epochs to come take as long as this one."""
+        """Estimate the time left for the whole plan, from the duration of this epoch."""
         waiting = [epochs for epochs in self.left.values() if epochs]
         return sum(waiting) * row.seconds / max(1, min(self.concurrent_runs, len(waiting)))
 
     def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
-        """Say how a run ended."""
+        """Remove the bar, and note the end of a run."""
         self.ended += 1
         self.left[config.fingerprint] = 0
         self._remove(config)
@@ -142,11 +142,11 @@ class ProgressCallback(Callback):
             self.output.warning(f"{self._name(config)} {result.status}: {result.problem}")
 
     def run_waiting(self, config: RunConfig, holder: str) -> None:
-        """Say whom a run waits for."""
+        """Note the process that a run waits for."""
         self.output.note(f"{self._name(config)}: waiting for {holder}, which is training it")
 
     def run_failed(self, config: RunConfig, problem: str) -> None:  # noqa: ARG002
-        """Take the run's bar away; the problem is said with its result, or as the error of the command."""
+        """Remove the run's bar; its result, or the error of the command, states the problem."""
         self.left[config.fingerprint] = 0
         self._remove(config)
 
@@ -155,7 +155,7 @@ class ProgressCallback(Callback):
         return " ".join([config.norm, *(f"{name} {settings[name]}" for name in self.varied), f"seed {config.seed}"])
 
     def _short_name(self, config: RunConfig) -> str:
-        """The name with a long norm shortened, for the line of the bar."""
+        """Name with a long norm shortened, for the line of the bar."""
         norm = config.norm if len(config.norm) <= LONGEST_NAME else f"...{config.norm[3 - LONGEST_NAME :]}"
         return norm + self._name(config).removeprefix(config.norm)
 
@@ -167,17 +167,17 @@ class ProgressCallback(Callback):
             self.progress.remove_task(task)
 
     def warning(self, message: str) -> None:
-        """Pass a warning on."""
+        """Print a warning."""
         self.output.warning(message)
 
     def on_download(self, download: Download) -> None:
-        """Show bytes of a download arriving, and how fast; off a terminal a line now and then."""
+        """Show size and speed of a download: a bar on a terminal, lines elsewhere."""
         if download.note:
             self.output.note(download.note)
         if self.output.mode == "quiet" or download.total is None:
             return
         if not self.live:
-            self._say_download(download)
+            self._note_download(download)
             return
         if self.download is None:
             self.progress.stop()
@@ -196,11 +196,11 @@ class ProgressCallback(Callback):
             self.download = None
             self.progress.start()
 
-    def _say_download(self, download: Download) -> None:
+    def _note_download(self, download: Download) -> None:
         now = time.monotonic()
         if download.rate is not None and download.done != download.total and now < self.next_line:
             return
-        self.next_line = now + LINE_EVERY
+        self.next_line = now + LINE_INTERVAL
         speed = "" if download.rate is None else f", {download.rate / 1e6:.3g} MB/s"
         done, total = download.done / 1e6, (download.total or 0) / 1e6
         self.output.note(f"downloading CIFAR-10: {done:.0f} of {total:.0f} MB{speed}")
@@ -221,18 +221,18 @@ def _settings(config: RunConfig) -> dict[str, str]:
 
 
 FOLLOWING = ("lr", "decay")
-"""Settings that network and batch size may set, and that then tell no run from another."""
+"""Settings that may follow from network and batch size, and then need not be shown."""
 
 
 def _varied(configs: Sequence[RunConfig]) -> list[str]:
     """Settings that tell apart the runs of one norm and seed."""
     first = configs[0]
     same = [_settings(config) for config in configs if (config.norm, config.seed) == (first.norm, first.seed)]
-    at_first = [one for one in same if all(one[name] == same[0][name] for name in ("network", "batch"))]
-    return [name for name in same[0] if len({one[name] for one in (at_first if name in FOLLOWING else same)}) > 1]
+    at_first = [run for run in same if all(run[name] == same[0][name] for name in ("network", "batch"))]
+    return [name for name in same[0] if len({run[name] for run in (at_first if name in FOLLOWING else same)}) > 1]
 
 
-def _epoch_words(row: EpochRow) -> str:
+def _epoch_text(row: EpochRow) -> str:
     validation = f"  validation {row.validation_accuracy:.1%}" if row.validation_accuracy is not None else ""
     return (
         f"lr {row.lr:.3g}  running loss {row.train_running_loss:.3f} accuracy {row.train_running_accuracy:.1%}"

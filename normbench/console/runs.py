@@ -22,14 +22,14 @@ COLOURS = {
 }
 
 
-def show_runs(output: Output, entries: Sequence[Entry], where: str) -> None:
-    """A line a run: state, norm, seed, accuracies, time."""
+def show_runs(output: Output, entries: Sequence[Entry], out: str) -> None:
+    """Print one row per run: state, norm, seed, accuracies, time."""
     table = plain_table("run", "state", "norm", "seed", "epochs", "train accuracy", "test accuracy", "seconds", left=3)
     for entry in entries:
         table.add_row(entry.name, Text(entry.state, style=COLOURS[entry.state]), *_figures(entry))
-    words: RenderableType = table if entries else Text(f"There are no runs in {where}.")
-    document = {"command": "runs", "runs": [document_of(entry) for entry in entries]}
-    output.result(words, document, quiet="\n".join(str(entry.path) for entry in entries))
+    content: RenderableType = table if entries else Text(f"There are no runs in {out}.")
+    document = {"command": "runs", "runs": [run_document(entry) for entry in entries]}
+    output.result(content, document, quiet="\n".join(str(entry.path) for entry in entries))
 
 
 def _figures(entry: Entry) -> tuple[str, ...]:
@@ -40,8 +40,8 @@ def _figures(entry: Entry) -> tuple[str, ...]:
     return (*settings, percent(result.train_accuracy), percent(result.test_accuracy), f"{result.seconds:.1f}")
 
 
-def document_of(entry: Entry) -> dict[str, object]:
-    """A run as `--json` shows it."""
+def run_document(entry: Entry) -> dict[str, object]:
+    """Return the JSON document of a run."""
     return {
         "name": entry.name,
         "folder": str(entry.path),
@@ -52,7 +52,7 @@ def document_of(entry: Entry) -> dict[str, object]:
 
 
 def show_run(output: Output, entry: Entry) -> None:
-    """One run: its result, settings and environment."""
+    """Print result, settings and environment of a run."""
     sections = {
         "result": entry.result.model_dump(mode="json", exclude_none=True) if entry.result else {},
         "settings": entry.config.model_dump(mode="json", exclude_none=True) if entry.config else {},
@@ -62,7 +62,7 @@ def show_run(output: Output, entry: Entry) -> None:
     for title, content in sections.items():
         if content:
             parts.append(_two_columns(title, content))
-    output.result(parts, {"command": "runs show", **document_of(entry), **sections}, quiet=str(entry.path))
+    output.result(parts, {"command": "runs show", **run_document(entry), **sections}, quiet=str(entry.path))
 
 
 def _two_columns(title: str, content: dict[str, Any]) -> RenderableType:
@@ -72,25 +72,25 @@ def _two_columns(title: str, content: dict[str, Any]) -> RenderableType:
     return table
 
 
-def show_differences(output: Output, a: Entry, b: Entry, found: Sequence[tuple[str, Any, Any]]) -> None:
-    """What two runs do not share, a line a setting."""
+def show_differences(output: Output, a: Entry, b: Entry, differences: Sequence[tuple[str, Any, Any]]) -> None:
+    """Print the settings in which two runs differ, one row per setting."""
     table = plain_table("setting", a.name, b.name, left=3, wraps=[1, 2], keep=[a.name, b.name])
-    for key, left, right in found:
+    for key, left, right in differences:
         table.add_row(key, json.dumps(left), json.dumps(right))
-    words: RenderableType = table if found else Text("Same settings, same environment.")
+    content: RenderableType = table if differences else Text("Same settings, same environment.")
     document = {
         "command": "runs diff",
         "runs": [a.name, b.name],
-        "differences": [{"key": key, "values": [left, right]} for key, left, right in found],
+        "differences": [{"key": key, "values": [left, right]} for key, left, right in differences],
     }
-    output.result(words, document, quiet="\n".join(key for key, _, _ in found))
+    output.result(content, document, quiet="\n".join(key for key, _, _ in differences))
 
 
 def show_cleaned(output: Output, cleaned: Cleaned, removed: bool) -> None:
-    """What `runs clean` has removed, or would, and what it leaves alone."""
-    said = "removed" if removed else "would be removed; --yes removes"
+    """Print the runs that `runs clean` removed or would remove, and those that it keeps."""
+    action = "removed" if removed else "would be removed; --yes removes"
     lines = [f"{entry.name} ({entry.state})" for entry in cleaned.removed]
-    lines += [f"{len(lines)} unfinished run(s) {said}."] if lines else []
+    lines += [f"{len(lines)} unfinished run(s) {action}."] if lines else []
     lines += [f"{entry.name} stays: {reason}" for entry, reason in cleaned.kept]
     document = {
         "command": "runs clean",
@@ -98,5 +98,8 @@ def show_cleaned(output: Output, cleaned: Cleaned, removed: bool) -> None:
         "runs": [str(entry.path) for entry in cleaned.removed],
         "kept": [{"run": str(entry.path), "state": entry.state, "reason": reason} for entry, reason in cleaned.kept],
     }
-    words = Text("\n".join(lines or ["Nothing to clean."]))
-    output.result(words, document, quiet="\n".join(str(entry.path) for entry in cleaned.removed))
+    output.result(
+        Text("\n".join(lines or ["Nothing to clean."])),
+        document,
+        quiet="\n".join(str(entry.path) for entry in cleaned.removed),
+    )

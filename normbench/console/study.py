@@ -1,4 +1,4 @@
-"""Any study's result on the terminal: tables, charts, conclusions, and the conditions that they hold for."""
+"""Output of every study: tables, charts, conclusions and caption."""
 
 from collections.abc import Sequence
 
@@ -11,18 +11,18 @@ from normbench.console.text import Text
 
 
 def study_result_text(result: StudyResult) -> RenderableType:
-    """Render a result, the tables first: the conclusions that follow from them stay visible at the end."""
+    """Lay out a result; the conclusions come last, where they stay visible."""
     tables = [part for table in result.tables for part in show_table(table)]
     charts = [chart_picture(chart) for chart in result.charts]
     return Group(*tables, *charts, Text(), *map(Text, result.conclusions), Text(result.caption, style="dim"))
 
 
 def study_result_document(result: StudyResult, files: Sequence[str]) -> dict[str, object]:
-    """Document for `--json`: the result as it is kept, and the files beside it."""
+    """Return the JSON document: the result as it is kept, and the files beside it."""
     content = result.model_dump(mode="json", exclude={"environment"})
     return {"command": result.study, **content, "files": list(files)}
 
 
 def study_result_values(result: StudyResult) -> str:
-    """Lines for `-q`: the first table, its cells separated by tabs."""
+    """Return the lines of `-q`: the first table, its cells separated by tabs."""
     return "\n".join("\t".join(row) for row in result.tables[0].rows)

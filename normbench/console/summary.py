@@ -10,16 +10,16 @@ from normbench.console.tables import plain_table
 from normbench.console.text import Text
 from normbench.model_summary import ModelSummary
 
-# What a norm's statistics add to the receptive field, by when they do.
-_REACH = {
+REACH = {
     "training": "While training, this norm's statistics make every output depend on every pixel of the batch.",
     "always": "This norm's statistics make every output depend on every pixel, too.",
-    "unknown": "How far the statistics of a norm of your own reach is not known here.",
+    "unknown": "The reach of a custom norm's statistics is not known.",
 }
+"""Extent of a norm's statistics beyond the receptive field, by `global_dependency`."""
 
 
 def show_network(output: Output, summary: ModelSummary) -> None:
-    """One network: torchinfo's table, then ours with MACs, receptive field and jump, then the budget."""
+    """Print one network: torchinfo's table, layers with MACs, receptive field and jump, then the budget."""
     table = plain_table("layer", "kind", "output", "parameters", "MACs", "receptive field", "jump", left=2)
     for row in summary.rows:
         table.add_row(
@@ -32,12 +32,19 @@ def show_network(output: Output, summary: ModelSummary) -> None:
             str(row.jump) if row.jump else "?",
             style="cyan" if row.is_norm else None,
         )
-    parts: list[RenderableType] = [Text(summary.torchinfo), table, *map(Text, _sentences(summary)), _verdict(summary)]
-    output.result(parts, {"command": "summary", **document(summary)}, quiet=str(summary.parameters))
+    parts: list[RenderableType] = [
+        Text(summary.torchinfo),
+        table,
+        *map(Text, _sentences(summary)),
+        _budget_line(summary),
+    ]
+    output.result(parts, {"command": "summary", **summary_document(summary)}, quiet=str(summary.parameters))
 
 
 def _sentences(summary: ModelSummary) -> list[str]:
-    total = f"{summary.network} with {summary.norm}: {summary.parameters:,} parameters, {summary.macs:,} MACs an image."
+    total = (
+        f"{summary.network} with {summary.norm}: {summary.parameters:,} parameters, {summary.macs:,} MACs per image."
+    )
     share = summary.norm_parameters / summary.parameters
     norm = f"Norm layers: {summary.norm_parameters:,} parameters ({share:.1%}), {summary.norm_buffers:,} buffer values."
     sentences = [total, norm]
@@ -46,12 +53,12 @@ def _sentences(summary: ModelSummary) -> list[str]:
             *sentences,
             "Receptive fields (?): not derived for a custom network, whose code may do more than its layers.",
         ]
-    if reach := _REACH.get(summary.global_dependency):
+    if reach := REACH.get(summary.global_dependency):
         sentences.append(f"Receptive fields are those of convolutions and pools. {reach}")
     return sentences
 
 
-def _verdict(summary: ModelSummary) -> Text:
+def _budget_line(summary: ModelSummary) -> Text:
     budget = f"the budget of fewer than {summary.budget:,} parameters"
     if summary.over_budget:
         return Text(f"Over {budget}, by {summary.over_budget:,}: `train` refuses it.", style="bold red")
@@ -60,7 +67,7 @@ def _verdict(summary: ModelSummary) -> Text:
 
 
 def show_norms(output: Output, summaries: Sequence[ModelSummary]) -> None:
-    """One row a norm: what each does to the network's size."""
+    """Print one row per norm with the size of its network."""
     table = plain_table("norm", "parameters", "of the norm", "buffers", "MACs", "budget")
     for summary in summaries:
         over = summary.over_budget
@@ -74,13 +81,13 @@ def show_norms(output: Output, summaries: Sequence[ModelSummary]) -> None:
         )
     first = summaries[0]
     title = Text(f"Network {first.network}; the budget is fewer than {first.budget:,} parameters.", "dim")
-    documents = [document(summary) for summary in summaries]
+    documents = [summary_document(summary) for summary in summaries]
     values = "\n".join(f"{summary.norm} {summary.parameters}" for summary in summaries)
     output.result([table, title], {"command": "summary", "networks": documents}, quiet=values)
 
 
-def document(summary: ModelSummary) -> dict[str, object]:
-    """A summary as `--json` shows it: without torchinfo's table, which is text."""
+def summary_document(summary: ModelSummary) -> dict[str, object]:
+    """Return the JSON document of a summary, without torchinfo's table, which is text."""
     content = dataclasses.asdict(summary)
     del content["torchinfo"]
     return content | {"over_budget": summary.over_budget}

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from normbench.engine import Plan
 
 KEPT = ("norm", "seed", "train accuracy", "test accuracy", "validation accuracy", "state", "folder")
-"""Columns that stand in every table that has them, though all their cells be equal."""
-RULE = "    \n    \n {line} \n    \n    \n {line} \n    \n    \n"
-"""A line below the headers, and one (of blanks) between sections; of columns there are none."""
+"""Columns that stay in a table even if all their cells are equal."""
+BOX = "    \n    \n {line} \n    \n    \n {line} \n    \n    \n"
+"""Box characters for rich: a rule below the headers and between sections, none between columns."""
 WIDE, USUAL, NARROW = 3, 2, 1
 """Blanks between two columns."""
 NARROWEST_SENTENCE = 16
@@ -40,22 +40,23 @@ NARROWEST_SENTENCE = 16
 
 @dataclass(frozen=True)
 class Row:
-    """The cells of a line, its style, and whether a line is drawn below it."""
+    """Row of a table."""
 
     cells: tuple[rich.text.Text, ...]
     style: str | None
     end_section: bool
+    """True for a rule below the row."""
 
 
 class FittedTable:
-    """A table that is laid out when it is printed, for the width and the encoding of the stream.
+    """Table that is laid out when it is printed, for the width and the encoding of the stream.
 
     Args:
         columns: The headers.
-        left: The first so many columns are words and are set to the left; the others are figures.
-        title: A line above it.
+        left: Number of leading columns that are aligned left, as text; the others are figures.
+        title: Line above the table.
         wraps: Columns of sentences, which may be broken between words.
-        keep: Columns that stay in the table though all their cells are equal: names and accuracies.
+        keep: Columns that stay in the table even if all their cells are equal: names and accuracies.
     """
 
     def __init__(
@@ -67,32 +68,32 @@ class FittedTable:
         self.rows: list[Row] = []
 
     def add_row(self, *cells: "str | rich.text.Text", style: str | None = None, end_section: bool = False) -> None:
-        """Add a line; a string is text, never markup."""
+        """Add a row; a string is text, never markup."""
         texts = tuple(Text(cell) if isinstance(cell, str) else cell for cell in cells)
         texts += (Text(),) * (len(self.columns) - len(texts))
         self.rows.append(Row(texts, style, end_section))
 
     def __rich_measure__(self, _console: Console, options: ConsoleOptions) -> Measurement:
-        """As wide as there is room: it fits itself."""
+        """Accept any width: the table fits itself."""
         return Measurement(1, options.max_width)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The table in the best layout that fits."""
+        """Render the table in the best layout that fits."""
         layout = Layout(self, console.encoding, options.max_width)
         if self.title:
             yield Text(self.title, style="italic")
         yield Segment.line()
-        yield from layout.drawn()
+        yield from layout.render()
         yield Segment.line()
 
 
 class Layout:
-    """How one table stands in so many columns of a terminal.
+    """Layout of a table for a terminal.
 
     Args:
         table: The table.
-        encoding: Of the stream.
-        width: Columns that there are.
+        encoding: Encoding of the stream.
+        width: Width of the terminal in characters.
     """
 
     def __init__(self, table: FittedTable, encoding: str, width: int) -> None:
@@ -100,14 +101,14 @@ class Layout:
         self.ascii = not encoding.startswith("utf")
         self.titles = [for_encoding(Text(title), encoding).plain for title in table.columns]
         self.cells = [
-            [for_encoding(cell, encoding, lines=place in table.wraps) for place, cell in enumerate(row.cells)]
+            [for_encoding(cell, encoding, lines=column in table.wraps) for column, cell in enumerate(row.cells)]
             for row in table.rows
         ]
         self.shown = list(range(len(table.columns)))
-        """Columns that have not moved into the line below."""
+        """Columns that stay in the table; the others move into the line below it."""
 
-    def drawn(self) -> RenderResult:
-        """The table, and the line of what is equal in all rows, if anything had to move there."""
+    def render(self) -> RenderResult:
+        """Render the table, and below it the columns with one value in all rows if they had to move there."""
         if self._span(self._natural(), WIDE) <= self.width:
             yield self._table(self._natural(), WIDE)
             return
@@ -125,88 +126,84 @@ class Layout:
 
     def _natural(self) -> dict[int, int]:
         """Width of each column with its header in one line."""
-        return {place: max(self._content(place), _width(self.titles[place])) for place in self.shown}
+        return {column: max(self._content(column), cell_len(self.titles[column])) for column in self.shown}
 
     def _wrapped(self) -> dict[int, int]:
-        """Width of each column with a header of one word a line, where its cells are not wider."""
-        words = {place: max(map(_width, self.titles[place].split()), default=0) for place in self.shown}
-        return {place: max(self._content(place), words[place]) for place in self.shown}
+        """Width of each column with its header wrapped to one word per line."""
+        headers = {column: max(map(cell_len, self.titles[column].split()), default=0) for column in self.shown}
+        return {column: max(self._content(column), headers[column]) for column in self.shown}
 
     def _squeezed(self, widths: dict[int, int]) -> dict[int, int] | None:
-        """The columns of sentences made as narrow as is needed, between words if possible; None if it is not enough."""
-        wraps = [place for place in self.shown if place in self.table.wraps]
+        """Narrow the columns of sentences to the width, not below their longest words if possible; None if it fails."""
+        wraps = [column for column in self.shown if column in self.table.wraps]
         room = self.width - self._span({p: w for p, w in widths.items() if p not in wraps}, USUAL) - USUAL * len(wraps)
         if not wraps or room < NARROWEST_SENTENCE * len(wraps):
             return None
-        words = {place: max((self._longest_word(row[place].plain) for row in self.cells), default=1) for place in wraps}
-        found = dict(widths)
-        while sum(found[place] for place in wraps) > room:
-            roomy = [place for place in wraps if found[place] > words[place]] or wraps
-            found[max(roomy, key=lambda place: found[place])] -= 1
-        return found
-
-    @staticmethod
-    def _longest_word(text: str) -> int:
-        """With the blanks before it, since a line of code begins with some."""
-        return max((_width(word) for word in re.findall(r"(?:^ +)?\S+", text, re.MULTILINE)), default=1)
+        longest = {column: max((_longest_word(row[column].plain) for row in self.cells), default=1) for column in wraps}
+        squeezed = dict(widths)
+        while sum(squeezed[column] for column in wraps) > room:
+            narrowable = [column for column in wraps if squeezed[column] > longest[column]] or wraps
+            squeezed[max(narrowable, key=lambda column: squeezed[column])] -= 1
+        return squeezed
 
     def _move_equal(self) -> list[str]:
-        """Take the columns that are equal in every row out, from the right, until the others fit; says them."""
+        """Remove columns with one value in all rows, from the right, until the others fit; return their values."""
         moved: list[str] = []
-        for place in reversed(range(len(self.titles))):
+        for column in reversed(range(len(self.titles))):
             if self._span(self._wrapped(), USUAL) <= self.width:
                 break
-            values = {row[place].plain for row in self.cells}
-            if len(values) == 1 and place not in self.table.keep and self.titles[place]:
-                self.shown.remove(place)
-                moved.insert(0, f"{self.titles[place]} {values.pop() or '-'}")
+            values = {row[column].plain for row in self.cells}
+            if len(values) == 1 and column not in self.table.keep and self.titles[column]:
+                self.shown.remove(column)
+                moved.insert(0, f"{self.titles[column]} {values.pop() or '-'}")
         return moved
 
-    def _content(self, place: int) -> int:
-        return max((max(map(_width, row[place].plain.split("\n"))) for row in self.cells), default=0)
+    def _content(self, column: int) -> int:
+        return max((max(map(cell_len, row[column].plain.split("\n"))) for row in self.cells), default=0)
 
     def _span(self, widths: dict[int, int], gap: int) -> int:
         return sum(widths.values()) + gap * (len(widths) - 1)
 
     def _table(self, widths: dict[int, int], gap: int) -> RichTable:
-        box = Box(RULE.format(line="--" if self.ascii else "──"), ascii=self.ascii)
+        box = Box(BOX.format(line="--" if self.ascii else "──"), ascii=self.ascii)
         padding = (0, gap // 2, 0, (gap - 1) // 2)
-        drawn = RichTable(box=box, show_edge=False, pad_edge=False, padding=padding)
-        headers = {place: _lines(self.titles[place], widths[place]) for place in self.shown}
+        table = RichTable(box=box, show_edge=False, pad_edge=False, padding=padding)
+        headers = {column: _lines(self.titles[column], widths[column]) for column in self.shown}
         height = max((len(lines) for lines in headers.values()), default=1)
-        for place in self.shown:
-            justify: JustifyMethod = "left" if place < self.table.left or place in self.table.wraps else "right"
-            header = Text("\n".join([""] * (height - len(headers[place])) + headers[place]))
-            drawn.add_column(
-                header, justify=justify, width=widths[place], no_wrap=place not in self.table.wraps, overflow="fold"
+        for column in self.shown:
+            justify: JustifyMethod = "left" if column < self.table.left or column in self.table.wraps else "right"
+            header = Text("\n".join([""] * (height - len(headers[column])) + headers[column]))
+            table.add_column(
+                header, justify=justify, width=widths[column], no_wrap=column not in self.table.wraps, overflow="fold"
             )
         for row, cells in zip(self.table.rows, self.cells, strict=True):
-            drawn.add_row(*(cells[place] for place in self.shown), style=row.style, end_section=row.end_section)
-        return drawn
+            table.add_row(*(cells[column] for column in self.shown), style=row.style, end_section=row.end_section)
+        return table
 
     def _blocks(self) -> RenderResult:
-        """A block of lines for each row: names and paths in one piece, so that they can be typed again."""
+        """Render a block of lines per row, with names and paths unbroken, so that they can be copied."""
         for row, cells in zip(self.table.rows, self.cells, strict=True):
             style = Style.parse(row.style) if row.style else Style()
             yield Segment(cells[0].plain, style + Style(bold=True))
             yield Segment.line()
-            for place in self.shown[1:]:
-                title, cell = f"{self.titles[place]}: " if self.titles[place] else "", cells[place]
-                if " " not in cell.plain and _width(f"  {title}{cell.plain}") > self.width:
+            for column in self.shown[1:]:
+                title, cell = f"{self.titles[column]}: " if self.titles[column] else "", cells[column]
+                if " " not in cell.plain and cell_len(f"  {title}{cell.plain}") > self.width:
                     yield Segment(f"  {title}{cell.plain}\n")  # the terminal folds it, and copies it whole
                 elif cell.plain:
                     yield Padding(Text.assemble((title, "dim"), cell), (0, 0, 0, 2))
 
 
-def _width(text: str) -> int:
-    return cell_len(text)
+def _longest_word(text: str) -> int:
+    """Width of the longest word, with its indentation: a line of code begins with some."""
+    return max((cell_len(word) for word in re.findall(r"(?:^ +)?\S+", text, re.MULTILINE)), default=1)
 
 
 def _lines(title: str, width: int) -> list[str]:
-    """A header broken between words, as few lines as its column's width allows."""
+    """Wrap a header between words, into as few lines as the width allows."""
     lines: list[str] = []
     for word in title.split():
-        if lines and _width(f"{lines[-1]} {word}") <= width:
+        if lines and cell_len(f"{lines[-1]} {word}") <= width:
             lines[-1] += f" {word}"
         else:
             lines.append(word)
@@ -216,21 +213,21 @@ def _lines(title: str, width: int) -> list[str]:
 def plain_table(
     *columns: str, left: int = 1, title: str | None = None, wraps: Collection[int] = (), keep: Collection[str] = KEPT
 ) -> FittedTable:
-    """A table whose first `left` columns are words and the others figures; whole at any width.
+    """Make a table of text and figures that is complete at any width.
 
     Args:
         columns: The headers.
-        left: How many columns are words.
-        title: A line above it.
-        wraps: Columns of sentences, by number.
+        left: Number of leading columns that are text.
+        title: Line above the table.
+        wraps: Indices of the columns of sentences.
         keep: Headers of columns that never move into the line below.
     """
-    kept = [place for place, column in enumerate(columns) if column in keep]
+    kept = [index for index, column in enumerate(columns) if column in keep]
     return FittedTable(columns, left, title, wraps, kept)
 
 
 def show_table(table: Table) -> list[RenderableType]:
-    """A table as data, laid out for the terminal: title, rows and note."""
+    """Lay out a table for the terminal: title, rows and note."""
     wraps = range(1, len(table.columns)) if table.sentences else ()
     title = f"\n{table.title}" if table.title else None
     fitted = plain_table(*table.columns, title=title, wraps=wraps)
@@ -240,7 +237,7 @@ def show_table(table: Table) -> list[RenderableType]:
 
 
 def run_table(result: RunResult, epochs: int) -> RenderableType:
-    """The table at the end of `train`."""
+    """Lay out the table at the end of `train`."""
     table = plain_table(
         "norm", "train accuracy", "test accuracy", "train loss", "test loss", "parameters", "lr", "images/s", "seconds"
     )
@@ -261,7 +258,7 @@ def run_table(result: RunResult, epochs: int) -> RenderableType:
 
 
 def part_table(results: Sequence[RunResult], part: int, parts: int) -> RenderableType:
-    """The table at the end of one part of a plan: the runs alone, since a comparison needs all parts."""
+    """Lay out the runs of one part of a plan; a comparison needs all parts."""
     table = plain_table("run", "status", "test accuracy", "validation accuracy", "seconds")
     for run in results:
         name = Path(run.folder).name if run.folder else f"{run.norm} seed {run.seed}"
@@ -274,7 +271,7 @@ def part_table(results: Sequence[RunResult], part: int, parts: int) -> Renderabl
 
 
 def show_plan(output: Output, plan: "Plan") -> None:
-    """Print what `--dry-run` shows: the runs that would be made, where, and which are done."""
+    """Print a plan for `--dry-run`: its runs, their folders and states."""
     table = plain_table("norm", "seed", "epochs", "batch", "lr", "decay", "parameters", "state", "folder")
     for config, folder in zip(plan.configs, plan.folders, strict=True):
         training = config.training
@@ -296,11 +293,13 @@ def show_plan(output: Output, plan: "Plan") -> None:
     folders = "\n".join(str(folder.path) for folder in plan.folders)
     sentence = untuned(config.norm for config in plan.configs if config.tuned is False)
     notes = [Text(sentence, style="dim")] if sentence else []
-    output.result([table, *notes, Text(f"Nothing was run.{_at_once(plan)}", style="dim")], document, quiet=folders)
+    output.result(
+        [table, *notes, Text(f"Nothing was run.{_concurrency_note(plan)}", style="dim")], document, quiet=folders
+    )
 
 
-def _at_once(plan: "Plan") -> str:
-    """How the runs would share the device; nothing of runs that take turns."""
+def _concurrency_note(plan: "Plan") -> str:
+    """Sentence on runs that would train concurrently; empty for runs that take turns."""
     concurrency = plan.concurrency
     if concurrency.runs == 1:
         return ""
@@ -309,4 +308,4 @@ def _at_once(plan: "Plan") -> str:
         if concurrency.threads
         else ""
     )
-    return f" It would train {concurrency.runs} runs at once{each}."
+    return f" It would train {concurrency.runs} runs concurrently{each}."

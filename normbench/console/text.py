@@ -1,4 +1,4 @@
-"""Rich's Text for text from anywhere: never markup, control characters shown."""
+"""Rich's Text for text of any origin: never markup, with control characters escaped."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from normbench.text import plain, visible
 
 
 class Text(rich.text.Text):
-    """A text whose control characters are shown escaped; rich would drop some and print the others."""
+    """Text with control characters escaped; rich would drop some and print the others."""
 
     def __init__(self, text: str = "", *arguments: Any, **settings: Any) -> None:
         super().__init__(visible(text), *arguments, **settings)
@@ -21,23 +21,23 @@ class Text(rich.text.Text):
 
 
 def for_encoding(text: rich.text.Text, encoding: str, lines: bool = True) -> rich.text.Text:
-    """The same text with plain signs for those that an encoding lacks; styles stay where they were.
+    """Replace characters that an encoding lacks by plain ones; styles keep their characters.
 
     Args:
-        text: A text, possibly not made by the class of this module.
-        encoding: Of the stream that it goes to.
-        lines: Leave tabs and line breaks as they are.
+        text: Text, possibly not of the class of this module.
+        encoding: Encoding of the stream.
+        lines: Keep tabs and line breaks.
     """
     characters = [plain(visible(character, lines), encoding) for character in text.plain]
     content = "".join(characters)
     if content == text.plain:
         return text
-    places = [0]
+    offsets = [0]
     for character in characters:
-        places.append(places[-1] + len(character))
+        offsets.append(offsets[-1] + len(character))
     changed = text.blank_copy(content)
     changed.spans = [
-        Span(places[min(span.start, len(characters))], places[min(span.end, len(characters))], span.style)
+        Span(offsets[min(span.start, len(characters))], offsets[min(span.end, len(characters))], span.style)
         for span in text.spans
     ]
     return changed

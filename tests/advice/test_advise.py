@@ -125,7 +125,7 @@ def test_conditions_that_no_norm_meets_are_named(situation: Situation, first: st
     assert all(rule in advice.warnings[0] for rule in ["no norm meets every condition", *rules])
 
 
-def test_whatever_is_asked_there_is_an_answer_that_no_rule_excludes() -> None:
+def test_every_situation_has_an_answer_that_no_rule_excludes() -> None:
     for task in TASKS:
         for batch_size in (1, 8, 64):
             for devices in (1, 8):
@@ -140,13 +140,13 @@ def test_whatever_is_asked_there_is_an_answer_that_no_rule_excludes() -> None:
 def test_every_rule_names_a_paper_or_a_study_that_exists() -> None:
     for rule in RULES.values():
         assert rule.evidence, rule.name
-        for one in rule.evidence:
-            assert bool(one.study) != bool(one.source and one.says)
-            assert not one.source.startswith("arXiv") or re.fullmatch(r"arXiv:\d{4}\.\d{5}", one.source)
-            assert one.study != "mistakes" or one.part in MISTAKES
+        for item in rule.evidence:
+            assert bool(item.study) != bool(item.source and item.statement)
+            assert not item.source.startswith("arXiv") or re.fullmatch(r"arXiv:\d{4}\.\d{5}", item.source)
+            assert item.study != "mistakes" or item.part in MISTAKES
 
 
-def test_what_was_measured_here_is_quoted_with_what_it_holds_for(tmp_path: Path) -> None:
+def test_a_measurement_is_quoted_with_its_caption(tmp_path: Path) -> None:
     write_study_result(tmp_path / "batch-size-mine", FOUND)
     asked = ("advise", "--task", "vision", "--batch-size", 4, "--out", tmp_path)
     said = normbench(*asked).words
@@ -157,10 +157,10 @@ def test_what_was_measured_here_is_quoted_with_what_it_holds_for(tmp_path: Path)
     assert [one["measured"] for one in rule["evidence"] if one.get("study") == "batch-size"] == [
         {
             "folder": str(tmp_path / "batch-size-mine"),
-            "says": "at batches of 2, the nearest to 4 that was measured: gn 35.00 %, bn 30.00 % test accuracy",
-            "conditions": FOUND.caption,
+            "statement": "at batches of 2, the nearest to 4 that was measured: gn 35.00 %, bn 30.00 % test accuracy",
+            "caption": FOUND.caption,
             "batch_size": 2,
-            "disagrees": None,
+            "contradiction": None,
         }
     ]
 
@@ -173,7 +173,7 @@ def measured(rule: str, study: str, *arguments: object) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "nearest", "disagrees"),
+    ("batch_size", "nearest", "contradiction"),
     [
         (2, 2, None),
         (3, 2, None),
@@ -183,27 +183,27 @@ def measured(rule: str, study: str, *arguments: object) -> dict:
     ],
 )
 def test_the_nearest_batch_size_is_quoted_and_a_contradiction_is_named(
-    tmp_path: Path, batch_size: int, nearest: int, disagrees: str | None
+    tmp_path: Path, batch_size: int, nearest: int, contradiction: str | None
 ) -> None:
     """The reproduction: bn measured ahead at 8 while the rule is against it, which a sentence on its best hid."""
     write_study_result(tmp_path / "batch-size", FOUND)
     options = ("--batch-size", batch_size, "--out", tmp_path)
     found = measured("small-batch", "batch-size", *options)
     assert found["batch_size"] == nearest
-    assert found["disagrees"] == (disagrees and f"{disagrees} (one seed, which shows no spread)")
+    assert found["contradiction"] == (contradiction and f"{contradiction} (one seed, which shows no spread)")
     said = normbench("advise", "--task", "vision", *options).words
-    assert ("This disagrees with the rule" in said) == bool(disagrees)
+    assert ("This contradicts the rule" in said) == bool(contradiction)
 
 
-@pytest.mark.parametrize(("lost", "disagrees"), [("gn", True), ("bn", False)])
-def test_a_norm_that_did_not_finish_counts_as_the_worst(tmp_path: Path, lost: str, disagrees: bool) -> None:
+@pytest.mark.parametrize(("lost", "contradiction"), [("gn", True), ("bn", False)])
+def test_a_norm_that_did_not_finish_counts_as_the_worst(tmp_path: Path, lost: str, contradiction: bool) -> None:
     values = points((4, 0.30, 0.35))
     for point in values["points"]:
         point["problems"] = ["seed 0 diverged"] if point["norm"] == lost else []
     write_study_result(tmp_path / "batch-size", FOUND.model_copy(update={"values": values}))
     found = measured("small-batch", "batch-size", "--batch-size", 4, "--out", tmp_path)
-    assert bool(found["disagrees"]) is disagrees
-    assert f"{lost} did not finish" in found["says"]
+    assert bool(found["contradiction"]) is contradiction
+    assert f"{lost} did not finish" in found["statement"]
 
 
 @pytest.mark.parametrize("damage", [{"points": [{}]}, {"points": 3}, {"points": [{"batch_size": 0, "accuracy": {}}]}])
@@ -217,7 +217,7 @@ def test_a_finding_whose_values_are_damaged_is_a_warning(tmp_path: Path, damage:
 def test_a_large_batch_is_not_judged_by_a_small_one(tmp_path: Path) -> None:
     write_study_result(tmp_path / "batch-size", FOUND)
     found = measured("large-batch", "batch-size", "--batch-size", 64, "--out", tmp_path)
-    assert (found["batch_size"], found["disagrees"]) == (32, None)
+    assert (found["batch_size"], found["contradiction"]) == (32, None)
 
 
 def test_a_study_without_points_is_no_measurement(tmp_path: Path) -> None:
@@ -243,10 +243,10 @@ def test_a_mistake_is_quoted_with_its_accuracies(tmp_path: Path) -> None:
     write_study_result(tmp_path / "mistakes", finding)
     said = normbench("advise", "--task", "vision", "--out", tmp_path).words
     assert "InstanceNorm in a classifier: 25.00 % instead of 85.00 % test accuracy (2 seeds; costs)" in said
-    assert "disagrees" not in said
+    assert "contradicts" not in said
     measured |= {"verdict": "scores higher", "right_accuracy": [0.1, 0.2]}
     write_study_result(tmp_path / "mistakes", finding.model_copy(update={"values": {"mistakes": [measured]}}))
-    assert "disagrees with the rule" in normbench("advise", "--task", "vision", "--out", tmp_path).words
+    assert "contradicts the rule" in normbench("advise", "--task", "vision", "--out", tmp_path).words
 
 
 def test_a_comparison_counts_as_measured(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_the_documentation_has_every_rule_as_the_command_lists_it() -> None:
     for rule in listed:
         assert f"| {rule['name']} | {rule['condition']} |" in text
         for one in rule["evidence"]:
-            assert (one["says"] if "source" in one else f"normbench {one['study']}") in text
+            assert (one["statement"] if "source" in one else f"normbench {one['study']}") in text
 
 
 def test_help_names_every_task_and_need() -> None:
