@@ -9,13 +9,15 @@ Source: Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets,
 import math
 import string
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-import scipy  # which loads scipy.stats, slow to import, when a figure first needs it
 from pydantic import computed_field
 
 from normbench.analysis.aggregate import DocumentModel
 from normbench.analysis.paired import ALPHA
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Block = Mapping[str, float | None]
 """Score by name; None is a run that diverged, which is worse than any score."""
@@ -89,6 +91,8 @@ def average_ranks(blocks: Sequence[Block]) -> AverageRanks | None:
     Raises:
         ValueError: The blocks are not of the same names.
     """
+    import numpy as np
+
     if not blocks or len(blocks[0]) < 2:
         return None
     names = tuple(blocks[0])
@@ -114,18 +118,24 @@ def critical_difference(names: int, blocks: int, alpha: float = ALPHA) -> float:
 
     q is the quantile of the Studentized range with infinite degrees of freedom, divided by the square root of 2.
     """
-    q = float(scipy.stats.studentized_range.ppf(1 - alpha, names, np.inf)) / math.sqrt(2)
+    import scipy
+
+    q = float(scipy.stats.studentized_range.ppf(1 - alpha, names, math.inf)) / math.sqrt(2)
     return q * math.sqrt(names * (names + 1) / (6 * blocks))
 
 
-def _ranks(scores: Sequence[float | None]) -> np.ndarray:
+def _ranks(scores: Sequence[float | None]) -> "np.ndarray":
+    import scipy
+
     values = [-math.inf if score is None else score for score in scores]
     ranks: np.ndarray = scipy.stats.rankdata([-value for value in values])
     return ranks
 
 
-def _friedman(table: np.ndarray) -> Friedman | None:
+def _friedman(table: "np.ndarray") -> Friedman | None:
     """Friedman's test of a table of ranks, a row per block."""
+    import scipy
+
     blocks, names = table.shape
     if names < 3 or blocks < 2 or (table == table[0, 0]).all():
         return None

@@ -16,7 +16,6 @@ from normbench.cli.flags import Flag
 from normbench.cli.options import NetworkOptions, Options, TrainingOptions
 from normbench.config import PARAMETER_BUDGET, MachineConfig, Recipe
 from normbench.config.machine import VARIABLES, variable
-from normbench.networks.build import NETWORKS
 from normbench.studies import STUDIES
 from normbench.tracking import TRACKERS
 
@@ -122,7 +121,6 @@ def test_names_in_the_help_are_those_that_there_are():
     listed = {
         ("advise", "task"): TASKS,
         ("advise", "needs"): NEEDS,
-        ("train", "network"): NETWORKS,
         ("train", "track"): TRACKERS,
     }
     for (name, flag), names in listed.items():
