@@ -82,6 +82,7 @@ COMMANDS = {
     "repeats": ["cost"],
     "sizes": ["batch-size", "--dry-run"],
     "rates": ["rank", "--dry-run"],
+    "gains": ["claims", "--dry-run"],
     "trials": ["tune", "--dry-run"],
     "confirm": ["tune", "--dry-run"],
     "confirm_seeds": ["tune", "--dry-run"],
