@@ -98,10 +98,14 @@ class Recipe(Frozen):
         return recipe
 
     def in_network(self, name: str) -> "Recipe":
-        """Return the recipe for another network; widths, and the search that found the rates, belong to its own one."""
+        """Return the recipe for another network.
+
+        Widths, and the search that found the rates, belong to its own one; a custom network takes no setting at all.
+        """
         if self.network.name == name:
             return self
-        network = NetworkConfig.model_validate(self.network.model_dump() | {"name": name, "widths": None})
+        shared = {} if is_custom_network(name) else self.network.model_dump() | {"widths": None}
+        network = NetworkConfig.model_validate(shared | {"name": name})
         recipe = self.model_copy(update={"network": network})
         recipe._searched_rates = {}
         return recipe

@@ -60,6 +60,18 @@ def default_widths(name: str) -> tuple[int, ...]:
     return NETWORKS[name][1]
 
 
+def check_network(name: str) -> None:
+    """Check that there is a network of a name; a custom one is imported.
+
+    Raises:
+        UsageError: There is none, or its factory cannot be imported.
+    """
+    if is_custom_network(name):
+        custom_network(name)
+    else:
+        default_widths(name)
+
+
 def build(
     config: NetworkConfig, norm: Norm, classes: int = 10, seed: int = 0, custom: CustomNetwork | None = None
 ) -> nn.Module:

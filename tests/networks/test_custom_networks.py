@@ -260,6 +260,14 @@ def test_summary_counts_its_layers(home):
     assert rows["conv1"]["receptive_field"] is None  # pools may be functions, which no module tells of
 
 
+def test_norms_are_ranked_on_it_beside_a_built_in_network(home):
+    flags = ("--norms", "bn,gn,none", "--seeds", 2, "--dataset", "digits", "--subset", 64, "--epochs", 1)
+    small = ("--batch-sizes", 32, "--networks")
+    document = normbench("rank", *flags, *small, "net.py:Tiny,dwnet", "--json").document
+    assert "net.py:Tiny" in json.dumps(document["tables"])
+    refused(normbench("rank", *flags, *small, "net.py:Tinny"), USAGE, "Did you mean 'Tiny'?")
+
+
 def test_its_cost_is_measured(home):
     answer = normbench("cost", "--norms", "bn", "--network", "net.py:Tiny", "--repeats", 1, "--batch-size", 4, "--json")
     assert answer.code == 0

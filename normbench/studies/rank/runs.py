@@ -8,8 +8,8 @@ from normbench.config import DataConfig, Recipe, RunConfig, TrainingConfig
 from normbench.config.recipes import COMMAND_LINE, check_count
 from normbench.config.validation import validated
 from normbench.engine import check_model
-from normbench.errors import UsageError, unknown
-from normbench.networks import NETWORKS
+from normbench.errors import UsageError
+from normbench.networks import NETWORKS, check_network
 from normbench.runs import RunResult
 from normbench.studies.batch_size.measure import scaled_lr
 
@@ -52,8 +52,7 @@ def check_networks(names: Iterable[str] | None) -> tuple[str, ...]:
     """
     chosen = tuple(NETWORKS) if names is None else tuple(dict.fromkeys(names))
     for name in chosen:
-        if name not in NETWORKS:
-            raise unknown("network", name, NETWORKS)
+        check_network(name)
     return chosen
 
 
