@@ -1,4 +1,4 @@
-"""Notebook's regression network: 10-64-32-1 on random points by Adam, with each norm, regularizer and initialisation."""
+"""Notebook's regression network: 10-64-32-1 on random points by Adam, with norms, regularizers and initialisations."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
