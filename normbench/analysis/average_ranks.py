@@ -28,7 +28,7 @@ class Friedman(DocumentModel):
 
     chi_square: float
     p: float
-    """Of `chi_square`, with the correction for ties."""
+    """P-value of `chi_square`, with the correction for ties."""
     f: float | None
     """Statistic of Iman and Davenport, which is less conservative; None where it is infinite, as every block agrees."""
     p_f: float

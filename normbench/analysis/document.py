@@ -69,7 +69,7 @@ class Chart(Frozen):
     reference: float | None = None
     """Level to compare the lines with, such as chance or a bound."""
     joined: tuple[tuple[int, int], ...] = ()
-    """Of `ranks`: first and last tick of each set that does not differ."""
+    """First and last tick of each set that does not differ, in a chart of kind `ranks`."""
 
     def tick_label(self, x: float) -> str:
         """Label of a value of x: its tick, or the number."""

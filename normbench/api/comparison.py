@@ -29,7 +29,7 @@ class ComparisonResult:
 
     comparison: Comparison
     folder: Path
-    """Of the experiment, with the run folders."""
+    """Folder of the experiment, with the run folders."""
     warnings: tuple[str, ...]
     margin: float
     """Within which norms may be called alike, as a fraction."""

@@ -30,7 +30,7 @@ class Swapped:
     """A layer that `swap` replaced."""
 
     name: str
-    """Where it is in the model, as in `model.named_modules()`."""
+    """Place in the model, as in `model.named_modules()`."""
     before: str
     """The layer that was there, as torch writes it."""
     after: str

@@ -227,7 +227,7 @@ def test_the_attention_of_vit_is_that_of_torch():
 
 @pytest.mark.parametrize(("norm", "dims"), [("ln-c", (1,)), ("ln", (1, 2, 3)), ("bn", (0, 2, 3))], ids=str)
 def test_a_norm_gets_the_tokens_of_vit_as_positions(norm, dims):
-    """What each averages over: the channels of a token, all of an image, a channel's tokens of the batch."""
+    """Axes that each averages over: the channels of a token, all of an image, a channel's tokens of the batch."""
     given = []
     built = network("vit", norm)
     next(iter(norm_layers(built).values())).register_forward_hook(

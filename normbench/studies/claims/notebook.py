@@ -32,9 +32,9 @@ class Losses:
     first: float
     last: float
     fitted: float
-    """Of the training points in eval mode, after the last epoch."""
+    """Loss on the training points in eval mode, after the last epoch."""
     fresh: float
-    """Of as many other points, in eval mode."""
+    """Loss on as many other points, in eval mode."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def _accuracy(trial: Trial | None) -> str:
 
 
 def _norm_table(found: Search, norm: str) -> Table:
-    """What the accuracy of one norm is sensitive to."""
+    """Sensitivity of the accuracy of one norm to its settings."""
     best, explained = found.best(norm), shares(found, norm)
     near = near_best(found.trials[norm], best) if best else []
     rows = tuple(
