@@ -39,14 +39,16 @@ class _Context(StudyContext):
         """Download without showing progress."""
         yield None
 
-    def train(self, configs: Sequence[RunConfig], recipe: Recipe) -> tuple[Plan, list[RunResult]]:
+    def train(
+        self, configs: Sequence[RunConfig], recipe: Recipe, *, finished: bool = False
+    ) -> tuple[Plan, list[RunResult]]:
         """Plan and execute the runs of a recipe in the experiment of their question."""
         plan = engine.plan(configs, self.machine, self.experiment, leave_out_oversized=self.leave_out_oversized)
         question = Question.of(recipe.model_copy(update={"data": plan.configs[0].data}), self.study)
         plan = engine.claim_experiment(plan, question, named=self.named)
         self.experiment = plan.folders[0].path.parent.name
         self.warnings += plan.warnings
-        return plan, engine.run_all(plan)
+        return engine.finished_part(plan) if finished else (plan, engine.run_all(plan))
 
 
 def study(

@@ -146,7 +146,9 @@ class CommandContext(StudyContext):
         with ProgressCallback(self.output) as progress:
             yield progress.on_download
 
-    def train(self, configs: "Sequence[RunConfig]", recipe: "Recipe") -> "tuple[Plan, list[RunResult]]":
+    def train(
+        self, configs: "Sequence[RunConfig]", recipe: "Recipe", *, finished: bool = False
+    ) -> "tuple[Plan, list[RunResult]]":
         """Plan the runs, place them in the experiment of their question, and execute them.
 
         Raises:
@@ -166,6 +168,8 @@ class CommandContext(StudyContext):
             )
             plan = claim_experiment(self.options, plan, question_of(plan, recipe, self.study.name))
             self.experiment = plan.folders[0].path.parent.name
+            if finished:
+                return engine.finished_part(plan)
             if not announce(self.options, plan, progress):
                 raise typer.Exit
             results = engine.run_all(plan, callback, progress.on_download)

@@ -3,7 +3,16 @@
 from normbench.data import OnDownload
 from normbench.engine.callbacks import Callback, CallbackList
 from normbench.engine.concurrency import Concurrency
-from normbench.engine.plan import Plan, check_model, claim_experiment, in_experiment, part_of, plan, within_budget
+from normbench.engine.plan import (
+    Plan,
+    check_model,
+    claim_experiment,
+    finished_part,
+    in_experiment,
+    part_of,
+    plan,
+    within_budget,
+)
 from normbench.engine.run import run_all
 
 __all__ = [
@@ -14,6 +23,7 @@ __all__ = [
     "Plan",
     "check_model",
     "claim_experiment",
+    "finished_part",
     "in_experiment",
     "part_of",
     "plan",

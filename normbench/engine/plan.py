@@ -16,7 +16,7 @@ from normbench.errors import OverBudgetError, UnfitNormError, UsageError
 from normbench.model_summary import budget_error, model_summary
 from normbench.networks import IMAGE_SHAPE, build_for, count_parameters, draws_random_numbers, network_code
 from normbench.norms import Norm, norm_info, source_digest
-from normbench.runs import Question, RunFolder
+from normbench.runs import Question, RunFolder, RunResult
 from normbench.training import uncaptured
 from normbench.training.host_access import host_access
 
@@ -146,6 +146,19 @@ def claim_experiment(plan: Plan, question: Question, *, named: bool, dry_run: bo
         if dry_run or runs.claim(plan.machine.out / settled, question):
             return in_experiment(plan, settled, *([warning] if warning else []))
     raise UsageError(f"other processes take every name for {name} in {plan.machine.out}", "Give one with --name NAME.")
+
+
+def finished_part(plan: Plan) -> tuple[Plan, list[RunResult]]:
+    """Runs of a plan that are done or diverged already, with their results; nothing is trained.
+
+    Raises:
+        RunFailedError: A result is damaged.
+    """
+    results = [folder.result() for folder in plan.folders]
+    done = [index for index, result in enumerate(results) if result is not None]
+    configs = tuple(plan.configs[index] for index in done)
+    folders = tuple(plan.folders[index] for index in done)
+    return replace(plan, configs=configs, folders=folders), [result for result in results if result is not None]
 
 
 def _identity(config: RunConfig) -> dict[str, object]:

@@ -99,8 +99,15 @@ class StudyContext(ABC):
             return data.load(choice.config, self.machine, resolve_device(self.machine.device), on_download)
 
     @abstractmethod
-    def train(self, configs: "Sequence[RunConfig]", recipe: "Recipe") -> "tuple[Plan, list[RunResult]]":
+    def train(
+        self, configs: "Sequence[RunConfig]", recipe: "Recipe", *, finished: bool = False
+    ) -> "tuple[Plan, list[RunResult]]":
         """Plan and execute the runs of a recipe in the study's experiment.
+
+        Args:
+            configs: Runs.
+            recipe: Settings that they share.
+            finished: Train nothing: the plan is that of the runs that are finished already.
 
         Returns:
             The plan, and the results in the order of its configs.

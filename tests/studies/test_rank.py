@@ -67,6 +67,33 @@ def test_a_second_time_nothing_is_trained_and_the_means_can_be_ranked_instead(ra
     assert run_rank(out, *arguments, "-q").stdout.split()[1] == f"{again.document['values']['ranks']['ranks'][0]:.2f}"
 
 
+def test_what_is_finished_is_ranked_without_training_the_rest(ranked: tuple[Path, dict]) -> None:
+    arguments = ("--norms", "bn,gn,none", "--networks", "c10,dwnet", "--seeds", 3, "--finished", "--json")
+    values = run_rank(ranked[0], *arguments).document["values"]
+    assert len(values["runs"]) == len(ranked[1]["values"]["runs"])
+    assert values["ranks"] == ranked[1]["values"]["ranks"]
+    assert [(block["network"], block["seed"], block["missing"]) for block in values["excluded"]["blocks"]] == [
+        (network, 2, ["bn", "gn", "none"]) for network in ("c10", "dwnet")
+    ]
+
+
+def test_nothing_finished_is_refused(tmp_path: Path) -> None:
+    refused(run_rank(tmp_path, "--norms", "bn,gn", "--networks", "c10", "--finished"), USAGE, "no run is finished")
+
+
+def test_a_custom_network_is_ranked_beside_the_built_in_ones(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "def Mine(norm, classes):\n"
+        "    return nn.Sequential(nn.Conv2d(3, 8, 4, 4), norm.make(8), nn.AdaptiveAvgPool2d(1), nn.Flatten(),\n"
+        "                         nn.Linear(8, classes))\n"
+    )
+    mine = f"{tmp_path}/mine.py:Mine"
+    answer = run_rank(tmp_path, "--norms", "bn,gn", "--networks", f"c10,{mine}", "--seeds", 1, "--json")
+    assert answer.document["values"]["ranks"]["blocks"] == 2
+    assert {run["network"] for run in answer.document["values"]["runs"]} == {"c10", mine}
+
+
 def test_a_diverged_run_is_the_worst_of_its_block(tmp_path: Path) -> None:
     arguments = ("--norms", "bn,none", "--networks", "c10", "--seeds", 2, "--set", "norm.none.lr=1e20")
     answer = run_rank(tmp_path, *arguments, "--json")
@@ -151,7 +178,7 @@ def test_a_block_that_lacks_a_run_does_not_count_and_is_said() -> None:
         for config, value in zip(configs, accuracies, strict=True)
     ]
     settings = RankSettings()
-    by_task, ranks, excluded = rank(configs, results, {}, settings)
+    by_task, ranks, excluded = rank(configs, results, {}, settings, configs)
     assert (ranks.blocks, ranks.ranks) == (2, (1.5, 1.5))
     assert excluded.blocks == ((Task("c10", 32), 1, ("gn",)),)
     cpu = torch.device("cpu")

@@ -8,6 +8,8 @@ import torch
 from normbench.analysis import PairedDifference, Reached, compare_pairs
 from normbench.config import Recipe
 from normbench.device import resolve_device
+from normbench.engine import check_model
+from normbench.errors import UsageError
 from normbench.runs import RunResult
 from normbench.studies.claims import figures
 from normbench.studies.claims.notebook import Technique, train_techniques
@@ -111,7 +113,7 @@ def measure(settings: ClaimsSettings, context: StudyContext) -> Measurement:
     if settings.notebook:
         return Measurement(settings, device, techniques=train_techniques(range(NOTEBOOK_SEEDS)))
     recipe = undecayed(context.load_recipe(STUDY.recipe, {"norms": settings.norms} if settings.norms else {}))
-    norms = figures.ordered(recipe.norms)
+    norms = _fitting(figures.ordered(recipe.norms), recipe, settings, context)
     rate_runs = _train(rate_trials(norms, settings.rates), recipe, settings, context)
     best = figures.best_rates(figures.accuracies(rate_runs))
     init_runs = _train(init_trials(best, settings.gains), recipe, settings, context)
@@ -129,6 +131,25 @@ def measure(settings: ClaimsSettings, context: StudyContext) -> Measurement:
     return Measurement(
         settings, device, claims, recipe, tuple(rate_runs), tuple(init_runs), (*at_best, *others), best, target, times
     )
+
+
+def _fitting(norms: Sequence[str], recipe: Recipe, settings: ClaimsSettings, context: StudyContext) -> list[str]:
+    """Leave out, with a warning, norms that cannot be in the network, where every norm was asked for.
+
+    Raises:
+        UsageError: Such a norm was asked for by its name.
+    """
+    fitting = []
+    for norm in norms:
+        try:
+            check_model(recipe.run(norm, recipe.seed, max_params=settings.max_params))
+        except UsageError as error:
+            if not context.leave_out_oversized:
+                raise
+            context.warn(f"left out: {error.message}")
+        else:
+            fitting.append(norm)
+    return fitting
 
 
 def _train(trials: Sequence[Trial], recipe: Recipe, settings: ClaimsSettings, context: StudyContext) -> list[Run]:

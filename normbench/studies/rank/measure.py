@@ -17,6 +17,7 @@ from normbench.analysis import (
 from normbench.analysis.average_ranks import Block
 from normbench.analysis.paired import by_norm_and_seed, compare_all_pairs
 from normbench.config import Recipe, RunConfig, recipe_names
+from normbench.errors import UsageError
 from normbench.runs import RunResult
 from normbench.studies.rank.runs import (
     Candidate,
@@ -107,9 +108,13 @@ def measure(settings: RankSettings, context: StudyContext) -> Measurement:
     for (task, norm), reason in holes.items():
         context.note(f"not possible: {norm} in {task.network}: {reason}")
     seeds = range(recipe.seed, recipe.seed + recipe.seeds)
-    rates = _search(chosen, settings.rates, seeds.stop, recipe, context) if settings.rates else None
-    plan, results = context.train(ranked_configs(chosen, seeds, rates), recipe)
-    by_task, ranks, excluded = rank(plan.configs, results, holes, settings)
+    rates = _search(chosen, settings, seeds.stop, recipe, context) if settings.rates else None
+    chosen = [candidate for candidate in chosen if rates is None or candidate in rates]
+    planned = ranked_configs(chosen, seeds, rates)
+    plan, results = context.train(planned, recipe, finished=settings.finished) if planned else (None, [])
+    if plan is None or not results:
+        raise UsageError("no run is finished that could be ranked", "Train them: without --finished.")
+    by_task, ranks, excluded = rank(plan.configs, results, holes, settings, planned)
     names = {name: source for name, (source, _) in recipes.items()}
     return Measurement(by_task, holes, ranks, excluded, settings, recipe, names, plan.device)
 
@@ -130,12 +135,13 @@ def _recipe_of(network: str, recipe: Recipe, context: StudyContext) -> tuple[str
 
 
 def _search(
-    chosen: Sequence[Candidate], rates: Sequence[float], seed: int, recipe: Recipe, context: StudyContext
+    chosen: Sequence[Candidate], settings: RankSettings, seed: int, recipe: Recipe, context: StudyContext
 ) -> dict[Candidate, float]:
     """Find the rate of each candidate, in an experiment beside that of the ranking."""
     name = context.experiment
     context.experiment = f"{name}-search"
-    plan, results = context.train(search_configs(chosen, rates, seed), recipe)
+    configs = search_configs(chosen, settings.rates or (), seed)
+    plan, results = context.train(configs, recipe, finished=settings.finished)
     context.experiment = name
     return found_rates(chosen, plan.configs, results)
 
@@ -145,6 +151,7 @@ def rank(
     results: Sequence[RunResult],
     holes: Mapping[tuple[Task, str], str],
     settings: RankSettings,
+    planned: Sequence[RunConfig],
 ) -> tuple[tuple[TaskResult, ...], AverageRanks | None, Excluded]:
     """Rank the norms of these runs.
 
@@ -153,19 +160,27 @@ def rank(
         results: Result of each, in the same order.
         holes: Reasons why a norm cannot be in a task.
         settings: Blocks and margin.
+        planned: Runs that there were to be.
     """
     of_task: dict[Task, list[RunResult]] = {}
     for config, result in zip(configs, results, strict=True):
-        of_task.setdefault(Task(config.network.name, config.training.batch_size), []).append(result)
+        of_task.setdefault(_task_of(config), []).append(result)
+    seeds: dict[Task, set[int]] = {}
+    for config in planned:
+        seeds.setdefault(_task_of(config), set()).add(config.seed)
     by_task = tuple(_task_result(task, runs, settings.margin / 100) for task, runs in of_task.items())
-    tasks, norms = complete_table(list(of_task), list(dict.fromkeys(result.norm for result in results)), set(holes))
-    full, incomplete = _blocks([one for one in by_task if one.task in tasks], norms, settings.blocks)
+    tasks, norms = complete_table(list(of_task), list(dict.fromkeys(config.norm for config in planned)), set(holes))
+    full, incomplete = _blocks([one for one in by_task if one.task in tasks], norms, seeds, settings.blocks)
     excluded = Excluded(
         tuple(task for task in of_task if task not in tasks),
-        tuple(dict.fromkeys(result.norm for result in results if result.norm not in norms)),
+        tuple(dict.fromkeys(config.norm for config in planned if config.norm not in norms)),
         tuple(incomplete),
     )
     return by_task, average_ranks(full), excluded
+
+
+def _task_of(config: RunConfig) -> Task:
+    return Task(config.network.name, config.training.batch_size)
 
 
 def _task_result(task: Task, results: Sequence[RunResult], margin: float) -> TaskResult:
@@ -204,16 +219,15 @@ def complete_table(
 
 
 def _blocks(
-    by_task: Sequence[TaskResult], norms: Sequence[str], kind: Blocks
+    by_task: Sequence[TaskResult], norms: Sequence[str], planned: Mapping[Task, set[int]], kind: Blocks
 ) -> tuple[list[Block], list[tuple[Task, int | None, tuple[str, ...]]]]:
     """Scores of the complete blocks, and the incomplete ones with the norms that lack a run."""
     full: list[Block] = []
     incomplete: list[tuple[Task, int | None, tuple[str, ...]]] = []
     for one in by_task:
         accuracies = by_norm_and_seed(one.results)
-        seeds = sorted({result.seed for result in one.results})
         of_seed: list[Block] = []
-        for seed in seeds:
+        for seed in sorted(planned[one.task]):
             missing = tuple(norm for norm in norms if seed not in accuracies.get(norm, {}))
             if missing:
                 incomplete.append((one.task, seed, missing))

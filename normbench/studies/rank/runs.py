@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from normbench.config import DataConfig, Recipe, RunConfig, TrainingConfig
+from normbench.config import DataConfig, NetworkConfig, Recipe, RunConfig, TrainingConfig
 from normbench.config.recipes import COMMAND_LINE, check_count
 from normbench.config.validation import validated
 from normbench.engine import check_model
@@ -50,7 +50,9 @@ def check_networks(names: Iterable[str] | None) -> tuple[str, ...]:
     Raises:
         UsageError: There is no such network.
     """
-    chosen = tuple(NETWORKS) if names is None else tuple(dict.fromkeys(names))
+    if names is None:
+        return tuple(NETWORKS)
+    chosen = tuple(dict.fromkeys(validated(NetworkConfig, {"name": name}, COMMAND_LINE).name for name in names))
     for name in chosen:
         check_network(name)
     return chosen
@@ -108,14 +110,19 @@ def held_out(data: DataConfig) -> DataConfig:
 def found_rates(
     chosen: Sequence[Candidate], configs: Sequence[RunConfig], results: Sequence[RunResult]
 ) -> dict[Candidate, float]:
-    """Return the rate of each candidate with the highest validation accuracy, the smallest where none was finished."""
+    """Return the rate of each candidate with the highest validation accuracy, the smallest where every run diverged.
+
+    A candidate without all of its runs has none.
+    """
+    rates = {config.training.lr for config in configs}
     scores: dict[tuple[Task, str], dict[float, float]] = {}
     for config, result in zip(configs, results, strict=True):
         task = Task(config.network.name, config.training.batch_size)
         of_norm = scores.setdefault((task, config.norm), {})
         of_norm[config.training.lr] = -1.0 if result.validation_accuracy is None else result.validation_accuracy
     best = {key: max(of_norm, key=of_norm.__getitem__) for key, of_norm in scores.items()}
-    return {candidate: best[candidate.task, candidate.norm] for candidate in chosen}
+    complete = {key for key, of_norm in scores.items() if of_norm.keys() == rates}
+    return {one: best[one.task, one.norm] for one in chosen if (one.task, one.norm) in complete}
 
 
 def ranked_configs(

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from normbench.config import PARAMETER_BUDGET
-from normbench.config.settings import BatchSize, Frozen, LearningRate, NormNames, Number, Whole
+from normbench.config.settings import BatchSize, Frozen, LearningRate, NormNames, Number, Switch, Whole
 from normbench.studies.study import Flag
 
 Blocks = Literal["runs", "networks"]
@@ -30,6 +30,9 @@ class RankSettings(Frozen):
     )
     blocks: Annotated[Blocks, Flag(metavar="NAME")] = Field(
         "runs", description="Rank by seed (runs), or by mean over the seeds (networks)."
+    )
+    finished: Annotated[Switch, Flag()] = Field(
+        False, description="Train nothing: rank the runs that are finished already."
     )
     margin: Number = Field(0.5, gt=0.0, le=100.0)
     """Percentage points within which norms count as alike."""
