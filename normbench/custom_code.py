@@ -27,7 +27,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from normbench.config.norm_names import NormName
-from normbench.errors import UsageError, guess, shortened
+from normbench.errors import UsageError, guess, nearest, shortened
 
 NEVER_OWN = frozenset({"normbench", "numpy", "torch"})
 """Shared by custom code and normbench, as the standard library is: files of the same names do not replace them."""
@@ -180,6 +180,67 @@ def locate_file(path: Path, attribute: str, kind: str = "norm") -> Location:
         attribute,
         tuple(_unique([path.parent, root, _above_package(path.parent), *_current(), *_own_paths()])),
     )
+
+
+def check_defined(spec: str, kind: str = "norm") -> None:
+    """Check that a factory is where its name says, as far as its code tells without being imported.
+
+    Raises:
+        UsageError: There is no such file or module, or nothing of that name at its top level.
+    """
+    if spec in PROVIDED:
+        return
+    location, (source, attribute) = locate(spec, kind), split_spec(spec, kind)
+    if location is None:
+        _check_package(spec, source, kind)
+        return
+    names = _defined_names(location.main)
+    if names is not None and attribute not in names:
+        raise UsageError(
+            f"{kind} '{shortened(spec)}': nothing called '{attribute}' in {location.main.path}",
+            nearest(attribute, {name for name in names if not name.startswith("_")}),
+        )
+
+
+def _check_package(spec: str, source: str, kind: str) -> None:
+    """Check that there is a package of a dotted name that is not among the files; Python may know more than these."""
+    top = source.partition(".")[0]
+    own = find_in(_unique([*_current(), *_own_paths()]), top)
+    try:
+        exists = own is None and importlib.util.find_spec(top) is not None
+    except (ImportError, ValueError, AttributeError):
+        exists = False
+    if not exists:
+        raise UsageError(
+            f"{kind} '{shortened(spec)}': there is no module {shortened(source)}",
+            "Is the package in the current folder, or installed in this environment?",
+        )
+
+
+def _defined_names(module: Module) -> set[str] | None:
+    """Names at the top level of a module; None if only importing it tells."""
+    if not module.is_source or module.path is None:
+        return None
+    try:
+        tree = ast.parse(module.path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None  # importing it says what is wrong
+    names: set[str] = set()
+    waiting: list[ast.AST] = [*tree.body]
+    while waiting:
+        node = waiting.pop()
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+                continue  # what is in it is not at the top level
+            case ast.alias(name=name, asname=other):
+                names.add(other or name.partition(".")[0])
+            case ast.Name(id=name, ctx=ast.Store()):
+                names.add(name)
+            case ast.Name(id="globals" | "vars" | "exec" | "setattr"):
+                return None
+        waiting += ast.iter_child_nodes(node)
+    return None if names & {"*", "__getattr__"} else names
 
 
 def code_of(location: Location) -> Code:
@@ -507,11 +568,10 @@ def import_from(location: Location | None, spec: str, kind: str = "norm") -> tup
     value = getattr(module, attribute, None)
     if value is None:
         public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        nearest = guess(attribute, sorted(public))
+        alike = guess(attribute, sorted(public))
         raise UsageError(
             f"{kind} '{spec}': nothing called '{attribute}' in {getattr(module, '__file__', None) or module.__name__}",
-            (f"Did you mean '{nearest}'? " if nearest else "")
-            + f"Callables there: {', '.join(sorted(public)) or 'none'}.",
+            (f"Did you mean '{alike}'? " if alike else "") + f"Callables there: {', '.join(sorted(public)) or 'none'}.",
         )
     return value, loaded
 

@@ -9,9 +9,10 @@ from normbench import engine, runs
 from normbench.analysis import MARGIN
 from normbench.analysis.comparison import Comparison
 from normbench.analysis.tables import paper_tables
-from normbench.api.settings import NetworkLike, NormLike, changed_recipe, machine, network_spec, norm_spec
+from normbench.api.settings import NetworkLike, NormLike, changed_recipe, checked, machine, network_spec, norm_spec
 from normbench.config import PARAMETER_BUDGET
 from normbench.config.grid import Grid, comparison_configs
+from normbench.config.settings import Share
 from normbench.config.validation import check_name
 from normbench.engine.callbacks import Callback
 from normbench.report.export import to_latex, to_markdown
@@ -151,6 +152,7 @@ def compare(
         training__epochs=epochs,
         training__batch_size=batch_size,
     )
+    margin = checked(Share, margin, "margin")
     experiment = check_name(name if name is not None else Path(recipe).stem, "the experiment")
     configs = comparison_configs(changed, Grid(), PARAMETER_BUDGET)
     plan = engine.plan(configs, machine(out=out, data_dir=data_dir, device=device, jobs=jobs, force=force), experiment)

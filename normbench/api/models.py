@@ -13,11 +13,13 @@ from normbench.api.settings import (
     NetworkLike,
     NormLike,
     changed_recipe,
+    checked,
     machine,
     network_spec,
     norm_spec,
 )
 from normbench.config import RunConfig
+from normbench.config.settings import Groups, Switch
 from normbench.errors import RunFailedError, UsageError
 from normbench.model_summary import ModelSummary
 from normbench.norms import NORMS, Norm
@@ -39,7 +41,7 @@ def norm(name: NormLike, groups: int = 4) -> Norm:
         >>> normbench.norm("gn(groups=8)").make(32).num_groups
         8
     """
-    return Norm.parse(norm_spec(name), groups)
+    return Norm.parse(norm_spec(name), checked(Groups, groups, "groups"))
 
 
 def register_norm(name: str, factory: type[nn.Module] | Callable[[int], nn.Module]) -> None:
@@ -118,6 +120,8 @@ def load(
     config = usable(entry)
     if entry.result is None:
         raise RunFailedError(f"{entry.path} is not finished", "The same training again goes on with it.")
-    permission = Permission(None if norm is None else norm_spec(norm), trust, network_spec(network))
+    permission = Permission(
+        None if norm is None else norm_spec(norm), checked(Switch, trust, "trust"), network_spec(network)
+    )
     model = load_model(entry.path, config, permission)
     return LoadedRun(config, entry.result, model.network, model.classes, model.mean, model.std)

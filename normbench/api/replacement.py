@@ -8,6 +8,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
+from normbench.api.settings import checked
+from normbench.config.settings import Groups
 from normbench.errors import UsageError
 from normbench.norms import Norm
 
@@ -67,7 +69,7 @@ def swap(model: nn.Module, norm: str, groups: int = 4) -> list[Swapped]:
         >>> type(model[1]).__name__, model[1].num_groups
         ('GroupNorm', 2)
     """
-    new = Norm.parse(norm, groups)
+    new = Norm.parse(norm, checked(Groups, groups, "groups"))
     if new.weight_standardization:
         raise UsageError(f"{norm}: +ws belongs to convolutions, which swap leaves alone", "Name the norm without +ws.")
     kinds = (*REPLACEABLE, *OTHERS)

@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from normbench.config import MachineConfig, Recipe, load_recipe
+from normbench.config.validation import sentence
 from normbench.custom_code import provide
-from normbench.errors import UsageError
-from normbench.norms import Norm, canonical_name
+from normbench.errors import UsageError, shortened
+from normbench.norms import Norm, canonical_name, existing_name
 
 NormLike = str | type[nn.Module] | Callable[[int], nn.Module]
 """A norm's name, as on the command line, or a class or function that makes a layer from the number of channels."""
@@ -57,6 +59,19 @@ def _spec(factory: Callable[..., nn.Module]) -> str:
     return spec
 
 
+def checked(kind: Any, value: Any, name: str) -> Any:
+    """An argument that is no setting of a recipe, if it is of its type: text and booleans are no numbers.
+
+    Raises:
+        UsageError: It is of another type, or out of bounds.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        reason = sentence(error.errors(include_url=False)[0]["msg"])
+        raise UsageError(f"{name} = {shortened(repr(value))}: {reason}") from error
+
+
 def changed_recipe(recipe: str, settings: Mapping[str, Any] | None, norms: Sequence[str] = (), **fields: Any) -> Recipe:
     """A recipe with changes laid over it.
 
@@ -71,7 +86,7 @@ def changed_recipe(recipe: str, settings: Mapping[str, Any] | None, norms: Seque
     """
     given = {key.replace("__", "."): value for key, value in fields.items() if value is not None}
     overrides = nested({**given, **(settings or {})}) | ({"norms": tuple(norms)} if norms else {})
-    return load_recipe(recipe, overrides, canonical_name)
+    return load_recipe(recipe, overrides, canonical_name, existing_name)
 
 
 def nested(settings: Mapping[str, Any]) -> dict[str, Any]:

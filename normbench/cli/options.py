@@ -121,9 +121,9 @@ class NetworkOptions(Options):
     def load_recipe(self, overrides: dict[str, Any]) -> "Recipe":
         """Load the recipe of --config, or the default one, with overrides applied."""
         from normbench.config import load_recipe
-        from normbench.norms import canonical_name
+        from normbench.norms import canonical_name, existing_name
 
-        return load_recipe(self.config or DEFAULT_RECIPE, overrides, canonical_name)
+        return load_recipe(self.config or DEFAULT_RECIPE, overrides, canonical_name, existing_name)
 
 
 def setting_keys(options: type[Options]) -> dict[str, str]:

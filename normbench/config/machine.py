@@ -7,8 +7,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from normbench.config.settings import Frozen
+from normbench.config.settings import Frozen, Switch, Whole
 from normbench.config.validation import user_path, validated
+from normbench.errors import UsageError, shortened
 
 GivenPath = Annotated[Path, BeforeValidator(user_path)]
 DEVICES = re.compile(r"auto|cuda(:[0-9]{1,3})?|mps|cpu")
@@ -38,20 +39,40 @@ class MachineConfig(Frozen):
     data_dir: GivenPath | None = Field(None, description="Folder with CIFAR-10.")
     device: DeviceName = Field("auto", description="Device of the computation: auto, cuda, cuda:N, mps or cpu.")
     out: GivenPath = Field(Path("runs"), description="Folder of experiments.")
-    offline: bool = Field(False, description="Never access the internet.")
+    offline: Switch = Field(False, description="Never access the internet.")
     mirror: str | None = None
     """Address of a copy of `cifar-10-python.tar.gz`; its MD5 is checked as the original's is."""
-    force: bool = Field(False, description="Train runs again that are done.")
-    jobs: int | None = Field(
+    force: Switch = Field(False, description="Train runs again that are done.")
+    jobs: Whole | None = Field(
         None, ge=1, le=256, description="Runs trained concurrently, by default as many as the device can."
     )
-    capture: bool = True
+    capture: Switch = True
     """Repeat a captured step on CUDA; without it every step is launched kernel by kernel."""
 
     @classmethod
     def resolve(cls, flags: dict[str, object]) -> "MachineConfig":
         """Settings from the flags that were given (no None among them) and the environment."""
-        environment: dict[str, object] = {
-            name: os.environ[key] for name in VARIABLES if os.environ.get(key := variable(name))
-        }
+        environment = {name: _of_text(name, text) for name in VARIABLES if (text := os.environ.get(variable(name)))}
         return validated(cls, environment | flags, "flags and NORMBENCH_* variables")
+
+
+ON, OFF = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+DIGITS = re.compile(r"[0-9]{1,10}")
+
+
+def _of_text(setting: str, text: str) -> object:
+    """Value of an environment variable, which is text whatever the setting is.
+
+    Raises:
+        UsageError: It is no switch, or no integer.
+    """
+    word = text.strip(" ").lower()
+    if setting == "offline":
+        if word not in ON | OFF:
+            raise UsageError(f"{variable(setting)} = {shortened(text)}: neither on nor off", "Set it to 1 or 0.")
+        return word in ON
+    if setting == "jobs":
+        if not DIGITS.fullmatch(word):
+            raise UsageError(f"{variable(setting)} = {shortened(text)}: not an integer", "For example: 2")
+        return int(word)
+    return text

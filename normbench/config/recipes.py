@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -84,7 +85,7 @@ class Recipe(Frozen):
     def model_post_init(self, _context: Any, /) -> None:
         """Take what the recipe states for single norms as found by its search."""
         self._searched_rates = {
-            norm: self._rates(norm) for norm, section in self.norm.items() if section.lr is not None
+            _file_and_name(norm): self._rates(norm) for norm, section in self.norm.items() if section.lr is not None
         }
 
     def overridden(self, settings: dict[str, Any]) -> "Recipe":
@@ -116,8 +117,12 @@ class Recipe(Frozen):
         `gn(groups=8)+ws` reads `[norm.gn]`, `[norm."gn(groups=8)"]`, `[norm."gn+ws"]` and its own section, in this
         order; a later one wins.
         """
-        names = NormName.parse(norm).fallbacks
-        sections = [self.norm[name].model_dump(exclude_none=True) for name in names if name in self.norm]
+        sections = [
+            section.model_dump(exclude_none=True)
+            for name in map(_file_and_name, NormName.parse(norm).fallbacks)
+            for given, section in self.norm.items()
+            if _file_and_name(given) == name
+        ]
         return {key: value for section in sections for key, value in section.items()}
 
     def _rates(self, norm: str) -> tuple[float, float, str]:
@@ -132,13 +137,25 @@ class Recipe(Frozen):
         settings = {
             "groups": section.get("groups", self.groups),
             "deterministic": self.deterministic,
-            "tuned": self._searched_rates.get(norm) == self._rates(norm),
+            "tuned": self._searched_rates.get(_file_and_name(norm)) == self._rates(norm),
         } | extra
         return validated(
             RunConfig,
             {"norm": norm, "seed": seed, "network": self.network, "data": self.data, "training": training} | settings,
             "settings",
         )
+
+
+def _file_and_name(norm: str) -> str:
+    """The name that all paths to the file of a custom norm share; any other norm's is its own."""
+    name = NormName.parse(norm)
+    path, _, factory = name.base.rpartition(":")
+    if not path.endswith(".py"):
+        return norm
+    try:
+        return str(replace(name, base=f"{Path(path).expanduser().resolve()}:{factory}"))
+    except (OSError, RuntimeError, ValueError):  # an error of its own where the file is read
+        return norm
 
 
 def recipe_folder() -> Path:
@@ -179,7 +196,12 @@ def recipe_header(path: Path) -> str:
     return "\n".join(lines)
 
 
-def load_recipe(name: str, overrides: dict[str, Any] | None = None, canonical: Canonical = canonical_text) -> Recipe:
+def load_recipe(
+    name: str,
+    overrides: dict[str, Any] | None = None,
+    canonical: Canonical = canonical_text,
+    existing: Canonical | None = None,
+) -> Recipe:
     """Read a recipe and lay overrides over it: nested as the TOML is, `{"training": {"lr": 0.1}}`.
 
     An override of a per-norm key (`lr`, `weight_decay`, `groups`) wins over `[norm.NAME]` too: a flag beats
@@ -190,6 +212,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, canonical: C
         overrides: Settings that win over the file's.
         canonical: Gives each norm the text of its name that all equal names share, and refuses names of no norm, as
             `normbench.norms.canonical_name` does; by default only the spelling is looked at.
+        existing: The same for the names of sections, as `normbench.norms.existing_name`; by default `canonical`.
 
     Raises:
         UsageError: There is no such recipe, or a key or value in it or in the overrides does not fit.
@@ -202,12 +225,12 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None, canonical: C
         raise UsageError(f"{path}: not valid TOML: {reason}") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    settings = _per_norm(settings, str(path), canonical)
+    settings = _per_norm(settings, str(path), canonical, existing or canonical)
     recipe = validated(Recipe, settings, str(path))
     recipe._canonical = canonical
     if not overrides:
         return recipe
-    overrides = _per_norm(overrides, COMMAND_LINE, canonical)
+    overrides = _per_norm(overrides, COMMAND_LINE, canonical, existing or canonical)
     override_keys = _leaves({key: value for key, value in overrides.items() if key not in ("norm", "search")})
     for section in settings.get("norm", {}).values():
         for key in override_keys & section.keys():
@@ -244,7 +267,7 @@ def check_count(runs: int) -> None:
         )
 
 
-def _per_norm(settings: dict[str, Any], where: str, canonical: Canonical) -> dict[str, Any]:
+def _per_norm(settings: dict[str, Any], where: str, canonical: Canonical, existing: Canonical) -> dict[str, Any]:
     """The settings with every norm by its canonical name, once their sections under `norm` are checked."""
     sections = settings.get("norm", {})
     if not isinstance(sections, dict) or not all(isinstance(section, dict) for section in sections.values()):
@@ -252,11 +275,11 @@ def _per_norm(settings: dict[str, Any], where: str, canonical: Canonical) -> dic
     named: dict[str, dict[str, Any]] = {}
     for norm, section in sections.items():
         try:
-            name = canonical(norm)
+            name = existing(norm)
         except UsageError as error:
             custom = "A custom norm stands there as it is typed: file.py:factory."
             raise UsageError(f"{where}: {error.message} in [norm.{norm}]", f"{error.hint} {custom}".strip()) from error
-        if name in named:
+        if _file_and_name(name) in map(_file_and_name, named):
             raise UsageError(f"{where}: two sections for the norm {name}", "Leave one of them out.")
         for key in section:
             if key not in PER_NORM_KEYS:

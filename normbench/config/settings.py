@@ -28,6 +28,7 @@ def _canonical(name: str) -> str:
 Whole = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Switch = Annotated[bool, Strict()]
+Share = Annotated[float, Strict(), Field(gt=0.0, le=1.0)]
 Epochs = Annotated[int, Strict(), Field(ge=1, le=MAX_EPOCHS)]
 BatchSize = Annotated[int, Strict(), Field(ge=1, le=8192)]
 LearningRate = Annotated[float, Strict(), Field(gt=0.0, le=1e30)]

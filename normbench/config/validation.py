@@ -93,6 +93,8 @@ def user_path(text: "str | os.PathLike[str]", what: str = "path") -> Path:
         UsageError: It is empty, no UTF-8, longer than any file system allows, or in the home of a user that there is
             not.
     """
+    if not isinstance(text, str | os.PathLike):
+        raise UsageError(f"{what}: {shortened(repr(text))} is no path", "Give it as text.")
     text = check_text(os.fspath(text), what)
     if not text.strip():
         raise UsageError(f"{what}: the path is empty", "Leave it out, or name a path.")

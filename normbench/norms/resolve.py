@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normbench.config.norm_names import WEIGHT_STANDARDIZATION, Argument, NormName
-from normbench.custom_code import Code, Location, import_factory, locate_in_folder, read_code, split_spec
+from normbench.custom_code import (
+    Code,
+    Location,
+    check_defined,
+    import_factory,
+    locate_in_folder,
+    read_code,
+    split_spec,
+)
 from normbench.errors import UsageError, unknown
 from normbench.norms.arguments import Signature
 from normbench.norms.axes import Axes
@@ -108,6 +116,18 @@ def canonical_name(spec: str) -> str:
         split_spec(spec)
         return str(name)
     return str(_without_defaults(name))
+
+
+def existing_name(spec: str) -> str:
+    """The canonical name of a norm that is there: of a custom one the file or module is read, and not imported.
+
+    Raises:
+        UsageError: There is no such norm, or an argument of a built-in one does not fit.
+    """
+    canonical = canonical_name(spec)
+    if is_custom(canonical):
+        check_defined(NormName.parse(canonical).base)
+    return canonical
 
 
 def _without_defaults(name: NormName) -> NormName:

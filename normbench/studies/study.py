@@ -77,10 +77,10 @@ class StudyContext(ABC):
             UsageError: There is no such recipe, or a setting is invalid.
         """
         from normbench.config import load_recipe
-        from normbench.norms import canonical_name
+        from normbench.norms import canonical_name, existing_name
 
         return load_recipe(
-            self.recipe or default or "baseline", _merged(self.overrides, settings or {}), canonical_name
+            self.recipe or default or "baseline", _merged(self.overrides, settings or {}), canonical_name, existing_name
         )
 
     def load_data(self, config: "DataConfig") -> "DataSet":

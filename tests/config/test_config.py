@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.cli import normbench
 from pydantic import ValidationError
 
 from normbench.cli.options import NetworkOptions
@@ -17,7 +18,7 @@ from normbench.config import (
 from normbench.config.recipes import recipe_header
 from normbench.engine import within_budget
 from normbench.errors import UsageError
-from normbench.norms import canonical_name
+from normbench.norms import canonical_name, existing_name
 
 
 @pytest.fixture
@@ -162,10 +163,74 @@ def test_a_section_for_a_norm_that_does_not_exist_is_refused_with_the_file_and_t
     assert ("Did you mean 'gn'?" in error.value.hint) == name.lower().startswith("g")
 
 
-@pytest.mark.parametrize("name", ["gn", "gn+ws", "mine.py:Mine", "mine.py:Mine+ws", "pkg.norms:make"])
-def test_sections_for_registered_and_custom_norms_are_theirs(recipe, name):
-    loaded = load_recipe(recipe(f'[norm."{name}"]\nlr = 0.1'), canonical=canonical_name)
+@pytest.fixture
+def folder_of_norms(tmp_path, monkeypatch):
+    """The current folder, with custom norms in a file and in a package."""
+    (tmp_path / "mine.py").write_text(
+        "from torch.nn import BatchNorm2d as Imported\n"
+        "try:\n    class Mine: pass\nexcept ImportError:\n    Fallback = None\n"
+        "class Other:\n    def method(self): pass\n"
+    )
+    (tmp_path / "open.py").write_text("from mine import *\n")
+    (tmp_path / "dynamic.py").write_text("globals()['Made'] = lambda channels: None\n")
+    (tmp_path / "broken.py").write_text("class Mine(:\n")
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "norms.py").write_text("make = lambda channels: None\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gn", "gn+ws", "mine.py:Mine", "mine.py:Mine+ws", "mine.py:Mine(power=0.5)", "mine.py:Imported", "pkg.norms:make",
+     "mine.py:Fallback", "open.py:Mine", "dynamic.py:Made", "broken.py:Mine", "torch.nn:BatchNorm2d"],
+)  # fmt: skip
+def test_sections_for_registered_and_custom_norms_are_theirs(recipe, folder_of_norms, name):
+    loaded = load_recipe(recipe(f'[norm."{name}"]\nlr = 0.1'), None, canonical_name, existing_name)
     assert loaded.run(name, 0).training.lr == 0.1
+    assert loaded.run(name, 0).tuned
+
+
+@pytest.mark.parametrize(
+    ("name", "problem", "hint"),
+    [
+        ("mine.py:Mien", "nothing called 'Mien' in .*mine.py", "Did you mean 'Mine'"),
+        ("mine.py:method", "nothing called 'method'", "Known: Fallback, Imported, Mine, Other"),
+        ("myne.py:Mine", "myne.py does not exist", "Did you mean mine.py"),
+        ("pkg.norms:mak", "nothing called 'mak'", "Did you mean 'make'"),
+        ("pkg.norm:make", "there is no module pkg.norm", "current folder"),
+        ("pgk.norms:make", "there is no module pgk.norms", "current folder"),
+    ],
+)
+def test_settings_of_a_custom_norm_that_is_not_there_are_refused(recipe, folder_of_norms, name, problem, hint):
+    in_file, typed = (f'[norm."{name}"]\nlr = 0.1', None), ("", {"norm": {name: {"lr": 0.1}}})
+    for section, overrides in (in_file, typed):
+        with pytest.raises(UsageError, match=problem) as error:
+            load_recipe(recipe(section), overrides, canonical_name, existing_name)
+        assert hint in error.value.hint
+
+
+@pytest.mark.parametrize("typed", ["mine.py:Mine", "./mine.py:Mine", "pkg/../mine.py:Mine", "{}/mine.py:Mine"])
+def test_a_section_of_a_custom_norm_counts_however_its_path_is_typed(recipe, folder_of_norms, typed):
+    typed = typed.format(folder_of_norms)
+    text = '[norm."./mine.py:Mine"]\nlr = 0.1\nweight_decay = 0.01'
+    loaded = load_recipe(recipe(text), None, canonical_name, existing_name)
+    assert (loaded.run(typed, 0).training.lr, loaded.run(typed, 0).tuned) == (0.1, True)
+    changed = load_recipe(recipe(text), {"norm": {typed: {"lr": 0.2}}}, canonical_name, existing_name)
+    training = changed.run("mine.py:Mine", 0).training
+    assert (training.lr, training.weight_decay) == (0.2, 0.01)
+    twice = f'{text}\n[norm."{folder_of_norms}/mine.py:Mine"]\nlr = 0.3'
+    with pytest.raises(UsageError, match="two sections for the norm"):
+        load_recipe(recipe(twice), None, canonical_name, existing_name)
+
+
+def test_a_misspelt_custom_norm_of_a_recipe_ends_a_command_before_it_trains(recipe, folder_of_norms):
+    path = recipe('[norm."mine.py:Mien"]\nlr = 0.1')
+    out = ("--out", folder_of_norms / "runs")
+    for command in (("train", "--norm", "gn", *out), ("compare", "--norms", "gn", *out), ("summary",)):
+        answer = normbench(*command, "--config", path, "--json")
+        assert (answer.code, "Mien" in answer.document["error"]["message"]) == (2, True)
+    assert not (folder_of_norms / "runs").exists()
 
 
 @pytest.mark.parametrize("name", ["gn", "a/mine.py:Mine", '"mine.py:Mine"', "pkg.norms:make+ws"])
