@@ -106,15 +106,22 @@ def study(
     return result
 
 
-def verify(norm: str | None = None, *, reference: str | None = None, out: str | Path | None = None) -> StudyResult:
+def verify(
+    norm: str | None = None,
+    *,
+    reference: str | None = None,
+    network: str = "c10",
+    out: str | Path | None = None,
+) -> StudyResult:
     """Check norms against their float64 definitions, as `normbench verify`; `values["passed"]` is the verdict.
 
     Args:
         norm: One norm; None checks all.
         reference: For a custom norm: `file.py:function` of its definition in NumPy.
+        network: Network whose layers' shapes are among the inputs.
         out: Folder of experiments.
 
     Raises:
         UsageError: No such norm, or one without a definition and without a `reference`.
     """
-    return study("verify", out=out, norm=norm, reference=reference)
+    return study("verify", out=out, norm=norm, reference=reference, network=network)

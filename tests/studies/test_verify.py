@@ -18,7 +18,7 @@ from normbench.errors import UsageError
 from normbench.norms import NORMS
 from normbench.norms.layers import ChannelLayerNorm, LazyPositionLayerNorm, RMSNorm, StandardizedConv2d
 from normbench.studies.verify.builtin import subjects, verify_builtin
-from normbench.studies.verify.cases import KINDS, Case, draw_cases, float32
+from normbench.studies.verify.cases import KINDS, Case, draw_cases, float32, layer_shapes
 from normbench.studies.verify.checks import QUANTITIES, Check, Verification, bound_of, compare, severity
 from normbench.studies.verify.custom import verify_custom
 from normbench.studies.verify.finite_differences import directional_derivative
@@ -410,3 +410,34 @@ def test_a_faulty_reference_or_norm_is_reported(norm, reference, words, file):
 )
 def test_an_invalid_command_is_refused(arguments, words, tmp_path):
     refused(verify(tmp_path, *arguments), 2, words)
+
+
+NETWORK_SHAPES = {
+    "mlp": {(128, 1, 1), (64, 1, 1)},
+    "vit": {(32, 64, 1), (32, 1, 1)},
+    "lstm": {(256, 1, 1), (64, 1, 1)},
+    "cyclegan": {(16, 32, 32), (16, 16, 16), (24, 8, 8)},
+}
+
+
+@pytest.mark.parametrize("network", NETWORK_SHAPES)
+def test_the_layers_shapes_are_those_of_the_network(network):
+    cases = [case for case in draw_cases(0, 1, network) if case.of_network]
+    assert {case.shape[1:] for case in cases} == set(layer_shapes(network)) == NETWORK_SHAPES[network]
+
+
+@pytest.mark.parametrize("network", ["vit", "mlp"])
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_norm_computes_its_definition_on_tokens_and_vectors(norm, network):
+    cases = [case for case in draw_cases(0, 1, network) if case.of_network]
+    verification = verify_builtin(SUBJECTS[norm], cases)
+    assert all(check.passed for check in verification.checks)
+    assert not verification.problems
+    refused_on_vectors = NORMS[norm].axes.is_single_value(64)
+    assert verification.checks or refused_on_vectors
+
+
+def test_the_network_is_chosen_on_the_command_line_and_has_its_own_folder(tmp_path):
+    assert verify(tmp_path, "--norm", "ln-c", "--network", "mlp").code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["verify-ln-c-mlp"]
+    refused(verify(tmp_path, "--norm", "ln-c", "--network", "mlpp"), 2, "unknown network")

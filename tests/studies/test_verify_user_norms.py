@@ -53,7 +53,7 @@ def verify(out: Path, *arguments: object) -> Answer:
 @pytest.fixture
 def few(monkeypatch) -> None:
     """Make the command check few inputs."""
-    monkeypatch.setattr("normbench.studies.verify.measure.draw_cases", lambda _seed, _count: FEW)
+    monkeypatch.setattr("normbench.studies.verify.measure.draw_cases", lambda *_: FEW)
 
 
 def spelt(norm: str, reference: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from normbench.config import NetworkConfig
 from normbench.networks import build
-from normbench.networks.blocks import Block
+from normbench.networks.blocks import norm_layers
 from normbench.networks.build import IMAGE_SHAPE
 from normbench.norms import Norm
 from normbench.reference import Array
@@ -23,7 +23,8 @@ KINDS = {
     "tiny": "ordinary values times 0.0001 or 0.000001",
     "offset": "mean 1,000, standard deviation 1: x - mean cancels",
     "single": "single pixels or single channels, alone or in a batch",
-    "network": "the shapes of the layers of c10, up to 64 images, initial values, several training steps",
+    "network": "the shapes at the norms of the network (c10 unless --network names another), up to 64 images, initial "
+    "values, several training steps",
 }
 """Kinds of input with their meaning."""
 CONSTANTS, HUGE, TINY, OFFSET = (0.0, 1.0, -1e4), (1e4, 1e6), (1e-4, 1e-6), 1e3
@@ -93,7 +94,7 @@ class Case:
         return self.gradients[step, shape]
 
 
-def draw_cases(seed: int, count: int) -> list[Case]:
+def draw_cases(seed: int, count: int, network: str = "c10") -> list[Case]:
     """Draw `count` ordinary cases, the hard ones, and those of the network's layers; the same for every norm."""
     plan: list[tuple[str, float, float]] = [("ordinary", 1.0, 0.0)] * count
     plan += [("constant", 0.0, value) for value in CONSTANTS]
@@ -101,12 +102,12 @@ def draw_cases(seed: int, count: int) -> list[Case]:
     plan += [("offset", 1.0, OFFSET), ("offset", 1.0, -OFFSET)]
     ordinary = [_random_case((seed, index), *line) for index, line in enumerate(plan)]
     single = [_random_case((seed, len(plan) + index), "single", 1.0, 0.0, shape) for index, shape in enumerate(SINGLE)]
-    return [*ordinary, *single, *_network_cases(seed, len(plan) + len(single))]
+    return [*ordinary, *single, *_network_cases(seed, len(plan) + len(single), network)]
 
 
-def _network_cases(seed: int, first: int) -> Iterator[Case]:
+def _network_cases(seed: int, first: int, network: str) -> Iterator[Case]:
     """Draw two steps at every layer's shape, with random and initial values in turn, and many at the last one's."""
-    shapes = layer_shapes()
+    shapes = layer_shapes(network)
     plan = [(min(BATCH, MOST_VALUES // int(np.prod(shape))), shape, 2, bool(i % 2)) for i, shape in enumerate(shapes)]
     plan.append((LONG_IMAGES, shapes[-1], LONG, True))
     for index, (images, shape, steps, initial) in enumerate(plan):
@@ -115,18 +116,21 @@ def _network_cases(seed: int, first: int) -> Iterator[Case]:
         yield Case("network", 4, values, (seed, first + index), initial)
 
 
-def layer_shapes() -> list[tuple[int, ...]]:
-    """Find the distinct shapes (C, H, W) of the norms' inputs in the assignment's network, first to last."""
+def layer_shapes(network: str = "c10") -> list[tuple[int, ...]]:
+    """Find the distinct shapes (C, H, W) of the norms' inputs in a network, in the order of execution.
+
+    Raises:
+        UsageError: There is no such network.
+    """
     shapes: dict[tuple[int, ...], None] = {}
 
     def record(_module: nn.Module, inputs: Sequence[Tensor]) -> None:
         shapes[tuple(inputs[0].shape[1:])] = None
 
-    network = build(NetworkConfig(), Norm.parse("none")).eval()
-    for module in network.modules():
-        if isinstance(module, Block):
-            module.get_submodule("norm").register_forward_pre_hook(record)
-    network(torch.zeros(1, *IMAGE_SHAPE))
+    built = build(NetworkConfig(name=network), Norm.parse("none")).eval()
+    for layer in norm_layers(built).values():
+        layer.register_forward_pre_hook(record)
+    built(torch.zeros(1, *IMAGE_SHAPE))
     return list(shapes)
 
 

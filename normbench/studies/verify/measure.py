@@ -50,7 +50,7 @@ def measure(settings: VerifySettings, context: StudyContext) -> Measurement:  # 
             "--reference goes with a custom norm, or one without a definition",
             "Name it too: --norm file.py:factory",
         )
-    cases = draw_cases(settings.seed, settings.cases)
+    cases = draw_cases(settings.seed, settings.cases, settings.network)
     verifications = [
         verify_custom(name, reference, cases)
         if name in undefined and norm is not None
