@@ -66,7 +66,8 @@ def test_norms_are_measured_without_other_regularizers_and_these_without_norms()
     recipe = undecayed(RECIPE)
     for config in configs(rate_trials(("none", "bn"), RATES), recipe, 50_000):
         settings = (config.training.weight_decay, config.training.l1, config.network.dropout)
-        assert (settings, config.read_test, config.data.val_split > 0) == ((0.0, 0.0, 0.0), False, True)
+        assert settings + config.network.hidden_dropout == (0.0,) * 5
+        assert (config.read_test, config.data.val_split > 0) == (False, True)
     others = configs(regularizer_trials(0.03), recipe, 50_000)[::2]
     assert [(c.norm, c.network.dropout, c.training.l1, c.training.weight_decay) for c in others] == [
         ("none", 0.2, 0.0, 0.0), ("none", 0.0, 1e-4, 0.0), ("none", 0.0, 0.0, 5e-4),

@@ -50,7 +50,7 @@ def undecayed(recipe: Recipe) -> Recipe:
     return recipe.model_copy(
         update={
             "data": recipe.data.model_copy(update={"val_split": split}),
-            "network": recipe.network.model_copy(update={"dropout": 0.0}),
+            "network": recipe.network.model_copy(update={"dropout": 0.0, "hidden_dropout": (0.0, 0.0)}),
             "training": recipe.training.model_copy(update={"weight_decay": 0.0, "l1": 0.0}),
             "norm": {
                 norm: settings.model_copy(update={"weight_decay": None}) for norm, settings in recipe.norm.items()

@@ -42,8 +42,8 @@ def _scope(measurement: Measurement) -> str:
     tasks = [task for task in measurement.tasks if task not in measurement.excluded.tasks]
     names = listed([label(task, measurement.tasks) for task in tasks])
     if measurement.settings.blocks == "networks":
-        return f"a block per network ({names}), its mean over the seeds"
-    return f"a block per network and seed ({names})"
+        return f"one per network, its mean over the seeds ({names})"
+    return f"one per network and seed ({names})"
 
 
 def _best(measurement: Measurement) -> list[str]:
@@ -56,7 +56,7 @@ def _best(measurement: Measurement) -> list[str]:
     verb = "have" if len(best) > 1 else "has"
     said = f"{listed(best)} {verb} the best average rank, {ranks.ranks[0]:.2f} among {len(ranks.names)} norms"
     blocks = f"{ranks.blocks} block{'s' if ranks.blocks > 1 else ''}"
-    return [f"{said} over {blocks} ({_scope(measurement)}){tested if ranks.friedman else ''}."]
+    return [f"{said} over {blocks}, {_scope(measurement)}{tested if ranks.friedman else ''}."]
 
 
 def _friedman(measurement: Measurement) -> list[str]:
