@@ -67,24 +67,24 @@ def test_train_gives_the_result_of_the_command(tmp_path):
 
 
 def test_compare_gives_the_rows_of_the_command_and_shows_them_everywhere(tmp_path):
-    found = nb.compare(["bn", "gn"], seeds=2, **TINY, settings=WIDTHS, out=tmp_path / "api")
+    comparison = nb.compare(["bn", "gn"], seeds=2, **TINY, settings=WIDTHS, out=tmp_path / "api")
     document = compare(tmp_path / "cli", "--norms", "bn,gn", "--seeds", "2", "--json").document
-    assert [row["test_accuracy"] for row in found.to_dicts()] == [row["test_accuracy"] for row in document["rows"]]
-    assert "| bn |" in repr(found)
-    assert "<table" in found._repr_html_()
-    assert r"\begin{tabular}" in found.latex()
-    (axes,) = found.plot().axes
+    assert [row["test_accuracy"] for row in comparison.to_dicts()] == [row["test_accuracy"] for row in document["rows"]]
+    assert "| bn |" in repr(comparison)
+    assert "<table" in comparison._repr_html_()
+    assert r"\begin{tabular}" in comparison.latex()
+    (axes,) = comparison.plot().axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["bn", "gn"]
     assert sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() == "o") == 4
-    assert found.report().is_file()
+    assert comparison.report().is_file()
 
 
 def test_a_class_is_a_norm_and_a_registered_name_stands_for_it(tmp_path):
-    found = nb.compare(["bn", Scale], **TINY, settings=WIDTHS, out=tmp_path)
-    assert [result.status for result in found.results] == ["done", "done"]
+    comparison = nb.compare(["bn", Scale], **TINY, settings=WIDTHS, out=tmp_path)
+    assert [result.status for result in comparison.results] == ["done", "done"]
     nb.register_norm("scale-of-mine", Scale)
     again = nb.train("scale-of-mine", **TINY, settings=WIDTHS, out=tmp_path)
-    assert again.folder == found.results[1].folder
+    assert again.folder == comparison.results[1].folder
     config = json.loads((Path(again.folder) / "config.json").read_text())
     assert config["norm"].endswith("test_api.py:Scale")
     assert config["norm_source"]
@@ -130,7 +130,7 @@ def test_swap_replaces_every_norm_and_carries_over_what_agrees():
     with torch.no_grad():
         network[1].weight.fill_(2.0)
     swapped = nb.swap(network, "gn", groups=2)
-    assert [(one.name, one.channels, one.carried) for one in swapped] == [
+    assert [(layer.name, layer.channels, layer.carried) for layer in swapped] == [
         ("1", 8, ("weight", "bias")),
         ("2.1", 16, ("weight", "bias")),
     ]

@@ -211,7 +211,7 @@ _RULES = (
     Rule(
         "export", "the network is to be exported", lambda s: s.images and "export" in s.needs,
         "No obstacle to any registered norm: the export is compared with torch whenever it is written.",
-        (Evidence("normbench export", "writes ONNX and prints by how much its scores differ from torch's"),),
+        (Evidence("normbench export", "writes ONNX and prints by how much its logits differ from torch's"),),
     ),
     Rule(
         "some-norm", "always", lambda _: True,

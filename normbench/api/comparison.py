@@ -12,6 +12,7 @@ from normbench.analysis.tables import paper_tables
 from normbench.api.settings import NetworkLike, NormLike, changed_recipe, checked, machine, network_spec, norm_spec
 from normbench.config import PARAMETER_BUDGET
 from normbench.config.grid import Grid, comparison_configs
+from normbench.config.recipes import DEFAULT_RECIPE
 from normbench.config.settings import Share
 from normbench.config.validation import check_name
 from normbench.engine.callbacks import Callback
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """A comparison that has run: shows itself as a table, in a terminal and in a notebook."""
+    """Finished comparison, displayed as a table in a terminal and in a notebook."""
 
     comparison: Comparison
     folder: Path
     """Folder of the experiment, with the run folders."""
     warnings: tuple[str, ...]
     margin: float
-    """Within which norms may be called alike, as a fraction."""
+    """Equivalence margin, as a fraction."""
 
     @property
     def results(self) -> tuple[RunResult, ...]:
@@ -41,7 +42,7 @@ class ComparisonResult:
         return self.comparison.results
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """One dictionary per norm, as in `compare --json`; accuracies are fractions. For a data frame."""
+        """Return one dictionary per norm, as in `compare --json`; accuracies are fractions."""
         return self.comparison.to_dicts()
 
     def __str__(self) -> str:
@@ -50,16 +51,16 @@ class ComparisonResult:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        """The tables in a notebook."""
+        """Render the tables for a notebook."""
         tables = paper_tables(self.comparison)
         return "".join(to_html(table, f"table-{index}") for index, table in enumerate(tables))
 
     def latex(self) -> str:
-        """The tables for a paper; needs the package booktabs."""
+        """Render the tables for a paper; they need the package booktabs."""
         return to_latex(*paper_tables(self.comparison))
 
     def plot(self) -> "Figure":
-        """Test accuracy: a point per seed, mean and 95 % interval per norm, as a matplotlib figure."""
+        """Plot test accuracy: a point per seed, mean and 95 % interval per norm."""
         from matplotlib.figure import Figure  # noqa: PLC0415  # matplotlib costs a second to import
 
         figure = Figure(figsize=(6.4, 1.2 + 0.5 * len(self.comparison.series)), layout="constrained")
@@ -77,7 +78,7 @@ class ComparisonResult:
         return figure
 
     def report(self) -> Path:
-        """Write the report as one HTML page into the experiment's folder; returns its path.
+        """Write the report as one HTML page into the experiment's folder, and return its path.
 
         Raises:
             RunFailedError: The folder cannot be written.
@@ -88,7 +89,7 @@ class ComparisonResult:
 def compare(
     norms: Sequence[NormLike] = (),
     *,
-    recipe: str = "baseline",
+    recipe: str = DEFAULT_RECIPE,
     seeds: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -112,23 +113,23 @@ def compare(
     Args:
         norms: Names as on the command line, classes or factories at the top level of a file; the recipe's by default.
         recipe: Name or TOML file of the settings; the arguments below change some of them.
-        seeds: How many per norm.
+        seeds: Number of seeds per norm.
         epochs: 1 to 20.
         batch_size: Images in a step.
-        seed: The first one.
+        seed: First seed.
         dataset: `cifar10`, `digits` or `auto`.
         subset: Training images, classes balanced.
         network: A name as on the command line, or a class or function `(norm, classes)` at the top level of a file.
         settings: Any other keys of a recipe, as `{"training.momentum": 0.95}`.
-        control: The norm that the others are set against; the first by default.
-        margin: Within which norms may be called alike, as a fraction.
-        name: Of the experiment; the recipe's by default.
+        control: Norm that the others are compared with; the first by default.
+        margin: Equivalence margin, as a fraction.
+        name: Name of the experiment; the recipe's by default.
         out: Folder of experiments; `runs` by default.
         data_dir: Folder with CIFAR-10.
         device: `auto`, `cuda`, `cuda:1`, `mps` or `cpu`.
         jobs: Runs trained concurrently.
-        force: Train again what is done.
-        callback: Told how the runs go on.
+        force: Train runs again that are done.
+        callback: Callback of the runs.
 
     Raises:
         UsageError: A norm or setting is not valid, or `name` is an experiment of another question.
@@ -136,8 +137,8 @@ def compare(
 
     Example:
         >>> import normbench
-        >>> found = normbench.compare(["bn", "gn"], dataset="digits", subset=64, epochs=1, batch_size=16, out=tmp)
-        >>> [row["norm"] for row in found.to_dicts()]
+        >>> comparison = normbench.compare(["bn", "gn"], dataset="digits", subset=64, epochs=1, batch_size=16, out=tmp)
+        >>> [row["norm"] for row in comparison.to_dicts()]
         ['bn', 'gn']
     """
     changed = changed_recipe(

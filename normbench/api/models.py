@@ -19,6 +19,7 @@ from normbench.api.settings import (
     norm_spec,
 )
 from normbench.config import RunConfig
+from normbench.config.recipes import DEFAULT_RECIPE
 from normbench.config.settings import Groups, Switch
 from normbench.errors import RunFailedError, UsageError
 from normbench.model_summary import ModelSummary
@@ -27,10 +28,10 @@ from normbench.runs import Permission, RunResult, find_run, load_model, usable
 
 
 def norm(name: NormLike, groups: int = 4) -> Norm:
-    """A norm, whose `make(channels)` gives a layer for (N, channels, H, W).
+    """Return a norm, whose `make(channels)` builds a layer for (N, channels, H, W).
 
     Args:
-        name: As on the command line, as `gn(groups=8)` or `file.py:factory`; or a class or factory.
+        name: Name as on the command line, such as `gn(groups=8)` or `file.py:factory`; or a class or factory.
         groups: Channel groups of GroupNorm.
 
     Raises:
@@ -45,26 +46,26 @@ def norm(name: NormLike, groups: int = 4) -> Norm:
 
 
 def register_norm(name: str, factory: type[nn.Module] | Callable[[int], nn.Module]) -> None:
-    """Give a class or factory a short name, for this process: `compare(["bn", "dyt"])` then takes it.
+    """Register a short name for a class or factory in this process, so that `compare(["bn", "mine"])` accepts it.
 
-    Runs keep the file that it stands in, as of every custom norm.
+    Runs keep the file that defines it, as for every custom norm.
 
     Args:
         name: Letters, digits, `-` and `_`.
-        factory: Makes a layer from the number of channels; at the top level of a file.
+        factory: Class or function of the number of channels, at the top level of a file.
 
     Raises:
-        UsageError: The name is taken, or is none; or the factory has no file.
+        UsageError: The name is taken or invalid, or the factory has no file.
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
-        raise UsageError(f"{name!r} is no name for a norm", "Use letters, digits, - and _, as in my-norm.")
+        raise UsageError(f"{name!r} is not a valid name of a norm", "Use letters, digits, - and _, as in my-norm.")
     if name in NORMS:
         raise UsageError(f"{name} is a built-in norm", "Choose another name.")
     REGISTERED[name] = norm_spec(factory)
 
 
-def summary(norm: NormLike = "bn", *, recipe: str = "baseline", network: NetworkLike | None = None) -> ModelSummary:
-    """Layers, parameters, MACs and receptive fields of a recipe's network with a norm, and the budget.
+def summary(norm: NormLike = "bn", *, recipe: str = DEFAULT_RECIPE, network: NetworkLike | None = None) -> ModelSummary:
+    """Summarize a recipe's network with a norm: layers, parameters, MACs, receptive fields and budget.
 
     Raises:
         UsageError: No such norm, recipe or network.
@@ -80,15 +81,15 @@ def summary(norm: NormLike = "bn", *, recipe: str = "baseline", network: Network
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A finished run with its trained network."""
+    """Finished run with its trained network."""
 
     config: RunConfig
     result: RunResult
     network: nn.Module
-    """In eval mode, on the CPU; takes images (N, 3, 32, 32) that are normalized with `mean` and `std`."""
+    """Network in eval mode on the CPU; takes images (N, 3, 32, 32) normalized with `mean` and `std`."""
     classes: tuple[str, ...]
     mean: tuple[float, ...]
-    """Per channel, in pixel values 0 to 255."""
+    """Mean per channel, of pixel values from 0 to 255."""
     std: tuple[float, ...]
 
 
@@ -109,7 +110,7 @@ def load(
         run: Folder of a run, or a name that `normbench runs` lists.
         norm: The run's custom norm.
         network: The run's custom network.
-        trust: Whether the code kept in the folder may run.
+        trust: Allow the code kept in the folder to run.
         out: Folder of experiments, where `run` is a name.
 
     Raises:
@@ -119,7 +120,7 @@ def load(
     entry = find_run(str(run), machine(out=out).out)
     config = usable(entry)
     if entry.result is None:
-        raise RunFailedError(f"{entry.path} is not finished", "The same training again goes on with it.")
+        raise RunFailedError(f"{entry.path} is not finished", "Run the same training again to resume it.")
     permission = Permission(
         None if norm is None else norm_spec(norm), checked(Switch, trust, "trust"), network_spec(network)
     )

@@ -19,26 +19,26 @@ REPLACEABLE: dict[type[nn.Module], Callable[..., int]] = {
     nn.InstanceNorm2d: lambda layer: layer.num_features,
     nn.GroupNorm: lambda layer: layer.num_channels,
 }
-"""Norms of maps (N, C, H, W) that torch has, with the channels of a layer."""
+"""Norms of torch for maps (N, C, H, W), with the number of channels of a layer."""
 OTHERS = (
     nn.BatchNorm1d, nn.BatchNorm3d, nn.InstanceNorm1d, nn.InstanceNorm3d, nn.LayerNorm, nn.RMSNorm,
     nn.LocalResponseNorm,
 )  # fmt: skip
-"""Norms of torch that work on other axes than maps have, or do not know their channels."""
+"""Norms of torch for other inputs, or without a number of channels."""
 
 
 @dataclass(frozen=True)
 class Swapped:
-    """A layer that `swap` replaced."""
+    """Layer that `swap` replaced."""
 
     name: str
-    """Place in the model, as in `model.named_modules()`."""
+    """Name in `model.named_modules()`."""
     before: str
-    """The layer that was there, as torch writes it."""
+    """Replaced layer, as torch prints it."""
     after: str
     channels: int
     carried: tuple[str, ...]
-    """Parameters and buffers whose values the new layer took over, since names and shapes agree."""
+    """Parameters and buffers whose values were carried over, since names and shapes agree."""
 
 
 def swap(model: nn.Module, norm: str, groups: int = 4) -> list[Swapped]:
@@ -51,11 +51,11 @@ def swap(model: nn.Module, norm: str, groups: int = 4) -> list[Swapped]:
     Args:
         model: Any model of torch; its norms of maps (N, C, H, W) are replaced: BatchNorm2d, SyncBatchNorm,
             InstanceNorm2d and GroupNorm.
-        norm: The new one, as for `normbench.norm`.
+        norm: New norm, as for `normbench.norm`.
         groups: Channel groups of GroupNorm.
 
     Returns:
-        What was replaced, in the order of `model.named_modules()`.
+        Replaced layers, in the order of `model.named_modules()`.
 
     Raises:
         UsageError: The model has no such layer, or has norms that this cannot replace (of sequences, volumes or
@@ -64,7 +64,7 @@ def swap(model: nn.Module, norm: str, groups: int = 4) -> list[Swapped]:
     Example:
         >>> import normbench, torch
         >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.ReLU())
-        >>> [(one.name, one.channels, one.carried) for one in normbench.swap(model, "gn", groups=2)]
+        >>> [(layer.name, layer.channels, layer.carried) for layer in normbench.swap(model, "gn", groups=2)]
         [('1', 8, ('weight', 'bias'))]
         >>> type(model[1]).__name__, model[1].num_groups
         ('GroupNorm', 2)
@@ -75,11 +75,11 @@ def swap(model: nn.Module, norm: str, groups: int = 4) -> list[Swapped]:
     kinds = (*REPLACEABLE, *OTHERS)
     modules: list[tuple[str, nn.Module]] = list(model.named_modules())
     layers = [(name, layer) for name, layer in modules if isinstance(layer, kinds)]
-    _refuse_what_cannot_be(model, layers)
-    made = {id(layer): _like(layer, new.make(_channels(layer), activated=False)) for _, layer in layers}
+    _check_replaceable(model, layers)
+    replacements = {id(layer): _carry_over(layer, new.make(_channels(layer), activated=False)) for _, layer in layers}
     swapped = []
     for name, layer in layers:  # a layer that is used twice stays one layer
-        replacement, carried = made[id(layer)]
+        replacement, carried = replacements[id(layer)]
         parent, _, attribute = name.rpartition(".")
         setattr(model.get_submodule(parent), attribute, replacement)
         swapped.append(Swapped(name, repr(layer), repr(replacement), _channels(layer), carried))
@@ -90,7 +90,7 @@ def _channels(layer: nn.Module) -> int:
     return next(channels(layer) for kind, channels in REPLACEABLE.items() if isinstance(layer, kind))
 
 
-def _refuse_what_cannot_be(model: nn.Module, layers: list[tuple[str, nn.Module]]) -> None:
+def _check_replaceable(model: nn.Module, layers: list[tuple[str, nn.Module]]) -> None:
     if isinstance(model, (*REPLACEABLE, *OTHERS)):
         raise UsageError("the model is itself a norm layer, and cannot be replaced in place", "Use normbench.norm.")
     lazy = [name for name, layer in model.named_modules() if isinstance(layer, LazyModuleMixin)]
@@ -109,8 +109,8 @@ def _refuse_what_cannot_be(model: nn.Module, layers: list[tuple[str, nn.Module]]
         )
 
 
-def _like(layer: nn.Module, replacement: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
-    """The new layer in the mode, on the device and with the values of the old one."""
+def _carry_over(layer: nn.Module, replacement: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return the new layer in the mode, on the device and with the values of the old one, and their names."""
     tensors = layer.state_dict()
     example = next((tensor for tensor in tensors.values() if tensor.is_floating_point()), None)
     if example is not None:

@@ -15,9 +15,9 @@ from normbench.errors import UsageError, shortened
 from normbench.norms import Norm, canonical_name, existing_name
 
 NormLike = str | type[nn.Module] | Callable[[int], nn.Module]
-"""A norm's name, as on the command line, or a class or function that makes a layer from the number of channels."""
+"""Name of a norm, as on the command line, or a class or function that makes a layer from the number of channels."""
 NetworkLike = str | type[nn.Module] | Callable[[Norm, int], nn.Module]
-"""A network's name, as on the command line, or a class or function `(norm, classes) -> nn.Module`."""
+"""Name of a network, as on the command line, or a class or function `(norm, classes) -> nn.Module`."""
 
 REGISTERED: dict[str, str] = {}
 """Short names of custom norms, by `register_norm`."""
@@ -29,7 +29,7 @@ def norm_spec(norm: NormLike) -> str:
     Raises:
         UsageError: It has no file, or is no class or function at the top level of one.
     """
-    return REGISTERED.get(norm, norm) if isinstance(norm, str) else _spec(norm)
+    return REGISTERED.get(norm, norm) if isinstance(norm, str) else _factory_spec(norm)
 
 
 def network_spec(network: NetworkLike | None) -> str | None:
@@ -38,10 +38,10 @@ def network_spec(network: NetworkLike | None) -> str | None:
     Raises:
         UsageError: It has no file, or is no class or function at the top level of one.
     """
-    return network if network is None or isinstance(network, str) else _spec(network)
+    return network if network is None or isinstance(network, str) else _factory_spec(network)
 
 
-def _spec(factory: Callable[..., nn.Module]) -> str:
+def _factory_spec(factory: Callable[..., nn.Module]) -> str:
     name = getattr(factory, "__qualname__", type(factory).__name__)
     try:
         file = inspect.getsourcefile(factory)
@@ -73,24 +73,24 @@ def checked(kind: Any, value: Any, name: str) -> Any:
 
 
 def changed_recipe(recipe: str, settings: Mapping[str, Any] | None, norms: Sequence[str] = (), **fields: Any) -> Recipe:
-    """A recipe with changes laid over it.
+    """Load a recipe with changes applied.
 
     Args:
         recipe: Name or TOML file.
         settings: Keys of a recipe with dots, as `{"training.momentum": 0.95}`.
-        norms: In place of the recipe's.
-        fields: Further keys, with `__` for the dots; None leaves the recipe's.
+        norms: Norms in place of the recipe's.
+        fields: Further keys, with `__` for the dots; None keeps the recipe's value.
 
     Raises:
         UsageError: A key or value does not fit.
     """
-    given = {key.replace("__", "."): value for key, value in fields.items() if value is not None}
-    overrides = nested({**given, **(settings or {})}) | ({"norms": tuple(norms)} if norms else {})
+    changes = {key.replace("__", "."): value for key, value in fields.items() if value is not None}
+    overrides = nested({**changes, **(settings or {})}) | ({"norms": tuple(norms)} if norms else {})
     return load_recipe(recipe, overrides, canonical_name, existing_name)
 
 
 def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by dotted key as sections: `{"training.lr": 0.1}` as `{"training": {"lr": 0.1}}`.
+    """Nest settings with dotted keys: `{"training.lr": 0.1}` becomes `{"training": {"lr": 0.1}}`.
 
     Raises:
         UsageError: A key is both a setting and a section.
@@ -107,6 +107,6 @@ def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
     return sections
 
 
-def machine(**given: Any) -> MachineConfig:
-    """Machine settings: those given, else `NORMBENCH_*`, else the defaults."""
-    return MachineConfig.resolve({name: value for name, value in given.items() if value is not None})
+def machine(**settings: Any) -> MachineConfig:
+    """Return the machine settings: arguments that are not None, else `NORMBENCH_*`, else the defaults."""
+    return MachineConfig.resolve({name: value for name, value in settings.items() if value is not None})

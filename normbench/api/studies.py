@@ -20,7 +20,7 @@ from normbench.studies import STUDIES, StudyContext
 
 
 class _Context(StudyContext):
-    """Surroundings of a study in Python: warnings go into its result, progress nowhere."""
+    """Context of a study in Python: warnings go into its result, progress is ignored."""
 
     def __init__(self, study: str, named: bool, **fields: Any) -> None:
         super().__init__(**fields)
@@ -65,13 +65,13 @@ def study(
     """Run a study and keep its result, tables, plots and report in its folder, as its command does.
 
     Args:
-        name: `batch-size`, `claims`, `cost`, `depth`, `mistakes`, `rank` or `verify`.
-        recipe: Name or TOML file, for a study that trains by one; its own by default.
+        name: Name of the command, such as `batch-size` or `depth`.
+        recipe: Name or TOML file, for a study that has one; its own by default.
         recipe_settings: Keys of the recipe to change, as `{"training.epochs": 2}`.
         experiment: Name of the folder; the study's by default.
         out: Folder of experiments; `runs` by default.
         data_dir: Folder with CIFAR-10.
-        device: `auto`, `cuda`, `mps` or `cpu`.
+        device: `auto`, `cuda`, `cuda:1`, `mps` or `cpu`.
         settings: Flags of the command, with `_` for `-`, as `norms=["bn"]` or `no_train=True`.
 
     Returns:
@@ -84,8 +84,8 @@ def study(
     if name not in STUDIES:
         raise unknown("study", name, STUDIES)
     record = STUDIES[name]
-    chosen = validated(record.settings, settings, f"study {name}")
-    suffix = record.variant(chosen)
+    study_settings = validated(record.settings, settings, f"study {name}")
+    suffix = record.variant(study_settings)
     default = f"{name}-{suffix}" if suffix else name
     context = _Context(
         name,
@@ -95,7 +95,7 @@ def study(
         recipe=recipe,
         overrides=nested(recipe_settings or {}),
     )
-    result = record.run(chosen, context)
+    result = record.run(study_settings, context)
     result = result.model_copy(update={"warnings": (*context.warnings, *result.warnings)})
     folder = context.machine.out / context.experiment
     if runs.belongs_to_another(folder, name):

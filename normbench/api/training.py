@@ -6,6 +6,7 @@ from typing import Any
 
 from normbench import engine
 from normbench.api.settings import NetworkLike, NormLike, changed_recipe, machine, network_spec, norm_spec
+from normbench.config.recipes import DEFAULT_RECIPE
 from normbench.config.validation import check_name
 from normbench.engine.callbacks import Callback
 from normbench.runs import RunResult
@@ -14,7 +15,7 @@ from normbench.runs import RunResult
 def train(
     norm: NormLike,
     *,
-    recipe: str = "baseline",
+    recipe: str = DEFAULT_RECIPE,
     epochs: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
@@ -31,7 +32,7 @@ def train(
     force: bool | None = None,
     callback: Callback | None = None,
 ) -> RunResult:
-    """Train the network with one norm; a run that is done already is returned, not trained again.
+    """Train the network with one norm; a finished run is returned, not trained again.
 
     Args:
         norm: A name as on the command line, or a class or factory at the top level of a file.
@@ -39,18 +40,18 @@ def train(
         epochs: 1 to 20.
         batch_size: Images in a step.
         lr: Learning rate.
-        weight_decay: L2 penalty.
-        seed: Of initialisation, order and augmentation.
+        weight_decay: Weight decay.
+        seed: Seed of initialisation, order and augmentation.
         dataset: `cifar10`, `digits` or `auto`.
         subset: Training images, classes balanced.
         network: A name as on the command line, or a class or function `(norm, classes)` at the top level of a file.
         settings: Any other keys of a recipe, as `{"training.momentum": 0.95}`.
-        name: Of the experiment; the recipe's by default.
+        name: Name of the experiment; the recipe's by default.
         out: Folder of experiments; `runs` by default.
         data_dir: Folder with CIFAR-10.
         device: `auto`, `cuda`, `cuda:1`, `mps` or `cpu`.
-        force: Train again what is done.
-        callback: Told how the run goes on.
+        force: Train a run again that is done.
+        callback: Callback of the run.
 
     Raises:
         UsageError: A norm or setting is not valid.

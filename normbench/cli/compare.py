@@ -8,7 +8,7 @@ import typer
 
 from normbench.cli import flags
 from normbench.cli.command import command
-from normbench.cli.options import PlanOptions, ReferenceOptions, SelectionOptions
+from normbench.cli.options import ControlOptions, PlanOptions, SelectionOptions
 from normbench.cli.plan import announce, claim_experiment, question_of, stop_after_part
 from normbench.errors import SOME_RUNS_FAILED, RunFailedError, UsageError, unknown
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareOptions(SelectionOptions, ReferenceOptions, PlanOptions):
+class CompareOptions(SelectionOptions, ControlOptions, PlanOptions):
     """Options of `compare`."""
 
     lr: flags.LearningRates = None

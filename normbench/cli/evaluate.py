@@ -21,10 +21,10 @@ class EvaluateOptions(SavedRunOptions):
 
 @command
 def evaluate(options: EvaluateOptions) -> None:
-    """Read a run's weights again: test accuracy, per-class accuracy, confusions, calibration.
+    """Score a finished run again: test accuracy, accuracy per class, confusion matrix, calibration.
 
-    With --images FOLDER it says what the network takes your own pictures for: turned as their EXIF data say,
-    transparent ones on white, their centre scaled to 32x32. Sub-folders named after classes give the accuracy on them.
+    With --images FOLDER it classifies pictures: rotated as their EXIF data say, transparent ones on white, their centre
+    scaled to 32x32. Sub-folders named after classes give the accuracy on them.
 
     Exit code 1 if the accuracy is not the one that the run recorded. The code of a custom norm or network runs only
     if you name it (--norm, --network) or trust what the run folder keeps of it (--trust).

@@ -23,9 +23,9 @@ class ExportOptions(SavedRunOptions):
 def export(options: ExportOptions) -> None:
     """Write a run's network as ONNX, taking pixel values 0-255, and check it against torch.
 
-    Where the data set is at hand, a network that does not give the accuracy that its run recorded is refused.
+    If the data set is available, a network that does not reproduce its run's recorded accuracy is refused.
 
-    The file lies in the run's folder, or where --file says. Needs: pip install 'normbench[onnx]'
+    Needs: pip install 'normbench[onnx]'
     """
     from normbench import runs
     from normbench.runs.export import export_onnx
@@ -35,13 +35,13 @@ def export(options: ExportOptions) -> None:
     output, machine = options.output(), options.machine()
     entry = runs.find_run(options.run, machine.out)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's, on its own insides
+        warnings.simplefilter("ignore")  # of the exporter, on its internals
         exported = export_onnx(entry, options.file or entry.path / "model.onnx", machine, options.permission())
     for warning in exported.warnings:
         output.warning(warning)
     path, size = exported.path, exported.path.stat().st_size
     output.result(
-        f"{path}: {size:,} bytes; scores differ from torch's by {exported.difference:.1e} of the largest one.",
+        f"{path}: {size:,} bytes; logits differ from torch's by {exported.difference:.1e} of the largest one.",
         {"command": "export", "run": entry.name, "file": str(path), "relative_difference": exported.difference},
         quiet=str(path),
     )

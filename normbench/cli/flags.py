@@ -31,22 +31,22 @@ class Flag:
     text: str
     panel: str
     metavar: str | None = None
-    """Name of the value in the help; None takes the usual one of the type."""
+    """Name of the value in the help; None takes that of the type."""
     letter: str | None = None
     """Short spelling, such as `-q`."""
     setting: str | None = None
     """Key of a recipe that the flag overrides, such as `training.lr`."""
     default: str = ""
-    """Default in words."""
+    """Default as text."""
     choices: tuple[str, ...] = ()
     bounds: tuple[int, int] | None = None
     """Smallest and largest value of an integer."""
     variable: str | None = None
-    """Environment variable that holds where the flag is not typed."""
+    """Environment variable that applies if the flag is not typed."""
     example: str = ""
     """Value for the hint of an error."""
     parse: Callable[[str], Any] | None = None
-    """Parser of the value, where the type does not say it all."""
+    """Parser of the value, in place of the one for its type."""
 
     @property
     def help(self) -> str:

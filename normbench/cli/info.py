@@ -59,7 +59,7 @@ def _norm_page(options: NormsOptions, name: str) -> None:
 
 @command
 def recipes(options: Options) -> None:
-    """List the built-in recipes, and what each reaches."""
+    """List the built-in recipes with the accuracies that they reach."""
     from normbench.console import lists
 
     lists.show_recipes(options.output())

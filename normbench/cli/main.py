@@ -74,15 +74,16 @@ def main() -> None:
 
 
 def _run() -> int:
-    """Run the command, say in words what went wrong, and return the exit code."""
+    """Run the command, print its error, and return the exit code."""
     code, failure = 0, None
     try:
         _check_folder()
         code = app(standalone_mode=False) or 0
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the one place where it becomes words
-        failure = shortage(error) or _in_words(error)
-    if code == INTERRUPTED or (interruption.happened() and not _is_interruption(failure)):
-        failure = interruption.words()  # Typer caught it, or it was lost on its way, or taken for another failure
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the place where every exception becomes a message
+        failure = shortage(error) or _as_error(error)
+    interrupted = failure is not None and failure.exit_code == INTERRUPTED
+    if code == INTERRUPTED or (interruption.happened() and not interrupted):
+        failure = interruption.words()  # Typer caught it, or another failure hid it
     return code if failure is None else _fail(failure)
 
 
@@ -134,12 +135,8 @@ def _check_folder() -> None:
         raise UsageError("the folder in which this was started does not exist any more", hint) from error
 
 
-def _is_interruption(failure: NormbenchError | None) -> bool:
-    return failure is not None and failure.exit_code == INTERRUPTED
-
-
-def _in_words(error: BaseException) -> NormbenchError:
-    """The error in words; without a message where the help was shown instead."""
+def _as_error(error: BaseException) -> NormbenchError:
+    """Return an exception as an error with a message, which is empty if the help was shown instead."""
     if isinstance(error, NormbenchError):
         return error
     if isinstance(error, KeyboardInterrupt | typer.Abort):
@@ -160,6 +157,7 @@ def _in_words(error: BaseException) -> NormbenchError:
 
 
 def _fail(error: NormbenchError) -> int:
+    """Print an error, and return its exit code."""
     if os.environ.get("NORMBENCH_DEBUG") == "1" and error.exit_code != INTERRUPTED:
         raise error
     if not error.message:

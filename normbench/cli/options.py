@@ -221,7 +221,7 @@ class SavedRunOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceOptions(Options):
+class ControlOptions(Options):
     """Options of a comparison with a control norm."""
 
     control: flags.Control = None

@@ -21,7 +21,7 @@ MOST_DIGITS = 40
 WHOLE = re.compile(r"[+-]?[0-9]+")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(inf|infinity|nan)", re.IGNORECASE)
 NORM_SETTING = re.compile(r"\s*norm\s*\.(?P<norm>.+)\.\s*(?P<key>\w+)\s*=(?P<value>.*)", re.DOTALL)
-"""A setting of one norm, as `norm.gn.lr=0.1`; the name of a custom norm has dots of its own."""
+"""Setting of a single norm, as `norm.gn.lr=0.1`; the name of a custom norm contains dots."""
 
 NAMES = {int: "an integer", float: "a number"}
 

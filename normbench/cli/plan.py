@@ -35,7 +35,7 @@ def claim_experiment(options: PlanOptions, plan: "Plan", question: "Question") -
 
 
 def announce(options: TrainingOptions, plan: "Plan", progress: "ProgressCallback") -> bool:
-    """Print a plan's warnings, and with --dry-run the plan; return whether it is to be executed."""
+    """Print a plan's warnings, and with --dry-run the plan; return True if it is to be executed."""
     from normbench.console.tables import show_plan
 
     output = options.output()
@@ -48,7 +48,7 @@ def announce(options: TrainingOptions, plan: "Plan", progress: "ProgressCallback
 
 
 def stop_after_part(options: PlanOptions, command: str, results: "Sequence[RunResult]") -> None:
-    """Print the runs of a --shard and end; return where the whole plan was run.
+    """Print the runs of a --shard and exit; do nothing if the whole plan was run.
 
     Raises:
         typer.Exit: Only a part was run.

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from normbench.cli import flags
 from normbench.cli.command import command
-from normbench.cli.options import ReferenceOptions
+from normbench.cli.options import ControlOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportOptions(ReferenceOptions):
+class ReportOptions(ControlOptions):
     """Options of `report`."""
 
     experiment: flags.Experiment
@@ -19,11 +19,11 @@ class ReportOptions(ReferenceOptions):
 
 @command
 def report(options: ReportOptions) -> None:
-    """Write EXPERIMENT/report.html: which norm leads, tables, curves, confusions, settings, how to do it again.
+    """Write EXPERIMENT/report.html: leading norms, tables, curves, confusion matrices, settings, command to repeat it.
 
-    It opens without a network, and its plots lie in EXPERIMENT/plots as SVG and PNG. Accuracy by class is what a run
-    kept when it ended; of runs that kept none the saved weights are scored again, where the data set is at hand.
-    Nothing is downloaded.
+    The page needs no internet access, and its plots are in EXPERIMENT/plots as SVG and PNG, too. Accuracy by class is
+    the one recorded at the end of a run; for runs without it the saved weights are scored again if the data set is
+    available. Nothing is downloaded.
     """
     from normbench import runs
     from normbench.console.text import Text
@@ -42,5 +42,5 @@ def report(options: ReportOptions) -> None:
         "answer": list(written.conclusions),
         "left_out": list(written.left_out),
     }
-    said = Text("\n".join([*written.conclusions, f"\n{written.report}"]))
-    output.result(said, document, quiet=str(written.report))
+    conclusions = Text("\n".join([*written.conclusions, f"\n{written.report}"]))
+    output.result(conclusions, document, quiet=str(written.report))

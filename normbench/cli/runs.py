@@ -43,7 +43,7 @@ class CleanOptions(RunsOptions):
 @app.callback(invoke_without_command=True)
 @command
 def list_all(options: RunsOptions) -> None:
-    """List the runs: state, norm, seed, accuracies, time. Sub-commands look closer."""
+    """List the runs: state, norm, seed, accuracies, time. Sub-commands show details."""
     from normbench import runs
     from normbench.console import runs as console
 
@@ -64,7 +64,7 @@ def show(options: ShowOptions) -> None:
 @app.command(cls=Command)
 @command
 def diff(options: DiffOptions) -> None:
-    """Show what differs between two runs in settings and environment."""
+    """Show differences of two runs in settings and environment."""
     from normbench import runs
     from normbench.console import runs as console
 
@@ -76,9 +76,9 @@ def diff(options: DiffOptions) -> None:
 @app.command(cls=Command)
 @command
 def clean(options: CleanOptions) -> None:
-    """Remove runs that have no result: interrupted or never begun. Without --yes they are only listed.
+    """Remove runs without a result: interrupted or never begun. Without --yes they are only listed.
 
-    What is damaged, or made by a newer normbench, stays and is named; so do files that normbench did not write.
+    Runs that are damaged, or written by a newer normbench, are kept and named; so are files of other programs.
     """
     from normbench import runs
     from normbench.console import runs as console

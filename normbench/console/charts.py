@@ -156,7 +156,7 @@ def _bars(chart: Chart, width: int) -> RenderableType:
     """
     values = [y for line in chart.lines for y in line.y if y is not None and _is_drawn(chart, y)]
     figures = [_figure(chart, y) for line in chart.lines for y in line.y]
-    scale, several = _scale(chart, values), len(chart.lines) > 1
+    scale, labelled = _scale(chart, values), len(chart.lines) > 1
     taken = sum(max(map(cell_len, column), default=0) + 1 for column in (figures, _labels(chart)))
     names = max(map(cell_len, chart.ticks), default=0) + 1
     beside = width - taken - names >= SHORTEST_BAR
@@ -166,10 +166,10 @@ def _bars(chart: Chart, width: int) -> RenderableType:
         text = Text() if beside else Text(f"{tick}\n", end="")
         for index, line in enumerate(chart.lines):
             y = dict(zip(line.x, line.y, strict=True)).get(position)
-            name = _padded(line.label, max(map(cell_len, _labels(chart)))) if several else ""
+            name = _padded(line.label, max(map(cell_len, _labels(chart)))) if labelled else ""
             bar = _bar(chart, scale, y, length)
             head = _padded("" if index else tick, names) if beside else ""
-            text.append(f"{head}{name}{' ' * several}").append(bar, RICH_COLOURS[index % len(RICH_COLOURS)])
+            text.append(f"{head}{name}{' ' * labelled}").append(bar, RICH_COLOURS[index % len(RICH_COLOURS)])
             text.append(" " * (length + 1 - len(bar)) + _figure(chart, y))
             text.append("\n" if index < len(chart.lines) - 1 else "")
         parts.append(text)

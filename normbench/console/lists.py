@@ -61,10 +61,12 @@ def show_data(output: Output, status: Status) -> None:
         table.add_row(name, Text(state, style="green" if state == "ok" else "red"))
     searched = Text("Searched: " + ", ".join(map(str, status.searched)), style="dim")
     if status.folder is None:
-        verdict = Text("CIFAR-10 was not found. `normbench data --fetch` downloads it.", style="red")
+        conclusion = Text("CIFAR-10 was not found. `normbench data --fetch` downloads it.", style="red")
     elif status.complete:
-        verdict = Text(f"CIFAR-10 is complete, in {status.folder}", style="green")
+        conclusion = Text(f"CIFAR-10 is complete, in {status.folder}", style="green")
     else:
-        verdict = Text(f"CIFAR-10 in {status.folder} is damaged; `normbench data --fetch` downloads it.", style="red")
+        conclusion = Text(
+            f"CIFAR-10 in {status.folder} is damaged; `normbench data --fetch` downloads it.", style="red"
+        )
     document = {"command": "data", **dataclasses.asdict(status)}
-    output.result([table, searched, verdict], document, quiet=str(status.folder) if status.complete else "")
+    output.result([table, searched, conclusion], document, quiet=str(status.folder) if status.complete else "")
