@@ -17,6 +17,13 @@ from normbench.errors import UsageError
 from normbench.networks.stacks import StackConfig, build_stack, weights
 from normbench.norms import Norm
 from normbench.studies.depth import training as depth_training
+from normbench.studies.depth.demonstration import (
+    PRINTED_NETWORKS,
+    PrintedNetwork,
+    build,
+    output_norms,
+    prediction_interval,
+)
 from normbench.studies.depth.measure import (
     Measurement,
     Variant,
@@ -361,3 +368,35 @@ def test_a_group_count_that_fits_one_stack_only_is_refused():
 def test_the_output_layer_has_neither_norm_nor_bias():
     layer = weights(StackConfig("mlp", 1, 8), Norm.parse("bn"))
     assert isinstance(layer, nn.Linear) and layer.bias is None
+
+
+@pytest.mark.parametrize("printed", PRINTED_NETWORKS, ids=lambda printed: printed.label)
+def test_the_demonstration_of_the_source_has_its_layers(printed: PrintedNetwork) -> None:
+    network = build(printed, 2)
+    names = [type(layer).__name__ for layer in network]
+    norm = {"no norm": [], "bn": ["BatchNorm1d"], "ln": ["LayerNorm"]}[
+        printed.label.split()[0] if printed.norm else "no norm"
+    ]
+    hidden = {"pre": [*norm, "Linear", "ReLU"], "post": ["Linear", *norm, "ReLU"], "": ["Linear", "ReLU"]}
+    assert names == ["Flatten", *2 * hidden[printed.position], "Linear"]
+    linear = [layer for layer in network if isinstance(layer, nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in linear] == [(784, 512), (512, 512), (512, 100)]
+    assert [layer.bias is not None for layer in linear] == [printed.position == "pre"] * 3
+
+
+def test_the_printed_figures_are_such_as_20_networks_give_and_others_are_not() -> None:
+    norms = output_norms(PRINTED_NETWORKS[0], range(20))
+    for depth, values in enumerate(norms):
+        low, high = prediction_interval(values)
+        figure, _ = PRINTED_NETWORKS[0].expected(depth)
+        assert low < figure < high
+        assert not low < 2.45 * figure < high, "that of a network with a layer less would be seen"
+        assert fmean(values) == pytest.approx(sqrt(500 / 3 / 6**depth), rel=0.06)
+
+
+def test_the_demonstration_is_a_result_of_its_own(tmp_path: Path) -> None:
+    document = normbench("depth", "--source", "--out", tmp_path, "--json").document
+    assert {label: entry["printed_agrees"] for label, entry in document["values"].items()} == {
+        printed.label: True for printed in PRINTED_NETWORKS
+    }
+    assert (tmp_path / "depth-source" / "finding.json").exists()

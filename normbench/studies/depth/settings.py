@@ -46,6 +46,9 @@ class DepthSettings(Frozen):
     epochs: Epochs = 6
     batch_size: Annotated[BatchSize, Flag(hidden=True)] = Field(128, ge=2)
     no_train: Annotated[Switch, Flag("Training")] = Field(False, description="Signal and gradient only, no training.")
+    source: Annotated[Switch, Flag()] = Field(
+        False, description="Repeat the source material's demonstration alone, in its own set-up."
+    )
     dataset: DataName = "digits"
     subset: Annotated[Whole | None, Field(ge=1, le=1_000_000)] = None
 
@@ -84,4 +87,4 @@ class DepthSettings(Frozen):
 
     def values(self) -> dict[str, Any]:
         """Dump the settings of the stacks for JSON; the caption names the data set."""
-        return self.model_dump(mode="json", exclude={"no_train", "dataset", "subset"})
+        return self.model_dump(mode="json", exclude={"no_train", "source", "dataset", "subset"})
