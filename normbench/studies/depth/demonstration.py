@@ -126,7 +126,8 @@ def demonstration_result(settings: DepthSettings) -> StudyResult:
         caption=(
             f"MLP 784 - 512 x n - 100, ReLU, torch's default initialization; a batch of {BATCH} inputs from N(0, 1), "
             f"in train mode; Frobenius norm of the output ({BATCH} x {OUTPUTS} values); "
-            f"seeds {seeds[0]} to {seeds[-1]}, a network and a batch per seed and depth; CPU, torch {torch.__version__}."
+            f"seeds {seeds[0]} to {seeds[-1]}, a network and a batch per seed and depth; CPU, "
+            f"torch {torch.__version__}."
         ),
         tables=(_table_without(measured[PRINTED_NETWORKS[0].label]), _table_with(measured)),
         charts=(_chart(measured),),
