@@ -1,4 +1,4 @@
-"""One benchmark: what is trained, on what, how often; and the jobs that follow from it."""
+"""Settings of a benchmark, and the jobs of its contenders and curves."""
 
 import os
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ class Bench:
     """Norms of the run group, each with every seed."""
     seeds: int
     epochs: int
-    """Timed in each repeat."""
+    """Epochs timed in each repeat."""
     repeats: int
     images: int
     curve_images: int
     counts: tuple[int, ...]
-    """Runs, and norms, of the fleets of the curves."""
+    """Numbers of runs, and of norms, in the run groups of the curves."""
     threads: int
     workers: tuple[int, ...] | None
-    """Worker processes that the DataLoaders may choose from; None for the usual few."""
+    """Numbers of DataLoader workers to choose from; None for the default ones."""
 
     @property
     def batch_size(self) -> int:
@@ -41,35 +41,35 @@ class Bench:
 
     @property
     def setup(self) -> Setup:
-        """All threads, no workers."""
+        """Setup with all threads and no workers."""
         return Setup(threads=self.threads, workers=0)
 
     def run(self, norm: str, seed: int, epochs: int, images: int, batch_size: int) -> RunConfig:
-        """A run of the recipe; it never reads the test images, which costs time and tells nothing here."""
+        """Return a run of the recipe; it never reads the test images, which would only cost time."""
         data = self.recipe.data.model_copy(update={"subset": images})
         training = self.recipe.training.model_copy(update={"epochs": epochs, "batch_size": batch_size})
         recipe = self.recipe.model_copy(update={"data": data, "training": training})
         return recipe.run(norm, seed, read_test=False)
 
-    def contender_job(self, fleet: bool) -> Job:
-        """The job of a contender: warm-up and timed epochs, or as many trainings of the fleet."""
-        laps = 1 + self.repeats * (1 if fleet else self.epochs)
+    def contender_job(self, is_group: bool) -> Job:
+        """Return the job of a contender: warm-up and timed epochs, or as many trainings of the run group."""
+        laps = 1 + self.repeats * (1 if is_group else self.epochs)
         config = self.run(self.norm, 0, 1 + self.repeats * self.epochs, self.images, self.batch_size)
-        runs = self.fleet(self.norms, self.seeds, self.epochs, self.images) if fleet else ()
-        return Job(config, self.machine, self.device, self.setup, laps, runs)
+        group = self.group(self.norms, self.seeds, self.epochs, self.images) if is_group else ()
+        return Job(config, self.machine, self.device, self.setup, laps, group)
 
-    def fleet(self, norms: tuple[str, ...], seeds: int, epochs: int, images: int) -> tuple[RunConfig, ...]:
-        """Every norm with every seed."""
+    def group(self, norms: tuple[str, ...], seeds: int, epochs: int, images: int) -> tuple[RunConfig, ...]:
+        """Return the runs of a group: every norm with every seed."""
         return tuple(self.run(norm, seed, epochs, images, self.batch_size) for norm in norms for seed in range(seeds))
 
-    def curve_job(self, setup: Setup, batch_size: int, fleet: tuple[RunConfig, ...] = ()) -> Job:
-        """The job of one point of a curve: few images, a warm-up and as many timed laps as there are repeats."""
+    def curve_job(self, setup: Setup, batch_size: int, group: tuple[RunConfig, ...] = ()) -> Job:
+        """Return the job of one point of a curve: few images, a warm-up, and a timed lap per repeat."""
         laps = 1 + self.repeats
         config = self.run(self.norm, 0, laps, self.curve_images, batch_size)
-        return Job(config, self.machine, self.device, setup, laps, fleet)
+        return Job(config, self.machine, self.device, setup, laps, group)
 
     def choices(self, has_workers: bool) -> list[Setup]:
-        """Setups that a contender is tried with."""
+        """List the setups that a contender is tried with."""
         if not has_workers:
             return [self.setup]
         return setups(self.device, self.threads, cores(), self.workers)
@@ -81,17 +81,17 @@ class Bench:
             "images": len(data.train),
             "network": self.recipe.network.name,
             "norm": self.norm,
-            "fleet": [f"{norm}, seed {seed}" for norm in self.norms for seed in range(self.seeds)],
+            "run_group": [f"{norm}, seed {seed}" for norm in self.norms for seed in range(self.seeds)],
             "batch_size": self.batch_size,
             "epochs": self.epochs,
             "repeats": self.repeats,
             "curve_images": self.curve_images,
             "counts": list(self.counts),
             "threads": self.threads,
-            "run": self.contender_job(fleet=False).config.model_dump(mode="json"),
+            "run": self.contender_job(is_group=False).config.model_dump(mode="json"),
         }
 
 
 def cores() -> int:
-    """Processors that this process may use."""
+    """Count the processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

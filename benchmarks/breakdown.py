@@ -1,7 +1,7 @@
 """Time of a whole command by phase, from the shell prompt to the table.
 
-The command runs in a process of its own; this module, run as a script, is that process: it takes the time around the
-parts of `normbench compare` and leaves them in a file.
+The command runs in a separate process, which this module becomes when run as a script: it times the parts of
+`normbench compare` and writes the times to a file.
 """
 
 import json
@@ -25,83 +25,83 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def breakdown(arguments: list[str]) -> Breakdown:
-    """Run `normbench compare ARGUMENTS` as a new process and say where its time went.
+    """Run `normbench compare ARGUMENTS` as a new process, and split its time by phase.
 
     Raises:
-        RuntimeError: The command failed; with what it said.
+        RuntimeError: The command failed; with its messages.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        taken = Path(scratch) / "taken.json"
-        line = [sys.executable, "-m", "benchmarks.breakdown", str(taken), "compare", *arguments]
+        times = Path(scratch) / "times.json"
+        line = [sys.executable, "-m", "benchmarks.breakdown", str(times), "compare", *arguments]
         path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
         started = time.time()
         environment = {**os.environ, "PYTHONPATH": path}
         line += ["--json", "--out", scratch]
-        done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
+        process = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
         seconds = time.time() - started
-        if done.returncode:
-            raise RuntimeError(done.stderr)
+        if process.returncode:
+            raise RuntimeError(process.stderr)
         return Breakdown(
             command=" ".join(["normbench", "compare", *arguments]),
             seconds=seconds,
-            phases=phases(json.loads(taken.read_text()), json.loads(done.stdout)["runs"], started, seconds),
+            phases=phases(json.loads(times.read_text()), json.loads(process.stdout)["runs"], started, seconds),
         )
 
 
-def phases(taken: dict[str, float], runs: list[dict[str, Any]], started: float, seconds: float) -> tuple[Phase, ...]:
-    """The parts in their order.
+def phases(times: dict[str, float], runs: list[dict[str, Any]], started: float, seconds: float) -> tuple[Phase, ...]:
+    """Split the time of a command into its phases, in order.
 
-    In lockstep on CUDA the seconds of a group stand in each of its runs, and its runs are scored one after another:
-    both are known. Threads of a CPU overlap in training and scoring, which share the time as they add up.
+    In lockstep on CUDA each run records the seconds of its group, and runs are scored one after another: both times
+    are known. Threads of a CPU overlap in training and scoring; their time is split in proportion to the sums.
     """
-    work = taken["run_all"] - taken["load"]
+    work = times["run_all"] - times["load"]
     train = sum(run["seconds"] / run["side_by_side"] for run in runs)
     score = sum(run["evaluation_seconds"] or 0.0 for run in runs)
     capture = sum((run["capture_seconds"] or 0.0) / run["side_by_side"] for run in runs)
     overhead = 0.0
-    if taken["lockstep"]:
+    if times["lockstep"]:
         training, overhead = train - capture, work - train - score
     else:
         score = sum((run["evaluation_seconds"] or 0.0) / run["side_by_side"] for run in runs)
         training = work * train / (train + score)
         score = work - training
-    found = {
-        "start Python, import torch and normbench": taken["ready"] - started,
-        "load the images": taken["load"],
+    seconds_by_phase = {
+        "start Python, import torch and normbench": times["ready"] - started,
+        "load the images": times["load"],
         "capture the step": capture,
         "train": training,
         "score train and test images": score,
         "build networks, write files": overhead,
     }
-    rest = seconds - sum(found.values())
-    return tuple(Phase(name=name, seconds=value) for name, value in {**found, "check, print": rest}.items())
+    seconds_by_phase["check, print"] = seconds - sum(seconds_by_phase.values())
+    return tuple(Phase(name=name, seconds=value) for name, value in seconds_by_phase.items())
 
 
-def main(taken_file: str, *arguments: str) -> None:
-    """Be the command, and write down how long its parts took."""
-    taken: dict[str, float] = {"ready": time.time(), "load": 0.0, "lockstep": float(_lockstep(arguments))}
+def main(times_file: str, *arguments: str) -> None:
+    """Run the command in this process, and write the times of its parts to a file."""
+    times: dict[str, float] = {"ready": time.time(), "load": 0.0, "lockstep": float(_lockstep(arguments))}
     for module, name in ((data, "load"), (engine, "run_all")):
-        setattr(module, name, _timed(getattr(module, name), name, taken))
+        setattr(module, name, _timed(getattr(module, name), name, times))
     sys.argv = ["normbench", *arguments]
     try:
         command()
-    finally:  # the command ends its process itself
-        Path(taken_file).write_text(json.dumps(taken))
+    finally:  # the command exits the process
+        Path(times_file).write_text(json.dumps(times))
 
 
 def _lockstep(arguments: Sequence[str]) -> bool:
     """Test if runs of the command share each step, as they do on CUDA."""
-    given = dict(pairwise(arguments)).get("--device", "auto")
-    return resolve_device(given).type == "cuda"
+    device = dict(pairwise(arguments)).get("--device", "auto")
+    return resolve_device(device).type == "cuda"
 
 
-def _timed(function: Any, name: str, taken: dict[str, float]) -> Any:
+def _timed(function: Any, name: str, times: dict[str, float]) -> Any:
     def timed(*arguments: Any, **keywords: Any) -> Any:
         started = time.time()
         try:
             return function(*arguments, **keywords)
         finally:
-            taken[name] = time.time() - started
+            times[name] = time.time() - started
 
     return timed
 

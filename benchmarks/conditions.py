@@ -1,4 +1,4 @@
-"""The conditions that figures were taken under, as far as the machine tells them."""
+"""Conditions of a measurement, as far as they are known: environment, packages, load."""
 
 import importlib.metadata
 import os
@@ -15,15 +15,15 @@ PEERS = ("lightning", "timm")
 
 
 def conditions(device: torch.device, load_before: float | None) -> dict[str, Any]:
-    """The environment as a run records it, less the command line, with the peers' versions and the load."""
-    found = environment(device)
-    del found["argv"]  # paths of somebody's machine; the settings say the rest
-    found["packages"] = {name: found["packages"][name] for name in ("torch", "torchvision")} | _peers()
-    return found | {"git_dirty": _git_dirty(), "load_before": load_before}
+    """Return the environment as a run records it, without the command line, with peer packages and load."""
+    recorded = environment(device)
+    del recorded["argv"]  # paths of the machine; the settings have the rest
+    recorded["packages"] = {name: recorded["packages"][name] for name in ("torch", "torchvision")} | _peers()
+    return recorded | {"git_dirty": _git_dirty(), "load_before": load_before}
 
 
 def load_average() -> float | None:
-    """Processes that wanted a processor over the last minute; None where the system does not tell."""
+    """Return the mean number of runnable processes over the last minute; None if the system has no figure."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
@@ -53,5 +53,5 @@ def _git_dirty() -> bool:
         ":!benchmarks/results",
         ":!benchmarks/README.md",
     ]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    return bool(answer.stdout.strip())
+    status = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return bool(status.stdout.strip())

@@ -3,8 +3,8 @@
     python -m benchmarks.gpu                  everything, about two minutes; results/<device>-gpu.json and a table
     python -m benchmarks.gpu --only bn,gn     some rows by name
 
-Images are noise that lies on the device. A row is the step of the training itself (batch, forward, backward, update),
-captured as in every run. On other devices the same rows are timed uncaptured, to try the script out.
+Images are noise on the device. A row is a step of the training (batch, forward, backward, update), captured as in every
+run. On other devices the rows are timed uncaptured, to test the script.
 """
 
 import argparse
@@ -43,14 +43,14 @@ KIND = "gpu"
 """Tag that distinguishes these files from the other results."""
 ASSIGNMENT = ("bn", "gn", "ln")
 WHOLE, EPOCHS = 50_000, 20
-"""Images and epochs of the run that seconds are given for."""
+"""Images and epochs of a run whose seconds are given."""
 PROFILED = 3
-"""Steps that kernels are counted in."""
+"""Number of steps in which kernels are counted."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Row of the table: runs that train concurrently."""
+    """Row of the table: runs trained concurrently."""
 
     name: str
     norms: tuple[str, ...]
@@ -62,7 +62,7 @@ class Row:
     widths: tuple[int, ...] | None = None
 
     def configs(self) -> list[RunConfig]:
-        """One for each run."""
+        """Return one config per run."""
         return [
             RunConfig(
                 norm=norm,
@@ -79,8 +79,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Result of a row; times in milliseconds unless named otherwise."""
+class RowResult:
+    """Measurements of a row; times in milliseconds unless named otherwise."""
 
     name: str
     runs: int
@@ -90,16 +90,16 @@ class Measured:
     step: float
     """Median over windows of the mean step of all runs together."""
     steps: tuple[float, ...]
-    """Every window's."""
+    """Mean step of each window."""
     images_per_second: float
     seconds_per_run: float
-    """Training time of 20 epochs over 50,000 images, where the runs of the row share the device."""
+    """Training time of 20 epochs over 50,000 images, with the runs of the row sharing the device."""
     first_step_seconds: float
     capture_seconds: float
     kernels_per_step: float | None
-    """All kernels, copies and fills that the device ran for a step of all runs; CUDA only."""
+    """Kernels, copies and fills of the device in a step of all runs; CUDA only."""
     peak_mib: float | None
-    """Most memory allocated, above what was before; CUDA only."""
+    """Peak growth of the allocated memory; CUDA only."""
 
 
 ROWS = (
@@ -124,7 +124,7 @@ ROWS = (
     Row("rms", ("rms",)),
 )
 COMMAND = "command"
-"""The part that runs a whole comparison."""
+"""Name of the part that runs a whole comparison."""
 
 
 @dataclass
@@ -138,8 +138,8 @@ class Command:
     phases: dict[str, float] = field(default_factory=dict)
 
 
-def measure_row(row: Row, data: DataSet, windows: int) -> Measured:
-    """Time a row: a few steps that warm up, the capture, then windows of as many steps as an epoch has left."""
+def measure_row(row: Row, data: DataSet, windows: int) -> RowResult:
+    """Time a row: a few warm-up steps, the capture, then windows of steps within an epoch."""
     device = data.train.images.device
     before = _start_memory(device)
     members = _trainings(row.configs(), data)
@@ -157,14 +157,14 @@ def measure_row(row: Row, data: DataSet, windows: int) -> Measured:
     peak = (torch.cuda.max_memory_allocated(device) - before) / 2**20 if device.type == "cuda" else None
     step = statistics.median(times)
     images = row.batch_size * len(members) / step
-    return Measured(
+    return RowResult(
         name=row.name,
         runs=len(members),
         batch_size=row.batch_size,
         precision=resolve_precision(row.precision, device),
         captured=group.capture_seconds > 0,
         step=1000 * step,
-        steps=tuple(1000 * one for one in times),
+        steps=tuple(1000 * window for window in times),
         images_per_second=images,
         seconds_per_run=EPOCHS * (WHOLE // row.batch_size) * step / len(members),
         first_step_seconds=first_step,
@@ -193,7 +193,7 @@ def _trainings(configs: Sequence[RunConfig], data: DataSet) -> list[Training]:
 
 
 def _begin(members: Sequence[Training]) -> int:
-    """Make the first epoch ready; returns its steps."""
+    """Prepare the first epoch, and return its number of steps."""
     for batches in {id(member.batches): member.batches for member in members}.values():
         batches.start(1)
     for member in members:
@@ -202,7 +202,7 @@ def _begin(members: Sequence[Training]) -> int:
 
 
 def _window(group: RunGroup, members: Sequence[Training], steps: int) -> float:
-    """Seconds a step, from the epoch's first batch on."""
+    """Return seconds per step, from the first batch of the epoch on."""
     _rewind(members)
     synchronize(members[0].device)
     started = time.perf_counter()
@@ -230,7 +230,7 @@ def _kernels(group: RunGroup, members: Sequence[Training]) -> float:
 
 
 def measure_command(data: DataSet, device: torch.device, epochs: int) -> Command:
-    """Run the comparison, and take the time of its parts."""
+    """Run the comparison, and time its parts."""
     row = Row(COMMAND, ASSIGNMENT, seeds=5)
     training = row.configs()[0].training.model_copy(update={"epochs": epochs})
     configs = [config.model_copy(update={"training": training}) for config in row.configs()]
@@ -248,11 +248,11 @@ class _Quiet(engine.Callback):
     """Callback that prints warnings only."""
 
     def warning(self, message: str) -> None:
-        tell(message)
+        log(message)
 
 
 class Clocks:
-    """Puts clocks around the parts of a comparison, and images of this benchmark in the place of a data set."""
+    """Context with timed parts of a comparison, and with the images of this benchmark for its data set."""
 
     def __init__(self, phases: dict[str, float], data: DataSet) -> None:
         execute = sys.modules["normbench.engine.execute"]
@@ -275,7 +275,7 @@ class Clocks:
         setattr(owner, name, value)
 
     def __enter__(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing: the parts are replaced already."""
 
     def __exit__(self, *_: object) -> None:
         for owner, name, value in reversed(self.patched):
@@ -294,16 +294,16 @@ def _clocked(function: Callable[..., Any], phase: str, phases: dict[str, float])
 
 
 def images(count: int, device: torch.device, tests: int) -> DataSet:
-    """Noise in the place of CIFAR-10, with this many images to train on and to test."""
-    made = noise(count, device)
+    """Make noise in place of CIFAR-10, with so many training and test images."""
+    data = noise(count, device)
     test = Split(
-        made.train.images[:1].expand(tests, -1, -1, -1).contiguous(), made.train.labels[:1].expand(tests).contiguous()
+        data.train.images[:1].expand(tests, -1, -1, -1).contiguous(), data.train.labels[:1].expand(tests).contiguous()
     )
-    return DataSet("cifar10", made.classes, made.train, None, test, made.mean, made.std, flips=True)
+    return DataSet("cifar10", data.classes, data.train, None, test, data.mean, data.std, flips=True)
 
 
 def score_seconds(data: DataSet) -> float:
-    """Seconds to score the training images once, after a first time that warms up."""
+    """Time the scoring of the training images, after one warm-up."""
     network = build(NetworkConfig(), Norm.parse("bn")).to(data.train.images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     seconds = 0.0
     for _ in range(2):
@@ -315,28 +315,28 @@ def score_seconds(data: DataSet) -> float:
 
 
 def table(results: dict[str, Any]) -> str:
-    """The rows as Markdown, then the conditions."""
+    """Render the rows in Markdown, then the conditions."""
     head = (
-        "| runs | batch | precision | ms a step | images/s | s a run | kernels a step | memory, MiB |\n"
+        "| runs | batch | precision | ms per step | images/s | s per run | kernels per step | memory, MiB |\n"
         "|---|---:|---|---:|---:|---:|---:|---:|\n"
     )
     body = "".join(
-        f"| {one['name']} | {one['batch_size']} | {one['precision']} | {one['step']:.3f} | "
-        f"{one['images_per_second']:,.0f} | {one['seconds_per_run']:.2f} | {_number(one['kernels_per_step'])} | "
-        f"{_number(one['peak_mib'])} |\n"
-        for one in results["rows"]
+        f"| {row['name']} | {row['batch_size']} | {row['precision']} | {row['step']:.3f} | "
+        f"{row['images_per_second']:,.0f} | {row['seconds_per_run']:.2f} | {_number(row['kernels_per_step'])} | "
+        f"{_number(row['peak_mib'])} |\n"
+        for row in results["rows"]
     )
-    was = results["conditions"]
-    about = (
-        f"A step of all runs of the row together; s a run: 20 epochs of 50,000 images by that step, training alone. "
-        f"{was['device']}, driver {was.get('driver') or 'unknown'}, torch {was['packages']['torch']}, CUDA "
-        f"{was['cuda']}, cuDNN {was['cudnn']}, Python {was['python']}; commit {(was['git_commit'] or 'unknown')[:7]}; "
+    env = results["conditions"]
+    caption = (
+        f"A step of all runs of the row together; s per run: 20 epochs of 50,000 images at that speed, training alone. "
+        f"{env['device']}, driver {env.get('driver') or 'unknown'}, torch {env['packages']['torch']}, CUDA "
+        f"{env['cuda']}, cuDNN {env['cudnn']}, Python {env['python']}; commit {(env['git_commit'] or 'unknown')[:7]}; "
         f"{results['date']}.{' ' + results['note'] if results.get('note') else ''}\n"
     )
-    return f"{head}{body}\n{about}{_command_words(results.get('command'))}"
+    return f"{head}{body}\n{caption}{_command_sentence(results.get('command'))}"
 
 
-def _command_words(command: dict[str, Any] | None) -> str:
+def _command_sentence(command: dict[str, Any] | None) -> str:
     if command is None:
         return ""
     parts = ", ".join(f"{name} {seconds:.2f}" for name, seconds in command["phases"].items())
@@ -351,14 +351,14 @@ def _number(value: float | None) -> str:
 
 
 def driver() -> str | None:
-    """Version of the NVIDIA driver, where it says."""
+    """Return the version of the NVIDIA driver; None if it is not available."""
     path = Path("/proc/driver/nvidia/version")
-    words = path.read_text(encoding="utf-8").split() if path.is_file() else []
-    return next((word for word in words if word.count(".") >= 1 and word.replace(".", "").isdigit()), None)
+    fields = path.read_text(encoding="utf-8").split() if path.is_file() else []
+    return next((text for text in fields if text.count(".") >= 1 and text.replace(".", "").isdigit()), None)
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure every part that was asked for; a row that fails says why in its place."""
+    """Measure the selected parts; a row that fails has the reason in its place."""
     device = resolve_device(args.device)
     load, started = load_average(), time.perf_counter()
     rows, failed = [], {}
@@ -367,16 +367,16 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         for row in (row for row in ROWS if row.name in args.only):
             try:
                 rows.append(asdict(measure_row(row, few, args.windows)))
-                tell(f"{row.name}: {rows[-1]['step']:.3f} ms a step, {rows[-1]['images_per_second']:,.0f} images/s")
+                log(f"{row.name}: {rows[-1]['step']:.3f} ms per step, {rows[-1]['images_per_second']:,.0f} images/s")
             except (NormbenchError, RuntimeError, ValueError) as error:
                 failed[row.name] = f"{type(error).__name__}: {error}"
-                tell(f"{row.name}: {failed[row.name]}")
+                log(f"{row.name}: {failed[row.name]}")
         scoring = score_seconds(few)
     command = None
     if COMMAND in args.only:
         del few
         command = measure_command(images(args.command_images, device, args.command_images // 5), device, args.epochs)
-        tell(f"command: {command.seconds:.1f} s")
+        log(f"command: {command.seconds:.1f} s")
     return {
         "benchmark": KIND,
         "schema_version": 1,
@@ -392,14 +392,16 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, write and print; returns the exit code."""
+    """Measure, write and print; return the exit code."""
     names = [*(row.name for row in ROWS), COMMAND]
     options = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__.splitlines()[0])
-    options.add_argument("--only", type=lambda text: text.split(","), default=names, help=f"of: {', '.join(names)}")
+    options.add_argument(
+        "--only", type=lambda text: text.split(","), default=names, help=f"rows, of: {', '.join(names)}"
+    )
     options.add_argument("--device", default="auto", help="auto, cuda, mps or cpu")
     options.add_argument("--images", type=int, default=12_800, help="training images of a row")
     options.add_argument("--windows", type=int, default=5, help="timed windows of up to 100 steps")
-    options.add_argument("--epochs", type=int, default=2, help="of the comparison")
+    options.add_argument("--epochs", type=int, default=2, help="epochs of the comparison")
     options.add_argument("--command-images", type=int, default=WHOLE, help="training images of the comparison")
     options.add_argument("--out", type=Path, default=HERE / "results", help="folder of the JSON")
     args = options.parse_args(arguments)
@@ -410,13 +412,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = "-".join("".join(c if c.isalnum() else " " for c in describe(resolve_device(args.device)).lower()).split())
     path = args.out / f"{name}-gpu.json"
     path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    tell(f"wrote {path}")
+    log(f"wrote {path}")
     print(table(results))
     return 1 if results["failed"] else 0
 
 
-def tell(message: str) -> None:
-    """One line of progress."""
+def log(message: str) -> None:
+    """Print a line of progress."""
     print(message, file=sys.stderr, flush=True)
 
 

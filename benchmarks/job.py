@@ -15,23 +15,23 @@ from normbench.data import DataSet
 
 @dataclass(frozen=True)
 class Job:
-    """One contender's work; settings that a contender has no use for are left alone."""
+    """Work of one contender; it ignores settings that it has no use for."""
 
     config: RunConfig
     machine: MachineConfig
     device: torch.device
     setup: Setup
     laps: int
-    """Times that the clock runs: the warm-up, then every timed epoch."""
-    fleet: tuple[RunConfig, ...] = ()
-    """The runs of the fleet; each of its laps trains them all from the start."""
+    """Number of laps of the clock: the warm-up, then every timed epoch."""
+    group: tuple[RunConfig, ...] = ()
+    """Runs of the run group; each lap trains all of them from scratch."""
 
     def network(self, data: DataSet) -> nn.Module:
-        """The network with the weights that the config's seed draws, on the CPU."""
+        """Build the network with the initial weights of the config's seed, on the CPU."""
         return networks.build_for(self.config, len(data.classes))
 
     def sgd(self) -> dict[str, Any]:
-        """Arguments of `torch.optim.SGD`, as normbench sets them."""
+        """Return the arguments of `torch.optim.SGD`, as normbench sets them."""
         training = self.config.training
         return {
             "lr": training.lr,
@@ -41,13 +41,13 @@ class Job:
         }
 
     def optimizer(self, network: nn.Module) -> tuple[torch.optim.SGD, LRScheduler]:
-        """SGD and StepLR, as a tutorial makes them."""
+        """Make SGD and StepLR, as in a tutorial."""
         training = self.config.training
         optimizer = torch.optim.SGD(network.parameters(), **self.sgd())
         return optimizer, StepLR(optimizer, training.step_size, training.gamma)
 
     def images(self, data: DataSet) -> int:
-        """Images in an epoch: full batches only, in every contender."""
+        """Count the images of an epoch: full batches only, for every contender."""
         size = self.config.training.batch_size
         return len(data.train) // size * size
 
@@ -55,8 +55,8 @@ class Job:
 def setups(device: torch.device, threads: int, cores: int, workers: tuple[int, ...] | None = None) -> list[Setup]:
     """List the setups to try for a contender with a DataLoader; the fastest is kept.
 
-    On the CPU the workers take their cores from torch's threads, since threads that outnumber the cores wait
-    for each other.
+    On the CPU each worker reduces the threads of torch by one, as threads beyond the number of cores wait for each
+    other.
     """
     if device.type == "cuda":
         counts = workers or [count for count in (4, 8, 16) if count <= cores] or [cores]

@@ -1,4 +1,4 @@
-"""Clocks and memory: what a lap took, on a device that has finished its work, and what the process grew by."""
+"""Clock and memory: time of a lap, with the device synchronized, and growth of the process."""
 
 import contextlib
 import ctypes
@@ -23,12 +23,12 @@ from normbench.device import synchronize
 PROBE = 64
 """Images on which the untrained networks are compared."""
 SAMPLING = 0.05
-"""Seconds between two looks at the memory, in the warm-up only."""
+"""Seconds between two samples of the memory, in the warm-up only."""
 
 
 @dataclass(frozen=True)
 class Lap:
-    """One lap of a contender: an epoch, or the training of a whole fleet."""
+    """One lap of a contender: an epoch, or the training of a whole run group."""
 
     seconds: float
     loss: float
@@ -36,12 +36,12 @@ class Lap:
 
 
 class Clock:
-    """Times the laps of one contender, which says when each starts and stops.
+    """Clock of one contender, which starts and stops it for each lap.
 
     Args:
-        device: Waited for before either reading.
+        device: Synchronized before each reading.
         turn: Called before a lap; returns when it is this contender's turn.
-        done: Told each finished lap.
+        done: Receives each finished lap.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Clock:
         self.memory: Memory | None = None
 
     def begin(self, network: nn.Module | None, data: DataSet) -> None:
-        """Before anything but the images and the untrained network exists: its loss, and the memory so far."""
+        """Measure the loss of the untrained network and the memory, before anything else exists."""
         if network is not None:
             self.initial_loss = probe_loss(network, data)
         self.watch.open()
@@ -72,30 +72,30 @@ class Clock:
         self.turn()
 
     def go(self) -> None:
-        """Start the lap; the memory is watched during the warm-up, so that looking at it costs no timed lap."""
+        """Start the lap; memory is sampled during the warm-up only, so that it slows down no timed lap."""
         if not self.laps:
             self.watch.start()
         synchronize(self.device)
         self.started = time.perf_counter()
 
-    def stop(self, loss: float, seconds: float | None = None, own_images: int = 0) -> None:
+    def stop(self, loss: float, seconds: float | None = None, loaded_images: int = 0) -> None:
         """End a lap.
 
         Args:
             loss: Mean training loss of the epoch, in nats.
-            seconds: What the lap took, where the contender is told when training begins and ends.
-            own_images: Bytes of images that the lap loaded for itself; the others' were there at `begin`.
+            seconds: Time of the lap, if the contender measures its training itself.
+            loaded_images: Bytes of images that the lap loaded; those of other contenders exist at `begin`.
         """
         synchronize(self.device)
         lap = Lap(time.perf_counter() - self.started if seconds is None else seconds, loss)
         if not self.laps:
-            self.memory = self.watch.close(own_images)
+            self.memory = self.watch.close(loaded_images)
         self.laps.append(lap)
         self.done(lap)
 
 
 def probe_loss(network: nn.Module, data: DataSet) -> float:
-    """Loss of an untrained network on the first images, in eval mode on the CPU; nothing in it moves."""
+    """Compute the loss of an untrained network on the first images, in eval mode on the CPU, without changing it."""
     split = data.train.take(torch.arange(min(PROBE, len(data.train)), device=data.train.labels.device))
     images = normalize(split.images, data.mean, data.std).cpu()
     network.eval()
@@ -106,10 +106,10 @@ def probe_loss(network: nn.Module, data: DataSet) -> float:
 
 
 class MemoryWatch:
-    """Growth of the memory of this process and its workers, and of what torch holds on a CUDA device.
+    """Growth of the memory of this process and its workers, and of torch's memory on a CUDA device.
 
-    Pages that several processes share are shared out among them (PSS), so workers do not count twice what they have
-    from their parent. Only Linux tells that.
+    Pages that several processes share are divided among them (PSS), so that the pages that workers share with their
+    parent count once. Available on Linux only.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -122,10 +122,10 @@ class MemoryWatch:
         self.thread: threading.Thread | None = None
 
     def open(self) -> None:
-        """Give back what is free, and take what is left as the level that growth is measured from."""
+        """Release free memory, and take the rest as the baseline of the growth."""
         gc.collect()
         if sys.platform == "linux":
-            _give_back_free_memory()
+            _release_free_memory()
         self.level = resident()
         if self.cuda:
             torch.cuda.empty_cache()
@@ -133,44 +133,44 @@ class MemoryWatch:
             self.cuda_level = torch.cuda.memory_allocated(self.device)
 
     def start(self) -> None:
-        """Look at the memory every now and then, from a thread."""
+        """Sample the memory regularly, in a thread."""
         if self.level is not None:
             self.peak = self.level
             self.thread = threading.Thread(target=self._sample, daemon=True)
             self.thread.start()
 
-    def close(self, own_images: int) -> Memory:
-        """The growth since `open`, less images that were loaded meanwhile."""
+    def close(self, loaded_images: int) -> Memory:
+        """Return the growth since `open`, without images that were loaded since."""
         host = cuda = None
         if self.thread is not None:
-            self._look()
+            self._sample_once()
             self.over.set()
             self.thread.join()
-            host = self.peak - (self.level or 0) - (0 if self.cuda else own_images)
+            host = self.peak - (self.level or 0) - (0 if self.cuda else loaded_images)
         if self.cuda:
-            cuda = torch.cuda.max_memory_allocated(self.device) - self.cuda_level - own_images
+            cuda = torch.cuda.max_memory_allocated(self.device) - self.cuda_level - loaded_images
         return Memory(host_bytes=host, cuda_bytes=cuda)
 
     def _sample(self) -> None:
         while not self.over.wait(SAMPLING):
-            self._look()
+            self._sample_once()
 
-    def _look(self) -> None:
+    def _sample_once(self) -> None:
         self.peak = max(self.peak, resident() or 0)
 
 
 def resident() -> int | None:
-    """Bytes of memory of this process and its descendants (PSS); None where the system does not tell."""
-    found = [_proportional(pid) for pid in _family(os.getpid())]
-    return sum(size for size in found if size) or None
+    """Measure the memory of this process and its descendants in bytes (PSS); None if it is not available."""
+    sizes = [_proportional(pid) for pid in _family(os.getpid())]
+    return sum(size for size in sizes if size) or None
 
 
 def _family(root: int) -> list[int]:
-    """A process and its descendants, from /proc."""
+    """List a process and its descendants, from /proc."""
     parents = {}
     for process in Path("/proc").iterdir() if sys.platform == "linux" else ():
         if process.name.isdigit():
-            with contextlib.suppress(OSError):  # it ended meanwhile
+            with contextlib.suppress(OSError):  # it has ended
                 parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
     family = [root]
     for member in family:
@@ -187,7 +187,7 @@ def _proportional(pid: int) -> int | None:
     return None
 
 
-def _give_back_free_memory() -> None:
+def _release_free_memory() -> None:
     """Return freed memory from the C library to the system, so that it cannot hide growth."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -195,5 +195,5 @@ def _give_back_free_memory() -> None:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Median and range."""
+    """Compute median and range."""
     return Spread(median=statistics.median(values), low=min(values), high=max(values), values=tuple(values))

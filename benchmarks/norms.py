@@ -18,18 +18,18 @@ def norm_costs(config: RunConfig, norms: Sequence[str], device: torch.device, re
     """Time the layers of each norm, norms taking turns in every repeat; the first turn warms up."""
     data = noise(config.training.batch_size, device)
     layers = {norm: Bench(config.model_copy(update={"norm": norm}), data).layers for norm in norms}
-    passes = {norm: repeatable(one.passes(), device) for norm, one in layers.items()}
+    passes = {norm: repeatable(of_norm.passes(), device) for norm, of_norm in layers.items()}
     times = [
-        {norm: [1000 * seconds(one, device) for one in both] for norm, both in passes.items()}
+        {norm: [1000 * seconds(work, device) for work in works] for norm, works in passes.items()}
         for _ in range(1 + repeats)
     ][1:]
     return [
         NormCost(
             norm=norm,
-            layers=len(one.placed),
+            layers=len(of_norm.layers),
             forward_milliseconds=spread([turn[norm][0] for turn in times]),
             backward_milliseconds=spread([turn[norm][1] for turn in times]),
-            saved_bytes=one.saved_bytes(),
+            saved_bytes=of_norm.saved_bytes(),
         )
-        for norm, one in layers.items()
+        for norm, of_norm in layers.items()
     ]

@@ -1,4 +1,4 @@
-"""The results as one picture: a bar a contender above, the curves and the cost of each norm in small panels below."""
+"""Figure of the results: a bar per contender, and below it panels of the curves and of the cost of each norm."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,17 +7,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.contenders import ALONE, FLEET
+from benchmarks.contenders import RUN_GROUP, SINGLE_RUN
 from benchmarks.records import Contender, NormCost, Point, Results, Spread
 from normbench.report.figure import FAINT, SERIES, drawing, finish, legend, look
 
 WIDTH, BARS, PANEL = 10.0, 0.5, 2.9
-"""Inches: of the picture, of one bar, and of a row of panels."""
+"""Inches: width of the figure, height of a bar, and height of a row of panels."""
 
 
 def draw(results: Results, path: Path) -> list[Path]:
-    """Write the picture as SVG and PNG beside each other; `path` has no ending. Returns the files."""
-    measured = [one for one in results.contenders if one.images_per_second]
+    """Write the figure as SVG and PNG, and return the files; `path` is without suffix."""
+    measured = [contender for contender in results.contenders if contender.images_per_second]
     curves = [
         ("batch size", results.batch_sizes),
         ("runs of one norm", results.runs),
@@ -35,8 +35,8 @@ def draw(results: Results, path: Path) -> list[Path]:
         if measured:
             _bars(parts.pop(0).add_subplot(title=results.conditions["device"]), measured)
         for row, part in enumerate(parts):
-            for axes, (show, what) in zip(part.subplots(1, 2), panels[2 * row : 2 * row + 2], strict=False):
-                show(axes, *what)
+            for axes, (draw_panel, arguments) in zip(part.subplots(1, 2), panels[2 * row : 2 * row + 2], strict=False):
+                draw_panel(axes, *arguments)
             if len(panels) < 2 * row + 2:
                 part.axes[1].set_axis_off()
         title = f"Images per second on {results.conditions['device']}"
@@ -48,61 +48,58 @@ def draw(results: Results, path: Path) -> list[Path]:
 
 
 def _description(measured: Sequence[Contender]) -> str:
-    return "; ".join(f"{one.title}: {one.images_per_second.median:,.0f}" for one in measured if one.images_per_second)
+    speeds = [(contender.title, contender.images_per_second) for contender in measured]
+    return "; ".join(f"{title}: {speed.median:,.0f}" for title, speed in speeds if speed)
 
 
 def _bars(axes: Axes, measured: Sequence[Contender]) -> None:
-    """Medians with their ranges; the first contender on top."""
-    for place, one in enumerate(measured):
-        speed = one.images_per_second
+    """Draw medians with their ranges, the first contender on top."""
+    for index, contender in enumerate(measured):
+        speed = contender.images_per_second
         assert speed, "only measured contenders are drawn"
-        colour = SERIES[0] if one.name in {ALONE, FLEET} else FAINT
-        axes.barh(place, speed.median, color=colour, height=0.62, xerr=_errors([speed]), ecolor=SERIES[1], capsize=3)
+        colour = SERIES[0] if contender.name in {SINGLE_RUN, RUN_GROUP} else FAINT
+        axes.barh(index, speed.median, color=colour, height=0.62, xerr=_errors([speed]), ecolor=SERIES[1], capsize=3)
         axes.annotate(
-            f" {speed.median:,.0f}", (speed.high, place), va="center", xytext=(4, 0), textcoords="offset points"
+            f" {speed.median:,.0f}", (speed.high, index), va="center", xytext=(4, 0), textcoords="offset points"
         )
-    axes.set_yticks(range(len(measured)), [_label(one) for one in measured])
+    axes.set_yticks(range(len(measured)), list(map(_label, measured)))
     axes.set_ylim(len(measured) - 0.4, -0.6)
     axes.margins(x=0.12)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("training images per second, all runs together")
 
 
-def _label(one: Contender) -> str:
-    runs = f" ({one.runs})" if one.name == FLEET else ""
-    return one.title.replace("`", "").replace(": ", ":\n").replace("loop, ", "loop,\n") + runs
+def _label(contender: Contender) -> str:
+    runs = f" ({contender.runs})" if contender.name == RUN_GROUP else ""
+    return contender.title.replace("`", "").replace(": ", ":\n").replace("loop, ", "loop,\n") + runs
 
 
 def _curve(axes: Axes, title: str, points: Sequence[Point]) -> None:
     for index, name in enumerate(dict.fromkeys(point.series for point in points)):
-        own = [point for point in points if point.series == name]
-        speeds = [point.images_per_second for point in own]
+        series = [point for point in points if point.series == name]
+        speeds = [point.images_per_second for point in series]
         medians = [speed.median for speed in speeds]
-        axes.errorbar([p.x for p in own], medians, yerr=_errors(speeds), capsize=3, label=name, **look(index))
+        axes.errorbar(
+            [point.x for point in series], medians, yerr=_errors(speeds), capsize=3, label=name, **look(index)
+        )
     if title == "batch size":
         axes.set_xscale("log", base=2)
-    _name(axes, title, "images per second")
-    axes.set_xticks(
-        list(dict.fromkeys(point.x for point in points)), [str(x) for x in dict.fromkeys(p.x for p in points)]
-    )
+    axes.set(xlabel=title, ylabel="images per second")
+    xs = list(dict.fromkeys(point.x for point in points))
+    axes.set_xticks(xs, list(map(str, xs)))
     axes.set_ylim(0, 1.1 * max(point.images_per_second.high for point in points))
     legend(axes)
 
 
 def _costs(axes: Axes, costs: Sequence[NormCost]) -> None:
-    forward = [one.forward_milliseconds.median for one in costs]
-    backward = [one.backward_milliseconds.median for one in costs]
+    forward = [cost.forward_milliseconds.median for cost in costs]
+    backward = [cost.backward_milliseconds.median for cost in costs]
     axes.bar(range(len(costs)), forward, color=SERIES[0], label="forward")
     axes.bar(range(len(costs)), backward, bottom=forward, color=SERIES[1], label="backward")
-    axes.set_xticks(range(len(costs)), [one.norm for one in costs], rotation=30)
-    _name(axes, "norm", "ms a step, all its layers")
+    axes.set_xticks(range(len(costs)), [cost.norm for cost in costs], rotation=30)
+    axes.set(xlabel="norm", ylabel="ms per step, all layers")
     legend(axes)
 
 
-def _name(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-
-
 def _errors(speeds: Sequence[Spread]) -> list[list[float]]:
-    return [[one.median - one.low for one in speeds], [one.high - one.median for one in speeds]]
+    return [[speed.median - speed.low for speed in speeds], [speed.high - speed.median for speed in speeds]]

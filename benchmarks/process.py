@@ -1,6 +1,6 @@
-"""Every contender trains in a process of its own, one at a time: none inherits another's memory, threads or flags.
+"""Processes of the contenders, one each: none inherits the memory, threads or flags of another.
 
-The process loads, rehearses, and then waits for its turn before every lap.
+A process loads, rehearses, and then waits for its turn before every lap.
 """
 
 import dataclasses
@@ -26,12 +26,12 @@ from normbench.data import DataSet
 from normbench.device import float32_arithmetic
 
 REHEARSAL = 16
-"""Most batches of a rehearsal epoch; half an epoch is enough, too."""
+"""Largest number of batches of a rehearsal epoch, which is at most half an epoch."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Setup that a contender chose before its first lap."""
+    """Setup that was chosen in the rehearsal."""
 
     setup: Setup
     tried: dict[str, float]
@@ -48,7 +48,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failure:
-    """Reason that a contender could not go on."""
+    """Reason why a contender ended early."""
 
     reason: str
 
@@ -57,111 +57,116 @@ class FailedError(Exception):
     """A contender's process failed or ended; the others go on without it."""
 
 
-class Entrant:
-    """A contender's process, as seen from outside."""
+class ContenderProcess:
+    """Process of a contender, controlled from the main process."""
 
     def __init__(self, entry: Entry, job: Job, choices: Sequence[Setup]) -> None:
         context = multiprocessing.get_context("spawn")
         self.entry, self.job = entry, job
-        self.connection, theirs = context.Pipe()
+        self.connection, remote = context.Pipe()
         self.process = context.Process(
-            target=_serve, args=(theirs, entry.name, job, choices, multiprocessing.get_start_method()), name=entry.name
+            target=_serve, args=(remote, entry.name, job, choices, multiprocessing.get_start_method()), name=entry.name
         )
         self.process.start()
-        theirs.close()
+        remote.close()
         self.laps: list[Lap] = []
 
-    def loaded(self) -> None:
-        """Wait until the process has loaded what it needs."""
-        self._answer()
+    def wait_until_loaded(self) -> None:
+        """Wait until the process has loaded modules and images."""
+        self._receive()
 
     def prepare(self) -> Prepared:
-        """Let it rehearse."""
-        return self._ask()
+        """Run the rehearsal."""
+        return self._request()
 
     def lap(self) -> Lap:
-        """Let it run one lap."""
-        lap: Lap = self._ask()
+        """Run one lap."""
+        lap: Lap = self._request()
         self.laps.append(lap)
         return lap
 
     def finish(self) -> Finished:
-        """Hear what it found, after its last lap."""
-        return self._ask()
+        """Receive the measurements after the last lap."""
+        return self._request()
 
-    def dismiss(self) -> None:
-        """Tell the process that nobody listens any more; it ends itself."""
+    def disconnect(self) -> None:
+        """Close the connection, upon which the process ends."""
         self.connection.close()
 
     def close(self) -> None:
         """End the process, finished or not."""
-        self.dismiss()
+        self.disconnect()
         self.process.join(timeout=5)
         if self.process.is_alive():
             self.process.terminate()
             self.process.join()
 
-    def _ask(self) -> Any:
+    def _request(self) -> Any:
         try:
             self.connection.send("go")
         except OSError as error:
             raise FailedError("its process has ended") from error
-        return self._answer()
+        return self._receive()
 
-    def _answer(self) -> Any:
+    def _receive(self) -> Any:
         try:
-            answer = self.connection.recv()
+            message = self.connection.recv()
         except (EOFError, OSError) as error:
             self.process.join(timeout=5)
             raise FailedError(f"its process ended with exit code {self.process.exitcode}") from error
-        if isinstance(answer, Failure):
-            raise FailedError(answer.reason)
-        return answer
+        if isinstance(message, Failure):
+            raise FailedError(message.reason)
+        return message
 
 
 def _serve(connection: Connection, name: str, job: Job, choices: Sequence[Setup], start_method: str) -> None:
-    """The life of a contender's process."""
-    # A spawned process would spawn in turn: its DataLoader workers are to start as they do in a user's own script.
+    """Run a contender: the main function of its process."""
+    # DataLoader workers start as in a user's script, not by the spawn method of this process.
     multiprocessing.set_start_method(start_method, force=True)
     try:
-        warnings.filterwarnings("ignore")  # they would stand between the progress lines
-        _compete(connection, CONTENDERS[name], job, choices)
+        warnings.filterwarnings("ignore")  # they would interrupt the progress lines
+        _run(connection, CONTENDERS[name], job, choices)
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
-        pass  # whoever listened is gone
+        pass  # the main process has ended
     except Exception as error:  # noqa: BLE001
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})"
         connection.send(Failure(reason))
 
 
-def _compete(connection: Connection, entry: Entry, job: Job, choices: Sequence[Setup]) -> None:
+def _run(connection: Connection, entry: Entry, job: Job, choices: Sequence[Setup]) -> None:
     train = entry.load()
     data = datasets.load(job.config.data, job.machine, job.device)
     connection.send("loaded")
     connection.recv()
-    # The flags under which normbench runs, for every contender.
+    # All contenders run with the flags of normbench.
     with randomness.deterministic(False), float32_arithmetic(job.device, job.config.training.precision):
         setup, tried = rehearse(entry, job, data, choices)
         connection.send(Prepared(setup, tried, job.images(data)))
         torch.set_num_threads(setup.threads)
-        clock = Clock(job.device, turn=lambda: _or_end(connection.recv), done=lambda lap: _or_end(connection.send, lap))
+        clock = Clock(
+            job.device, turn=lambda: _or_exit(connection.recv), done=lambda lap: _or_exit(connection.send, lap)
+        )
         train(dataclasses.replace(job, setup=setup), data, clock)
     connection.recv()
     connection.send(Finished(clock.memory, clock.initial_loss))
 
 
-def _or_end(action: Callable[..., Any], *what: Any) -> None:
-    """Hear or tell; if nobody is left on the other side, end at once, whatever a contender's library would still do."""
+def _or_exit(action: Callable[..., Any], *arguments: Any) -> None:
+    """Send or receive; if the main process has ended, exit at once, without the teardown of a library."""
     try:
-        action(*what)
+        action(*arguments)
     except (EOFError, OSError):
         os._exit(1)
 
 
 def rehearse(entry: Entry, job: Job, data: DataSet, choices: Sequence[Setup]) -> tuple[Setup, dict[str, float]]:
-    """Train two short epochs with every setup; the setup whose second was fastest, and images per second by setup.
+    """Train two short epochs with every setup, to find the one whose second epoch is the fastest.
 
-    Where there is no choice, one epoch warms up.
+    With a single setup, one epoch warms up.
+
+    Returns:
+        The fastest setup, and images per second by setup.
     """
     laps = 2 if len(choices) > 1 else 1
     size = job.config.training.batch_size
@@ -170,15 +175,15 @@ def rehearse(entry: Entry, job: Job, data: DataSet, choices: Sequence[Setup]) ->
     tried = {}
     for setup in choices:
         torch.set_num_threads(setup.threads)
-        short = dataclasses.replace(job, setup=setup, laps=laps, fleet=tuple(_short(job.fleet, count)))
+        short = dataclasses.replace(job, setup=setup, laps=laps, group=tuple(_short(job.group, count)))
         clock = Clock(job.device)
         entry.load()(short, few, clock)
-        tried[setup] = short.images(few) * max(1, len(short.fleet)) / clock.laps[-1].seconds
+        tried[setup] = short.images(few) * max(1, len(short.group)) / clock.laps[-1].seconds
     return max(tried, key=lambda setup: tried[setup]), {str(setup): round(speed, 1) for setup, speed in tried.items()}
 
 
-def _short(fleet: Sequence[Any], count: int) -> Sequence[Any]:
-    """The same runs, one epoch of so many images."""
+def _short(group: Sequence[Any], count: int) -> Sequence[Any]:
+    """Shorten runs to one epoch of `count` images."""
     return [
         config.model_copy(
             update={
@@ -186,5 +191,5 @@ def _short(fleet: Sequence[Any], count: int) -> Sequence[Any]:
                 "training": config.training.model_copy(update={"epochs": 1}),
             }
         )
-        for config in fleet
+        for config in group
     ]

@@ -1,4 +1,4 @@
-"""Records of a benchmark: one JSON document, from which table, README and plot are made."""
+"""Records of a benchmark: the JSON document that table, README and plot are made from."""
 
 import json
 from pathlib import Path
@@ -10,18 +10,18 @@ SCHEMA_VERSION = 1
 
 
 def count(number: int, noun: str) -> str:
-    """`1 thread`, `2 threads`."""
+    """Format a number with its noun: `1 thread`, `2 threads`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 class Record(BaseModel):
-    """A part of the document; unknown keys are refused, so that an old file is not misread."""
+    """Part of the document; unknown keys are refused, so that an old file is not misread."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Spread(Record):
-    """A figure over repeats."""
+    """Figure over repeats."""
 
     median: float
     low: float
@@ -30,53 +30,53 @@ class Spread(Record):
 
 
 class Memory(Record):
-    """Peak growth in bytes over the images and the untrained network; None where it cannot be told."""
+    """Peak growth in bytes, beyond the images and the untrained network; None if it is not available."""
 
     host_bytes: int | None = None
-    """Memory of the process and its workers, shared pages divided among them (PSS)."""
+    """Memory of the process and its workers; shared pages are divided among them (PSS)."""
     cuda_bytes: int | None = None
     """Memory that torch allocated on the CUDA device."""
 
 
 class Setup(Record):
-    """Threads of torch and worker processes that a contender was fastest with, of those it was tried with."""
+    """Number of torch threads and of worker processes; of those that were tried, the fastest."""
 
     threads: int
     workers: int
 
     def __str__(self) -> str:
-        """In words, as tables name it."""
+        """Format it for tables."""
         return f"{count(self.threads, 'thread')}, {count(self.workers, 'worker')}"
 
 
 class Contender(Record):
-    """One way to train, measured; or the reason why it was not."""
+    """Measurements of one way to train, or the reason why there are none."""
 
     name: str
     title: str
     skipped: str | None = None
     setup: Setup | None = None
     tried: dict[str, float] = {}
-    """Images per second of the rehearsal, by setup."""
+    """Images per second in the rehearsal, by setup."""
     runs: int = 1
-    """Networks trained at once."""
+    """Number of networks trained concurrently."""
     images: int = 0
-    """Images in an epoch of one run."""
+    """Number of images in an epoch of one run."""
     images_per_second: Spread | None = None
     """Total over all runs."""
     seconds_per_epoch: Spread | None = None
-    """Wall-clock time over epochs and runs."""
+    """Wall-clock time divided by epochs and runs."""
     ratio: Spread | None = None
-    """Images per second over those of normbench alone, within each repeat."""
+    """Images per second relative to those of a single run of normbench, within each repeat."""
     memory: Memory | None = None
     initial_loss: float | None = None
-    """Loss of the untrained network on the first images: equal for all that train the same network."""
+    """Loss of the untrained network on the first images: equal for all contenders with the same network."""
     losses: tuple[float, ...] = ()
-    """Training loss by epoch, the warm-up first; of a fleet, the first run's last epoch, by repeat."""
+    """Training loss by epoch, the warm-up first; of a run group, by repeat, the last epoch of its first run."""
 
 
 class Point(Record):
-    """One point of a curve."""
+    """Point of a curve."""
 
     series: str
     x: int
@@ -92,18 +92,18 @@ class NormCost(Record):
     forward_milliseconds: Spread
     backward_milliseconds: Spread
     saved_bytes: int
-    """Tensors that the forward pass keeps for the backward pass, each once, parameters left out."""
+    """Bytes that the forward pass keeps for the backward pass, each tensor once, without parameters."""
 
 
 class Phase(Record):
-    """A part of a command, in seconds of wall-clock."""
+    """Phase of a command, in seconds of wall-clock time."""
 
     name: str
     seconds: float
 
 
 class Breakdown(Record):
-    """A whole command, from the shell prompt to the table."""
+    """Time of a whole command, from the shell prompt to the table."""
 
     command: str
     seconds: float
@@ -111,11 +111,11 @@ class Breakdown(Record):
 
 
 class Results(Record):
-    """The document."""
+    """Document of a benchmark."""
 
     schema_version: int = SCHEMA_VERSION
     date: str
-    """UTC."""
+    """Date and time in UTC."""
     seconds: int
     """Duration of the benchmark, including the loading of the images."""
     conditions: dict[str, Any]
@@ -131,11 +131,11 @@ class Results(Record):
 
 
 def write(results: Results, path: Path) -> None:
-    """As indented JSON."""
+    """Write the document as indented JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
 
 
 def read(path: Path) -> Results:
-    """A document that `write` wrote."""
+    """Read a document that `write` wrote."""
     return Results.model_validate_json(path.read_text(encoding="utf-8"))

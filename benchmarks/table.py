@@ -1,4 +1,4 @@
-"""The table and the README, written from the JSON and from nothing else."""
+"""Tables of the results, and the README, written from the JSON files alone."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks import gpu
-from benchmarks.contenders import FLEET
+from benchmarks.contenders import RUN_GROUP
 from benchmarks.records import Breakdown, Contender, Memory, NormCost, Point, Results, Spread, count, read
 
 MARKERS = (
@@ -16,30 +16,30 @@ MARKERS = (
 
 
 def contender_table(results: Results) -> str:
-    """Markdown: one row a contender, then why others are missing."""
+    """Render one row per contender in Markdown, then the reasons why others are missing."""
     epochs = int(results.settings["epochs"])
     head = (
         f"| contender | images/s | s per epoch | × normbench | memory | loss after {count(epochs, 'epoch')} | setup |\n"
         "|---|---:|---:|---:|---:|---:|---|\n"
     )
-    rows = "".join(_row(one, epochs) for one in results.contenders if not one.skipped)
-    missing = "".join(f"\nNot measured: {one.name}: {one.skipped}\n" for one in results.contenders if one.skipped)
+    rows = "".join(_row(contender, epochs) for contender in results.contenders if not contender.skipped)
+    missing = "".join(f"\nNot measured: {c.name}: {c.skipped}\n" for c in results.contenders if c.skipped)
     return head + rows + missing
 
 
-def _row(one: Contender, epochs: int) -> str:
-    assert one.images_per_second, "a contender that was not skipped has been timed"
-    assert one.seconds_per_epoch, "a contender that was not skipped has been timed"
-    title = one.title if one.runs == 1 else f"{one.title} ({one.runs} runs)"
-    loss = one.losses[0 if one.name == FLEET else epochs - 1]  # a lap of the fleet is all its epochs
+def _row(contender: Contender, epochs: int) -> str:
+    assert contender.images_per_second, "a contender that was not skipped has been timed"
+    assert contender.seconds_per_epoch, "a contender that was not skipped has been timed"
+    title = contender.title if contender.runs == 1 else f"{contender.title} ({contender.runs} runs)"
+    loss = contender.losses[0 if contender.name == RUN_GROUP else epochs - 1]  # a lap of a run group is all epochs
     cells = (
         title,
-        _range(one.images_per_second, 0),
-        f"{one.seconds_per_epoch.median:.2f}",
-        _range(one.ratio, 2) if one.ratio else "-",
-        _memory(one.memory),
+        _range(contender.images_per_second, 0),
+        f"{contender.seconds_per_epoch.median:.2f}",
+        _range(contender.ratio, 2) if contender.ratio else "-",
+        _memory(contender.memory),
         f"{loss:.3f}",
-        str(one.setup),
+        str(contender.setup),
     )
     return f"| {' | '.join(cells)} |\n"
 
@@ -58,7 +58,7 @@ def _memory(memory: Memory | None) -> str:
 
 
 def curve_table(title: str, points: Iterable[Point]) -> str:
-    """Markdown: one row an x, one column a series, medians with their ranges."""
+    """Render one row per x and one column per series in Markdown, medians with their ranges."""
     points = list(points)
     series = list(dict.fromkeys(point.series for point in points))
     speeds = {(point.series, point.x): _range(point.images_per_second, 0) for point in points}
@@ -71,39 +71,40 @@ def curve_table(title: str, points: Iterable[Point]) -> str:
 
 
 def cost_table(costs: Iterable[NormCost]) -> str:
-    """Markdown: what each norm costs in a step."""
+    """Render the cost of each norm in a step in Markdown."""
     rows = "".join(
-        f"| {one.norm} | {_range(one.forward_milliseconds, 2)} | {_range(one.backward_milliseconds, 2)} "
-        f"| {one.saved_bytes / 2**20:.1f} |\n"
-        for one in costs
+        f"| {cost.norm} | {_range(cost.forward_milliseconds, 2)} | {_range(cost.backward_milliseconds, 2)} "
+        f"| {cost.saved_bytes / 2**20:.1f} |\n"
+        for cost in costs
     )
     return "| norm | forward, ms | backward, ms | kept for backward, MiB |\n|---|---:|---:|---:|\n" + rows
 
 
-def breakdown_table(found: Breakdown) -> str:
-    """Markdown: where the time of a command goes."""
-    rows = "".join(f"| {phase.name} | {phase.seconds:.2f} |\n" for phase in found.phases)
-    return f"| `{found.command}` | seconds |\n|---|---:|\n{rows}| all of it | {found.seconds:.2f} |\n"
+def breakdown_table(breakdown: Breakdown) -> str:
+    """Render the time of a command by phase in Markdown."""
+    rows = "".join(f"| {phase.name} | {phase.seconds:.2f} |\n" for phase in breakdown.phases)
+    return f"| `{breakdown.command}` | seconds |\n|---|---:|\n{rows}| total | {breakdown.seconds:.2f} |\n"
 
 
 def conditions(results: Results) -> str:
-    """One paragraph of what the figures hold for."""
-    was, made = results.conditions, results.settings
-    packages = ", ".join(f"{name} {version}" for name, version in was["packages"].items() if version)
-    commit = f"commit {was['git_commit'][:12]}" if was["git_commit"] else "no git commit known"
-    if was["git_dirty"]:
+    """Describe the conditions of the figures in one paragraph."""
+    env, settings = results.conditions, results.settings
+    packages = ", ".join(f"{name} {version}" for name, version in env["packages"].items() if version)
+    commit = f"commit {env['git_commit'][:12]}" if env["git_commit"] else "no git commit known"
+    if env["git_dirty"]:
         commit += " with uncommitted changes"
+    repeats, epochs = count(settings["repeats"], "repeat"), count(settings["epochs"], "epoch")
+    machine = f"{env['device']} ({env['cpu_count']} processors, load {env['load_before']} before)"
     return (
-        f"{made['dataset']}, {made['images']:,} images; network {made['network']}, norm {made['norm']}; "
-        f"batches of {made['batch_size']}; {count(made['repeats'], 'repeat')} of {count(made['epochs'], 'epoch')} "
-        f"after one warm-up; {was['device']} ({was['cpu_count']} processors, load {was['load_before']} before); "
-        f"{results.date}, {results.seconds} s in all; normbench {was['normbench']}, {commit}; "
-        f"Python {was['python']}, {packages}."
+        f"{settings['dataset']}, {settings['images']:,} images; network {settings['network']}, norm "
+        f"{settings['norm']}; batches of {settings['batch_size']}; {repeats} of {epochs} after one warm-up; {machine}; "
+        f"{results.date}, {results.seconds} s in all; normbench {env['normbench']}, {commit}; "
+        f"Python {env['python']}, {packages}."
     )
 
 
 def report(results: Results) -> str:
-    """Everything that was measured, in Markdown."""
+    """Render all measurements in Markdown."""
     parts = [contender_table(results)] if results.contenders else []
     curves = (("batch size", results.batch_sizes), ("runs", results.runs), ("norms", results.norms))
     parts += [curve_table(title, points) for title, points in curves if points]
@@ -115,7 +116,7 @@ def report(results: Results) -> str:
 
 
 def write_readme(readme: Path, folder: Path) -> int:
-    """Fill the part between the markers in from every JSON file of the folder; returns how many there were."""
+    """Replace the part between the markers by the results of every JSON file of the folder; return their number."""
     files = sorted(folder.glob("*.json"))
     sections = []
     for path in files:
@@ -123,7 +124,7 @@ def write_readme(readme: Path, folder: Path) -> int:
         if document.get("benchmark") == gpu.KIND:
             sections.append(f"### {document['conditions']['device']}: training steps\n\n{gpu.table(document)}")
             continue
-        if "schema_version" not in document:  # figures of a script of their own, which a page of docs tells
+        if "schema_version" not in document:  # figures of another script, described in docs
             continue
         results = read(path)
         plot = f"![{path.stem}]({folder.name}/{path.stem}.svg)\n\n" if path.with_suffix(".svg").exists() else ""
@@ -131,6 +132,6 @@ def write_readme(readme: Path, folder: Path) -> int:
     content = "\n".join(sections) or "No results yet.\n"
     text = readme.read_text(encoding="utf-8")
     start, end = (re.escape(marker) for marker in MARKERS)
-    filled = re.sub(f"({start}\n).*?({end})", lambda found: f"{found[1]}{content}{found[2]}", text, flags=re.DOTALL)
+    filled = re.sub(f"({start}\n).*?({end})", lambda match: f"{match[1]}{content}{match[2]}", text, flags=re.DOTALL)
     readme.write_text(filled, encoding="utf-8")
     return len(sections)

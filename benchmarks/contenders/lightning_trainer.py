@@ -1,4 +1,4 @@
-"""PyTorch Lightning: its Trainer in barebones mode, which is its own for measuring speed, and the usual DataLoader."""
+"""PyTorch Lightning: its Trainer in barebones mode, made for measuring speed, and the usual DataLoader."""
 
 import logging
 import warnings
@@ -17,7 +17,7 @@ ACCELERATORS = {"cuda": "gpu", "mps": "mps", "cpu": "cpu"}
 
 
 class Module(lightning.LightningModule):
-    """The network, its loss and its optimizer; the loss stays on the device until the epoch is over."""
+    """Network with loss and optimizer; the loss stays on the device until the end of the epoch."""
 
     def __init__(self, network: nn.Module, job: Job) -> None:
         super().__init__()
@@ -25,36 +25,36 @@ class Module(lightning.LightningModule):
         self.total: Tensor | float = 0.0
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
-        """Loss of one batch."""
+        """Compute the loss of one batch."""
         images, labels = batch
         loss = F.cross_entropy(self.network(images), labels)
         self.total += loss.detach()
         return loss
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """The job's, stepped every epoch."""
+        """Return optimizer and scheduler of the job; the latter advances every epoch."""
         optimizer, scheduler = self.job.optimizer(self.network)
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
 
 class Laps(lightning.Callback):
-    """Tells the clock when an epoch starts and stops."""
+    """Starts and stops the clock with each epoch."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
 
     def on_train_epoch_start(self, _trainer: lightning.Trainer, module: Module) -> None:
-        """Before the first batch is asked for."""
+        """Start the clock before the first batch."""
         self.clock.start()
         module.total = 0.0
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Module) -> None:
-        """After the last step."""
+        """Stop the clock after the last step."""
         self.clock.stop(float(module.total) / trainer.num_training_batches)
 
 
 def train(job: Job, data: DataSet, clock: Clock) -> None:
-    """Fit the module for as many epochs as the clock has laps."""
+    """Fit the module for one epoch per lap."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     network = job.network(data)
     pictures = Pictures(data)
@@ -68,7 +68,7 @@ def train(job: Job, data: DataSet, clock: Clock) -> None:
         callbacks=[Laps(clock)],
     )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")  # advice on workers and logging, both chosen on purpose
+        warnings.filterwarnings("ignore", module="lightning")  # on workers and logging, both set on purpose
         trainer.fit(Module(network, job), data_loader(job, pictures, data))
 
 

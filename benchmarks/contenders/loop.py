@@ -1,4 +1,4 @@
-"""The usual loop: torchvision's CIFAR10, transforms of one image at a time, a DataLoader, the loss read every step."""
+"""The usual loop: torchvision's CIFAR10, transforms per image, a DataLoader, the loss read every step."""
 
 import torch
 import torch.nn.functional as F
@@ -11,12 +11,12 @@ from normbench.device import autocast
 
 
 def train(job: Job, data: DataSet, clock: Clock) -> None:
-    """As a tutorial writes it."""
+    """Train with the loop of a tutorial."""
     _train(job, data, clock, tuned=False)
 
 
 def train_tuned(job: Job, data: DataSet, clock: Clock) -> None:
-    """With the two cheap improvements: channels_last, and the loss read once an epoch."""
+    """Train with two cheap improvements: channels_last, and the loss read once per epoch."""
     _train(job, data, clock, tuned=True)
 
 
@@ -36,8 +36,8 @@ def _train(job: Job, data: DataSet, clock: Clock, tuned: bool) -> None:
             images = batch.to(job.device, non_blocking=True, memory_format=layout)
             labels = targets.to(job.device, non_blocking=True)
             with autocast(job.device, job.config.training.precision):
-                scores = network(images)
-                loss = F.cross_entropy(scores, labels)
+                logits = network(images)
+                loss = F.cross_entropy(logits, labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

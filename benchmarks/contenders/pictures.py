@@ -1,4 +1,4 @@
-"""The images as torchvision serves them: one PIL image at a time, transformed one by one."""
+"""Images as torchvision loads them: PIL images, transformed one by one."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,9 +12,9 @@ from normbench.data import DataSet
 
 
 class Pictures(CIFAR10):
-    """torchvision's CIFAR10 with its own `__getitem__`, over the images that normbench trains on.
+    """torchvision's CIFAR10 with its `__getitem__`, over the images that normbench trains on.
 
-    Reading them from its files would give the same arrays; so a subset, and the digits, need no files.
+    Its files would give the same arrays; without them, subsets and the digits work as well.
     """
 
     train = True
@@ -26,13 +26,13 @@ class Pictures(CIFAR10):
 
 
 def pixel_statistics(data: DataSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, of pixels from 0 to 1."""
-    mean, std = ((figure / 255).flatten().tolist() for figure in (data.mean, data.std))
+    """Return mean and standard deviation of each channel, for pixels from 0 to 1."""
+    mean, std = ((statistic / 255).flatten().tolist() for statistic in (data.mean, data.std))
     return tuple(mean), tuple(std)
 
 
 def augmentation(job: Job, data: DataSet) -> list[Callable]:
-    """The random crop and flip of the job, as transforms of a PIL image."""
+    """Make the random crop and flip of the job, as transforms of a PIL image."""
     padding, (height, width) = job.config.data.crop_padding, data.train.images.shape[2:]
     crop = [transforms.RandomCrop((height, width), padding=padding)] if padding else []
     flip = [transforms.RandomHorizontalFlip()] if job.config.data.flip and data.flips else []
@@ -40,7 +40,7 @@ def augmentation(job: Job, data: DataSet) -> list[Callable]:
 
 
 def data_loader(job: Job, pictures: Pictures, data: DataSet) -> DataLoader:
-    """The DataLoader of a tutorial: crop, flip, ToTensor, Normalize; workers stay from one epoch to the next."""
+    """Make the DataLoader of a tutorial: crop, flip, ToTensor, Normalize; workers persist over epochs."""
     final: Sequence[Callable] = (transforms.ToTensor(), transforms.Normalize(*pixel_statistics(data)))
     pictures.transform = transforms.Compose([*augmentation(job, data), *final])
     workers = job.setup.workers

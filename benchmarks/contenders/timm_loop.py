@@ -17,7 +17,7 @@ from normbench.device import autocast
 
 
 def train(job: Job, data: DataSet, clock: Clock) -> None:
-    """One network, with timm's defaults wherever they are not another training."""
+    """Train one network with timm's defaults, unless they would change the training."""
     network = job.network(data)
     pictures = Pictures(data)
     clock.begin(network, data)
@@ -27,7 +27,7 @@ def train(job: Job, data: DataSet, clock: Clock) -> None:
     optimizer = create_optimizer_v2(
         network,
         opt="sgd" if sgd.pop("nesterov") else "momentum",
-        filter_bias_and_bn=False,  # decay on every parameter, as the others
+        filter_bias_and_bn=False,  # decay on every parameter, as in the other contenders
         **sgd,
     )
     scheduler, _ = create_scheduler_v2(
@@ -64,6 +64,6 @@ def _loader(job: Job, pictures: Pictures, data: DataSet) -> torch.utils.data.Dat
         device=job.device,
         use_prefetcher=True,
     )
-    # timm's own crops resize. The same padded crop for all; the prefetcher normalizes on the device, as it always does.
+    # timm's crops resize; all contenders use the same padded crop. The prefetcher normalizes on the device.
     pictures.transform = transforms.Compose([*augmentation(job, data), MaybePILToTensor()])
     return loader

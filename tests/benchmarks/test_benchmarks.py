@@ -1,4 +1,4 @@
-"""The benchmark: all contenders train the same, clocks and memory tell the truth, tables come from the JSON."""
+"""Benchmark: contenders train the same, clocks and memory are right, tables come from the JSON."""
 
 import dataclasses
 import json
@@ -11,9 +11,9 @@ import pytest
 import torch
 from helpers.small import WIDTHS, run_config
 
-from benchmarks import contenders, contest, gpu, measure, norms, records, run, table
+from benchmarks import contenders, gpu, measure, norms, records, run, table, timing
 from benchmarks.breakdown import breakdown, phases
-from benchmarks.contenders import CONTENDERS, fleet
+from benchmarks.contenders import CONTENDERS, run_group
 from benchmarks.job import Job, setups
 from benchmarks.process import FailedError, rehearse
 from benchmarks.records import Contender, Setup, Spread
@@ -37,7 +37,7 @@ def images():
 def small_job(images_config=IMAGES, norms=("bn", "gn"), **settings):
     config = run_config(epochs=2).model_copy(update={"data": images_config, "read_test": False})
     runs = tuple(config.model_copy(update={"norm": norm}) for norm in norms)
-    return Job(config, MachineConfig(), CPU, Setup(threads=1, workers=0), laps=2, fleet=runs, **settings)
+    return Job(config, MachineConfig(), CPU, Setup(threads=1, workers=0), laps=2, group=runs, **settings)
 
 
 def clocked(name, images, job=None):
@@ -53,26 +53,26 @@ def clocked(name, images, job=None):
 def test_every_contender_trains_the_same_network_for_every_lap(name, images):
     clock, job = clocked(name, images), small_job()
     untrained = measure.probe_loss(job.network(images), images)
-    assert clock.initial_loss == (None if name == "fleet" else untrained)
+    assert clock.initial_loss == (None if name == "run-group" else untrained)
     assert len(clock.laps) == 2
     assert all(0 < lap.seconds < 60 for lap in clock.laps)
     assert all(0.3 * untrained < lap.loss < untrained + 0.5 for lap in clock.laps)  # it learns, a little
-    if name != "fleet":  # whose laps start again
+    if name != "run-group":  # whose laps start from scratch
         assert clock.laps[1].loss < clock.laps[0].loss
 
 
-def test_the_first_run_of_the_fleet_is_the_run_alone(images):
-    alone, together = clocked("normbench", images), clocked("fleet", images)
-    assert together.laps[0].loss == pytest.approx(alone.laps[1].loss, rel=1e-3)  # both after two epochs
-    assert together.laps[0].loss == pytest.approx(together.laps[1].loss, rel=1e-3)
+def test_the_first_run_of_the_group_is_the_single_run(images):
+    single, group = clocked("normbench", images), clocked("run-group", images)
+    assert group.laps[0].loss == pytest.approx(single.laps[1].loss, rel=1e-3)  # both after two epochs
+    assert group.laps[0].loss == pytest.approx(group.laps[1].loss, rel=1e-3)
 
 
-def test_a_run_that_fails_gives_the_fleet_no_figure(images):
+def test_a_run_that_fails_gives_the_group_no_figure(images):
     job = small_job(norms=("bn", "none"))
-    diverging = job.fleet[1].training.model_copy(update={"lr": 1e8})
-    broken = (job.fleet[0], job.fleet[1].model_copy(update={"training": diverging}))
+    diverging = job.group[1].training.model_copy(update={"lr": 1e8})
+    broken = (job.group[0], job.group[1].model_copy(update={"training": diverging}))
     with pytest.raises(Exception, match="diverged"):
-        clocked("fleet", images, dataclasses.replace(job, fleet=broken))
+        clocked("run-group", images, dataclasses.replace(job, group=broken))
 
 
 @pytest.mark.parametrize("name", ["loop", "timm"])
@@ -130,13 +130,13 @@ def test_the_clock_waits_for_its_turn_and_for_the_device(monkeypatch):
     assert 0.05 <= clock.laps[0].seconds < 1
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory of a family of processes")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the memory of a family of processes")
 def test_memory_is_the_growth_since_the_beginning(images):
     clock = measure.Clock(CPU)
     clock.begin(None, images)
     clock.start()
     ballast = bytearray(b"x" * (64 << 20))
-    clock.stop(1.0, own_images=4 << 20)
+    clock.stop(1.0, loaded_images=4 << 20)
     assert len(ballast) == 64 << 20
     assert 55 << 20 < clock.memory.host_bytes < 160 << 20  # the expression holds two copies for a moment
     assert clock.memory.cuda_bytes is None
@@ -144,21 +144,21 @@ def test_memory_is_the_growth_since_the_beginning(images):
 
 def test_time_counts_with_the_share_of_the_runs_that_train():
     one_after_another = [(0, 1, 0), (4, -1, 1), (6, 0, -1), (6, 1, 0), (9, -1, 1), (11, 0, -1)]
-    side_by_side = [(0, 1, 0), (0, 1, 0), (2, -1, 1), (3, 0, -1), (4, -1, 1), (5, 0, -1)]
+    concurrent = [(0, 1, 0), (0, 1, 0), (2, -1, 1), (3, 0, -1), (4, -1, 1), (5, 0, -1)]
     lockstep = [(0, 1, 0), (0, 1, 0), (2, -1, 1), (2, -1, 1), (3, 0, -1), (4, 0, -1)]
-    found = [
-        fleet.training_seconds([fleet.Change(*change) for change in changes])
-        for changes in (one_after_another, side_by_side, lockstep)
+    seconds = [
+        run_group.training_seconds([run_group.Change(*change) for change in changes])
+        for changes in (one_after_another, concurrent, lockstep)
     ]
-    assert found == [4 + 3, 2 + 0.5 + 1, 2]
+    assert seconds == [4 + 3, 2 + 0.5 + 1, 2]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_fleet_tells_when_its_runs_train_also_from_threads(threads, images, monkeypatch):
+def test_a_group_reports_when_its_runs_train_even_from_threads(threads, images, monkeypatch):
     seen, before = [], torch.get_num_threads()
-    torch.set_num_threads(threads)  # with two, runs are side by side
-    monkeypatch.setattr(fleet, "training_seconds", lambda changes: seen.append(changes) or 1.0)
-    clocked("fleet", images)
+    torch.set_num_threads(threads)  # with two, runs are concurrent
+    monkeypatch.setattr(run_group, "training_seconds", lambda changes: seen.append(changes) or 1.0)
+    clocked("run-group", images)
     torch.set_num_threads(before)
     for changes in seen:
         assert [sum(column) for column in list(zip(*changes, strict=True))[1:]] == [0, 0]
@@ -168,11 +168,11 @@ def test_a_fleet_tells_when_its_runs_train_also_from_threads(threads, images, mo
 
 
 def test_norms_cost_time_and_keep_their_input(images):
-    costs = {one.norm: one for one in norms.norm_costs(run_config(), list(NORMS), CPU, repeats=1)}
+    costs = {cost.norm: cost for cost in norms.norm_costs(run_config(), list(NORMS), CPU, repeats=1)}
     config = run_config("bn")
     layers = Bench(config, noise(config.training.batch_size, CPU)).layers
-    inputs = sum(placed.x.nbytes for placed in layers.placed)
-    assert {one.layers for one in costs.values()} == {10}
+    inputs = sum(layer.x.nbytes for layer in layers.layers)
+    assert {cost.layers for cost in costs.values()} == {10}
     assert costs["none"].saved_bytes == 0
     assert inputs < costs["bn"].saved_bytes < 1.05 * inputs
     assert costs["rms"].saved_bytes > costs["bn"].saved_bytes
@@ -185,9 +185,9 @@ def spread(*values):
 
 
 def test_ratios_are_taken_within_each_repeat():
-    alone = Contender(name="normbench", title="", images_per_second=spread(100.0, 50.0, 200.0))
+    single = Contender(name="normbench", title="", images_per_second=spread(100.0, 50.0, 200.0))
     other = Contender(name="loop", title="", images_per_second=spread(50.0, 50.0, 50.0))
-    ratio = contest.with_ratios([other, alone])[0].ratio
+    ratio = timing.with_ratios([other, single])[0].ratio
     assert ratio == Spread(median=0.5, low=0.25, high=1.0, values=(0.5, 1.0, 0.25))
 
 
@@ -199,16 +199,16 @@ def test_one_contender_that_fails_does_not_stop_the_others(capsys):
         def close(self):
             self.closed = True
 
-    def action(entrant):
-        if entrant.entry.name == "loop":
+    def action(process):
+        if process.entry.name == "loop":
             raise FailedError("its process ended with exit code 9")
 
-    course = contest.Contest(None, print)
-    course.entrants = {name: Fake(name) for name in ("loop", "timm")}
-    loop = course.entrants["loop"]
-    course._each(list(course.entrants), "repeat 1", action)
-    assert (list(course.entrants), loop.closed) == (["timm"], True)
-    assert course.record("loop").skipped == "failed: its process ended with exit code 9"
+    timed = timing.Timing(None, print)
+    timed.processes = {name: Fake(name) for name in ("loop", "timm")}
+    loop = timed.processes["loop"]
+    timed._each(list(timed.processes), "repeat 1", action)
+    assert (list(timed.processes), loop.closed) == (["timm"], True)
+    assert timed.record("loop").skipped == "failed: its process ended with exit code 9"
 
 
 def test_the_whole_benchmark_writes_json_plot_and_table(tmp_path, monkeypatch, capsys):
@@ -219,13 +219,13 @@ def test_the_whole_benchmark_writes_json_plot_and_table(tmp_path, monkeypatch, c
     assert run.main([*options.split(), "--only", parts, "--out", str(tmp_path)]) == 0
     (path,) = tmp_path.glob("*.json")
     results = records.read(path)
-    said = capsys.readouterr()
-    assert said.out == table.report(results) + "\n"
-    assert "Not measured: timm: timm is not installed: pip install 'normbench[bench]'" in said.out
-    assert "warming up: normbench" in said.err
-    one = results.contenders[0]
-    assert one.images_per_second.median == pytest.approx(64 / one.seconds_per_epoch.median)
-    assert (one.ratio.median, one.images, len(one.losses)) == (1.0, 64, 2)
+    printed = capsys.readouterr()
+    assert printed.out == table.report(results) + "\n"
+    assert "Not measured: timm: timm is not installed: pip install 'normbench[bench]'" in printed.out
+    assert "warming up: normbench" in printed.err
+    single = results.contenders[0]
+    assert single.images_per_second.median == pytest.approx(64 / single.seconds_per_epoch.median)
+    assert (single.ratio.median, single.images, len(single.losses)) == (1.0, 64, 2)
     assert results.runs[0].images_per_second.median > 0
     assert str(tmp_path) not in path.read_text()
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
@@ -234,33 +234,38 @@ def test_the_whole_benchmark_writes_json_plot_and_table(tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize("wrong", [["--only", "loops"], ["--repeats", "20"], ["--repeats", "0"]])
-def test_what_cannot_be_run_is_refused(wrong, capsys):
+def test_invalid_options_are_refused(wrong, capsys):
     with pytest.raises(SystemExit) as stop:
         run.main(wrong)
     assert stop.value.code == 2
     assert wrong[0] in capsys.readouterr().err
 
 
-def test_missing_images_are_said_in_words(tmp_path, capsys):
+def test_missing_images_are_reported(tmp_path, capsys):
     assert run.main(["--dataset", "cifar10", "--data-dir", str(tmp_path), "--out", str(tmp_path)]) == 3
     assert "CIFAR-10 is not at" in capsys.readouterr().err
 
 
 def example(**conditions):
-    was = {"packages": {"torch": "2.15.0", "timm": None}, "git_commit": None, "git_dirty": False, "device": "A chip"}
-    was |= {"cpu_count": 2, "load_before": 0.1, "normbench": "0.1.0", "python": "3.11.7"} | conditions
+    environment = {
+        "packages": {"torch": "2.15.0", "timm": None},
+        "git_commit": None,
+        "git_dirty": False,
+        "device": "A chip",
+    }
+    environment |= {"cpu_count": 2, "load_before": 0.1, "normbench": "0.1.0", "python": "3.11.7"} | conditions
     settings = {"epochs": 2, "repeats": 1, "dataset": "cifar10", "images": 640, "network": "c10", "norm": "bn"}
     timed = {"images_per_second": spread(1234.0, 1300.0, 1000.0), "seconds_per_epoch": spread(0.5)}
     contenders_ = (
         Contender(name="normbench", title="alone", **timed, losses=(3.0, 2.0, 1.0), memory=records.Memory()),
-        Contender(name="fleet", title="together", **timed, runs=3, losses=(2.5, 2.6)),
+        Contender(name="run-group", title="together", **timed, runs=3, losses=(2.5, 2.6)),
         Contender(name="timm", title="timm", skipped="not there"),
     )
     settings["batch_size"] = 64
-    return records.Results(date="today", seconds=60, conditions=was, settings=settings, contenders=contenders_)
+    return records.Results(date="today", seconds=60, conditions=environment, settings=settings, contenders=contenders_)
 
 
-def test_the_table_says_what_the_json_says(tmp_path):
+def test_the_table_has_the_figures_of_the_json(tmp_path):
     records.write(example(), tmp_path / "chip.json")
     rows = table.contender_table(records.read(tmp_path / "chip.json")).splitlines()
     assert rows[0].split(" | ")[5] == "loss after 2 epochs"
@@ -280,7 +285,7 @@ def test_the_readme_is_filled_in_from_the_json_and_only_there(tmp_path):
     assert text.startswith(f"before\n{start}\n### A chip\n")
     assert text.endswith(f"{end}\nafter\n")
     assert "old figures" not in text
-    (folder / "notes.json").write_text('{"device": "a chip, by a script of its own"}')
+    (folder / "notes.json").write_text('{"device": "a chip, by another script"}')
     assert "1,234 (1,000 to 1,300)" in text
     table.write_readme(readme, folder)
     assert readme.read_text() == text
@@ -303,13 +308,13 @@ def test_a_json_of_another_shape_is_refused(tmp_path):
 
 def test_the_parts_of_a_command_add_up_to_the_whole() -> None:
     few = ["--norms", "bn,gn", "--dataset", "digits", "--subset", "128", "--epochs", "1", "--batch-size", "64"]
-    found = breakdown([*few, "--device", "cpu"])
-    assert found.command == f"normbench compare {' '.join(few)} --device cpu"
-    assert sum(phase.seconds for phase in found.phases) == pytest.approx(found.seconds)
-    assert [phase.name for phase in found.phases if phase.seconds < 0] == []
-    shown = breakdown_table(found)
-    assert shown.count("\n") == len(found.phases) + 3
-    assert f"| all of it | {found.seconds:.2f} |" in shown
+    measured = breakdown([*few, "--device", "cpu"])
+    assert measured.command == f"normbench compare {' '.join(few)} --device cpu"
+    assert sum(phase.seconds for phase in measured.phases) == pytest.approx(measured.seconds)
+    assert [phase.name for phase in measured.phases if phase.seconds < 0] == []
+    shown = breakdown_table(measured)
+    assert shown.count("\n") == len(measured.phases) + 3
+    assert f"| total | {measured.seconds:.2f} |" in shown
 
 
 def test_a_command_that_fails_is_no_measurement() -> None:
@@ -317,7 +322,7 @@ def test_a_command_that_fails_is_no_measurement() -> None:
         breakdown(["--norms", "bnn", "--dataset", "digits"])
 
 
-def test_the_steps_of_a_gpu_are_timed_as_rows_and_a_row_that_fails_says_why(tmp_path, capsys, monkeypatch):
+def test_the_steps_of_a_gpu_are_timed_as_rows_and_a_row_that_fails_has_a_reason(tmp_path, capsys, monkeypatch):
     rows = (gpu.Row("two", ("bn", "gn")), gpu.Row("cycle", ("bn",), schedule="onecycle"), gpu.Row("no", ("in2",)))
     small = NetworkConfig(widths=WIDTHS)
     monkeypatch.setattr(gpu, "ROWS", rows)
@@ -343,26 +348,26 @@ def test_the_steps_of_a_gpu_are_timed_as_rows_and_a_row_that_fails_says_why(tmp_
 def test_a_comparison_is_taken_apart_and_its_parts_add_up(monkeypatch):
     monkeypatch.setattr(gpu, "ASSIGNMENT", ("bn",))
     cpu = torch.device("cpu")
-    found = gpu.measure_command(gpu.images(64, cpu, 8), cpu, epochs=1)
-    assert (found.runs, found.epochs, found.images) == (5, 1, 64)
-    assert {"train", "score", "save states", "the rest"} <= set(found.phases)
-    assert sum(found.phases.values()) == pytest.approx(found.seconds)
+    command = gpu.measure_command(gpu.images(64, cpu, 8), cpu, epochs=1)
+    assert (command.runs, command.epochs, command.images) == (5, 1, 64)
+    assert {"train", "score", "save states", "the rest"} <= set(command.phases)
+    assert sum(command.phases.values()) == pytest.approx(command.seconds)
 
 
 def test_seconds_in_lockstep_count_once_for_the_group_and_not_once_for_each_run():
     run = {"seconds": 12.0, "evaluation_seconds": 0.2, "capture_seconds": 0.5, "side_by_side": 5}
-    taken = {"ready": 103.0, "load": 1.0, "run_all": 16.0, "lockstep": 1.0}
-    found = {phase.name: phase.seconds for phase in phases(taken, [run] * 5, 100.0, 20.0)}
-    assert found["train"] == pytest.approx(11.5)
-    assert found["capture the step"] == pytest.approx(0.5)
-    assert found["score train and test images"] == pytest.approx(1.0)
-    assert found["build networks, write files"] == pytest.approx(2.0)
-    assert sum(found.values()) == pytest.approx(20.0)
+    times = {"ready": 103.0, "load": 1.0, "run_all": 16.0, "lockstep": 1.0}
+    seconds = {phase.name: phase.seconds for phase in phases(times, [run] * 5, 100.0, 20.0)}
+    assert seconds["train"] == pytest.approx(11.5)
+    assert seconds["capture the step"] == pytest.approx(0.5)
+    assert seconds["score train and test images"] == pytest.approx(1.0)
+    assert seconds["build networks, write files"] == pytest.approx(2.0)
+    assert sum(seconds.values()) == pytest.approx(20.0)
 
 
 def test_threads_of_a_cpu_share_their_time_between_training_and_scoring():
     run = {"seconds": 8.0, "evaluation_seconds": 4.0, "capture_seconds": None, "side_by_side": 2}
-    taken = {"ready": 101.0, "load": 1.0, "run_all": 13.0, "lockstep": 0.0}
-    found = {phase.name: phase.seconds for phase in phases(taken, [run] * 2, 100.0, 15.0)}
-    assert (found["train"], found["score train and test images"]) == (pytest.approx(8.0), pytest.approx(4.0))
-    assert sum(found.values()) == pytest.approx(15.0)
+    times = {"ready": 101.0, "load": 1.0, "run_all": 13.0, "lockstep": 0.0}
+    seconds = {phase.name: phase.seconds for phase in phases(times, [run] * 2, 100.0, 15.0)}
+    assert (seconds["train"], seconds["score train and test images"]) == (pytest.approx(8.0), pytest.approx(4.0))
+    assert sum(seconds.values()) == pytest.approx(15.0)

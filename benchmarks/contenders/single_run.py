@@ -1,4 +1,4 @@
-"""normbench, one run: the `RunGroup` of one that `normbench train` trains, its step captured where the device can."""
+"""normbench, one run: a `RunGroup` of one, as in `normbench train`, its step captured on CUDA."""
 
 from benchmarks.job import Job
 from benchmarks.measure import Clock
@@ -7,10 +7,10 @@ from normbench.training import DivergedError, RunGroup, Training, graphs_for
 
 
 def train(job: Job, data: DataSet, clock: Clock) -> None:
-    """Train one network, epoch by epoch; what is captured is captured in the first, which is the warm-up.
+    """Train one network, epoch by epoch; the step is captured in the first one, the warm-up.
 
     Raises:
-        DivergedError: There is no loss to compare.
+        DivergedError: The loss became non-finite.
     """
     network = job.network(data)
     clock.begin(network, data)

@@ -1,7 +1,7 @@
 """normbench, the runs of one comparison: `engine.run_all`, as `normbench compare` uses it.
 
-What is timed is training, with the state that each epoch writes to the disk and with the capture of the step, if any;
-reading the images before is not, nor is scoring after, which nobody else here does.
+The time includes training, the state written to disk after each epoch, and the capture of the step, if any. It excludes
+reading the images before and scoring after, which no other contender does.
 """
 
 import tempfile
@@ -30,24 +30,24 @@ class Stopwatch(engine.Callback):
         self.rows: dict[str, EpochRow] = {}
 
     def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
-        """The run begins to train."""
+        """Record the start of training."""
         if not self.changes:
             self.on_first_run()
         self.changes.append(Change(time.perf_counter(), training=1, scoring=0))
 
     def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
-        """After its last epoch the run is scored."""
+        """Record the end of training after the last epoch, when scoring begins."""
         self.rows[config.fingerprint] = row
         if row.epoch == config.training.epochs:
             self.changes.append(Change(time.perf_counter(), training=-1, scoring=1))
 
     def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
-        """The run is over."""
+        """Record the end of scoring."""
         self.changes.append(Change(time.perf_counter(), training=0, scoring=-1))
 
 
 class Change(NamedTuple):
-    """One run begins or ends to train, or to be scored."""
+    """Start or end of the training or the scoring of one run."""
 
     at: float
     training: int
@@ -55,9 +55,9 @@ class Change(NamedTuple):
 
 
 def training_seconds(changes: Sequence[Change]) -> float:
-    """Wall-clock of the training: a moment counts with the share of its runs that train, of those at work.
+    """Sum the wall-clock time of training, weighted by the fraction of the active runs that train.
 
-    When one run trains while another is being scored, half of the machine trains.
+    While one run trains and another is scored, half of the time counts.
     """
     total, training, scoring = 0.0, 0, 0
     for change, following in pairwise(changes):
@@ -69,22 +69,22 @@ def training_seconds(changes: Sequence[Change]) -> float:
 
 
 def train(job: Job, data: DataSet, clock: Clock) -> None:
-    """Train all runs of the fleet, once a lap, each time from the start.
+    """Train all runs of the group once per lap, each time from scratch.
 
     Raises:
-        RunFailedError: A run failed or diverged, so that the time is not that of the whole fleet.
+        RunFailedError: A run failed or diverged, so that the time is not that of the whole group.
     """
     clock.begin(None, data)
-    own_images = data.train.images.nbytes + data.test.images.nbytes
+    loaded_images = data.train.images.nbytes + data.test.images.nbytes
     for _ in range(job.laps):
         with tempfile.TemporaryDirectory() as out:
             machine = job.machine.model_copy(update={"out": Path(out)})
-            planned = engine.plan(job.fleet, machine, "fleet")
+            plan = engine.plan(job.group, machine, "run-group")
             clock.wait()
             stopwatch = Stopwatch(clock.go)
-            results = engine.run_all(planned, stopwatch)
+            results = engine.run_all(plan, stopwatch)
             for result in results:
                 if result.status != "done":
                     raise RunFailedError(f"run {result.norm}, seed {result.seed}, {result.status}: {result.problem}")
-            first = stopwatch.rows[planned.configs[0].fingerprint]
-            clock.stop(first.train_running_loss, training_seconds(stopwatch.changes), own_images)
+            first = stopwatch.rows[plan.configs[0].fingerprint]
+            clock.stop(first.train_running_loss, training_seconds(stopwatch.changes), loaded_images)
