@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.contenders import RUN_GROUP, SINGLE_RUN
 from benchmarks.records import Contender, NormCost, Point, Results, Spread
-from normbench.report.figure import FAINT, SERIES, drawing, finish, legend, look
+from normbench.report.figure import FAINT, SERIES, drawing, export_plot, legend, series_style
 
 WIDTH, BARS, PANEL = 10.0, 0.5, 2.9
 """Inches: width of the figure, height of a bar, and height of a row of panels."""
@@ -40,7 +40,7 @@ def draw(results: Results, path: Path) -> list[Path]:
             if len(panels) < 2 * row + 2:
                 part.axes[1].set_axis_off()
         title = f"Images per second on {results.conditions['device']}"
-        plot = finish(figure, "benchmark", title, _description(measured))
+        plot = export_plot(figure, "benchmark", title, _description(measured))
     svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
     svg.write_text(plot.svg, encoding="utf-8")
     png.write_bytes(plot.png)
@@ -80,7 +80,7 @@ def _curve(axes: Axes, title: str, points: Sequence[Point]) -> None:
         speeds = [point.images_per_second for point in series]
         medians = [speed.median for speed in speeds]
         axes.errorbar(
-            [point.x for point in series], medians, yerr=_errors(speeds), capsize=3, label=name, **look(index)
+            [point.x for point in series], medians, yerr=_errors(speeds), capsize=3, label=name, **series_style(index)
         )
     if title == "batch size":
         axes.set_xscale("log", base=2)

@@ -1,7 +1,7 @@
 """Average ranks of norms, with their tests.
 
-The tests are those of Friedman and of Nemenyi. A block is a set of scores that are comparable with each other alone: of
-all norms in one network, say, on one seed.
+The tests are those of Friedman and of Nemenyi. A block is a set of scores that are comparable
+only with each other, such as those of all norms in one network with one seed.
 
 Source: Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (2006), 1-30, section 3.2.
 """
@@ -24,13 +24,13 @@ Block = Mapping[str, float | None]
 
 
 class Friedman(DocumentModel):
-    """Test of the hypothesis that all names rank alike."""
+    """Test of the hypothesis that all names have equal ranks."""
 
     chi_square: float
     p: float
     """P-value of `chi_square`, with the correction for ties."""
     f: float | None
-    """Statistic of Iman and Davenport, which is less conservative; None where it is infinite, as every block agrees."""
+    """Statistic of Iman and Davenport, which is less conservative; None if it is infinite, as every block agrees."""
     p_f: float
 
     @computed_field  # type: ignore[prop-decorator]
@@ -49,7 +49,7 @@ class AverageRanks(DocumentModel):
     """Number of blocks in which each name is the best one; names that tie share a block."""
     blocks: int
     friedman: Friedman | None
-    """None for fewer than three names or two blocks, or where all scores are equal."""
+    """None for fewer than three names or two blocks, or if all scores are equal."""
     critical_difference: float
     """Difference of average ranks from which two names differ at level 0.05 (Nemenyi)."""
 

@@ -29,7 +29,7 @@ class Series:
     """Runs of one norm at one setting: a row of the tables, a colour and a marker of the plots."""
 
     label: str
-    """Name of the norm; where it ran with several settings, with the one that tells them apart."""
+    """Name of the norm, with the setting if it ran with several."""
     index: int
     row: Aggregate
     results: tuple[RunResult, ...]
@@ -47,7 +47,7 @@ class Comparison:
     results: tuple[RunResult, ...]
     series: tuple[Series, ...]
     epochs: int
-    """Epochs that the runs were to train, whether they got there or diverged."""
+    """Planned epochs of the runs, even if some diverged earlier."""
     searching: bool = False
     """True for a search, which tries settings on the validation split and leaves the test images unread."""
     best: Mapping[str, Aggregate] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Comparison:
             raise UsageError("there are no runs to compare")
         series = _series(results)
         epochs = max(result.epochs for result in results) if epochs is None else epochs
-        rows = [one.row for one in series]
+        rows = [entry.row for entry in series]
         if _is_search(results, rows) if searching is None else searching:
             return cls(
                 tuple(results),
@@ -117,7 +117,7 @@ class Comparison:
     @property
     def rows(self) -> tuple[Aggregate, ...]:
         """One row per norm, or in a search per norm and setting."""
-        return tuple(one.row for one in self.series)
+        return tuple(entry.row for entry in self.series)
 
     @property
     def some_failed(self) -> bool:
@@ -132,7 +132,7 @@ class Comparison:
     @property
     def seeds(self) -> int:
         """Largest number of seeds that a norm was finished with."""
-        return max(len(one.done) for one in self.series)
+        return max(len(entry.done) for entry in self.series)
 
     @property
     def caption(self) -> str:
@@ -144,8 +144,8 @@ class Comparison:
         """Series of the curves: all of them, or in a search the best setting of each norm, renumbered."""
         if not self.searching:
             return self.series
-        best = [one for one in self.series if one.row in self.best.values()]
-        return tuple(replace(one, index=index) for index, one in enumerate(best))
+        best = [entry for entry in self.series if entry.row in self.best.values()]
+        return tuple(replace(entry, index=index) for index, entry in enumerate(best))
 
     @cached_property
     def times(self) -> tuple[TimeToAccuracy, ...]:
@@ -165,8 +165,8 @@ class Comparison:
         return {
             "rows": self.to_dicts(),
             "differences": [difference.to_dict() for difference in self.differences],
-            "targets": [time.to_dict() for time in self.times],
-            "found": {norm: {"lr": row.lr, "weight_decay": row.weight_decay} for norm, row in self.best.items()},
+            "time_to_accuracy": [time.to_dict() for time in self.times],
+            "best": {norm: {"lr": row.lr, "weight_decay": row.weight_decay} for norm, row in self.best.items()},
             "sensitivity": [curve.to_dict() for curves in self.sensitivity for curve in curves],
             "runs": [result.model_dump(mode="json") for result in self.results],
         }
@@ -186,7 +186,7 @@ def _label(row: Aggregate, rows: Sequence[Aggregate]) -> str:
 
 
 def _is_search(results: Sequence[RunResult], rows: Sequence[Aggregate]) -> bool:
-    """No test image was read, and there is a validation accuracy or a norm with several settings."""
+    """True if no test image was read, and there is a validation accuracy or a norm with several settings."""
     if any(result.test_accuracy is not None for result in results):
         return False
     validated = any(result.validation_accuracy is not None for result in results)
@@ -194,10 +194,10 @@ def _is_search(results: Sequence[RunResult], rows: Sequence[Aggregate]) -> bool:
 
 
 def _with_several_settings(series: Sequence[Series]) -> dict[str, str]:
-    """By name, a sentence on each norm that ran with several settings."""
+    """Describe each norm that ran with several settings, by name."""
     labels: dict[str, list[str]] = {}
-    for one in series:
-        labels.setdefault(one.row.norm, []).append(one.label.removeprefix(f"{one.row.norm}, "))
+    for entry in series:
+        labels.setdefault(entry.row.norm, []).append(entry.label.removeprefix(f"{entry.row.norm}, "))
     return {
         norm: f"{norm} ran with several settings ({'; '.join(settings)})"
         for norm, settings in labels.items()
@@ -206,7 +206,7 @@ def _with_several_settings(series: Sequence[Series]) -> dict[str, str]:
 
 
 def mismatches(results: Sequence[RunResult]) -> list[str]:
-    """Sentences on every field of `SAME` that differs among finished runs, with the norms on either side."""
+    """Describe every field of `SAME` that differs among finished runs, with the norms on either side."""
     done = [result for result in results if result.status == "done"]
     sentences = []
     for name in SAME:
@@ -220,15 +220,15 @@ def mismatches(results: Sequence[RunResult]) -> list[str]:
 
 
 def _value(result: RunResult, name: str) -> object:
-    """Value of a field; earlier versions did not record the precision, which on a CPU was float32 by default."""
+    """Return a field; earlier versions did not record the precision, which was float32 by default on a CPU."""
     value = getattr(result, name)
     if name == "precision" and value is None:
-        return "fp32" if "thread" in result.device else "not noted"
+        return "fp32" if "thread" in result.device else "not recorded"
     return value
 
 
 def seed_mismatches(results: Sequence[RunResult]) -> list[str]:
-    """A sentence if norms were not all trained with the same seeds; those of runs that failed do not count."""
+    """Describe seeds that not all norms were trained with; those of failed runs do not count."""
     seeds: dict[str, set[int]] = {}
     for result in results:
         seeds.setdefault(result.norm, set()).update([result.seed] * (result.status != "failed"))
@@ -240,7 +240,7 @@ def seed_mismatches(results: Sequence[RunResult]) -> list[str]:
 
 
 def _ranges(seeds: set[int]) -> str:
-    """Seeds as ranges, such as 0-2, 5."""
+    """Format seeds as ranges, such as 0-2, 5."""
     if not seeds:
         return "none"
     ordered = sorted(seeds)
@@ -272,7 +272,7 @@ def earlier_results(folder: Path, recipe: Recipe, configs: Sequence[RunConfig]) 
 
 
 def _is_of(config: RunConfig, recipe: Recipe, example: RunConfig) -> bool:
-    """True if a run is one of the recipe's, for any norm and seed; in a search at any rate and decay."""
+    """Test if a run belongs to the recipe, for any norm and seed; in a search at any rate and decay."""
     try:
         current = {"norm_revision": norm_info(config.norm).revision, "norm_source": config.norm_source}
         expected = recipe.run(config.norm, config.seed, read_test=example.read_test)

@@ -25,14 +25,14 @@ class Line(Frozen):
     high: tuple[float | None, ...] | None = None
     group: str = ""
     """Lines of one group share a colour, and differ in marker and dash; empty: a separate colour."""
-    lost: tuple[float, ...] = ()
+    unfinished: tuple[float, ...] = ()
     """Values of x at which a run diverged or failed, marked at the foot of a chart of lines."""
 
     @classmethod
     def of_estimates(
-        cls, label: str, x: Sequence[float], values: Sequence[Estimate | None], diverged: Sequence[float] = ()
+        cls, label: str, x: Sequence[float], values: Sequence[Estimate | None], unfinished: Sequence[float] = ()
     ) -> "Line":
-        """Line through means, with the band of their 95 % intervals where there are any."""
+        """Make a line through means, with a band of their 95 % intervals if there are any."""
         # Two seeds have an interval as well, of one degree of freedom: a band of it would hide the lines.
         ends: dict[str, tuple[float | None, ...] | None] = {
             end: tuple(None if value is None or value.is_pair else getattr(value, end) for value in values)
@@ -42,7 +42,7 @@ class Line(Frozen):
             label=label,
             x=tuple(x),
             y=tuple(value and value.mean for value in values),
-            lost=tuple(diverged),
+            unfinished=tuple(unfinished),
             **{end: band if band and any(y is not None for y in band) else None for end, band in ends.items()},
         )
 

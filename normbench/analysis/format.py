@@ -1,4 +1,4 @@
-"""Cells of tables and captions as text. They are alike on screen and on paper."""
+"""Cells of tables and captions as text, for screen and paper."""
 
 import json
 import math
@@ -21,7 +21,7 @@ def percent(value: Estimate | float | None) -> str:
     if isinstance(value, float):
         return f"{value:.2%}".replace("%", " %")
     if value.is_pair:
-        return f"{', '.join(f'{100 * one:.2f}' for one in value.values)} %"
+        return f"{', '.join(f'{100 * accuracy:.2f}' for accuracy in value.values)} %"
     if value.high is None:
         return percent(value.mean)
     return f"{100 * value.mean:.2f} ± {100 * (value.high - value.mean):.2f} %"
@@ -32,7 +32,7 @@ def points(value: Estimate | None) -> str:
     if value is None:
         return NOTHING
     if value.is_pair:
-        return f"{', '.join(f'{100 * one:+.2f}' for one in value.values)} pp"
+        return f"{', '.join(f'{100 * difference:+.2f}' for difference in value.values)} pp"
     spread = "" if value.high is None else f" ± {100 * (value.high - value.mean):.2f}"
     return f"{100 * value.mean:+.2f}{spread} pp"
 
@@ -50,18 +50,24 @@ def p_value(p: float | None) -> str:
 
 
 def accuracy(value: Estimate | None, diverged: int = 0, runs: int = 0) -> str:
-    """Format an accuracy over runs; where some diverged there is no mean, and their number stands in its place."""
+    """Format an accuracy over runs; if some diverged, their number is shown in place of a mean."""
     return f"{diverged} of {runs} diverged" if diverged else percent(value)
 
 
 def finished(row: Aggregate) -> str:
-    """Number of finished runs behind the figures of a row, and of all runs where some were not finished."""
+    """Format the number of finished runs of a row, with that of all runs if some were not finished."""
     return f"{row.finished}" if row.finished == row.runs else f"{row.finished} of {row.runs}"
 
 
 def learning_rate(lr: float, tuned: bool | None) -> str:
-    """Format a learning rate, with the mark that `untuned` explains where it was not tuned for the norm."""
+    """Format a learning rate, with the mark that `untuned` explains if it was not tuned for the norm."""
     return f"{lr:g}{UNTUNED if tuned is False else ''}"
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Join names as in a sentence: `a, b and c`; at least one."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def untuned(norms: Iterable[str]) -> str:
@@ -69,8 +75,7 @@ def untuned(norms: Iterable[str]) -> str:
     names = list(dict.fromkeys(norms))
     if not names:
         return ""
-    listed = f"{', '.join(names[:-1])} and {names[-1]}" if names[1:] else names[0]
-    return f"{UNTUNED} Not tuned: the settings of {listed} were not searched for."
+    return f"{UNTUNED} Not tuned: the settings of {join_names(names)} were not searched for."
 
 
 def recipe_lines(best: Mapping[str, Aggregate]) -> str:

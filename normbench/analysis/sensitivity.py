@@ -1,4 +1,4 @@
-"""Sensitivity to learning rate or weight decay. The curves of a search, and how wide they are."""
+"""Sensitivity to learning rate or weight decay. The curves of a search, and their width."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -7,6 +7,7 @@ from pydantic import Field, computed_field
 
 from normbench.analysis.aggregate import Aggregate, DocumentModel, Estimate
 from normbench.analysis.document import Chart, Line
+from normbench.analysis.format import join_names
 
 Setting = Literal["lr", "weight_decay"]
 
@@ -66,8 +67,8 @@ class Sensitivity(DocumentModel):
         return means.index(max(means)) if max(means) >= 0 else None
 
     def _suits(self, index: int) -> bool:
-        best, here = self.best_accuracy, self.accuracies[index]
-        return best is not None and here is not None and here.mean >= best.mean - TOLERANCE
+        best, accuracy = self.best_accuracy, self.accuracies[index]
+        return best is not None and accuracy is not None and accuracy.mean >= best.mean - TOLERANCE
 
     @property
     def factor(self) -> float:
@@ -89,14 +90,14 @@ def sensitivity_curves(rows: Sequence[Aggregate]) -> list[list[Sensitivity]]:
 
 def _sensitivity(norm: str, setting: Setting, rows: Sequence[Aggregate]) -> Sensitivity:
     values = sorted({getattr(row, setting) for row in rows})
-    at = [[row for row in rows if getattr(row, setting) == value] for value in values]
+    by_value = [[row for row in rows if getattr(row, setting) == value] for value in values]
     return Sensitivity(
         norm=norm,
         setting=setting,
         values=tuple(values),
-        accuracies=tuple(_best([row.validation_accuracy for row in here]) for here in at),
-        diverged=tuple(sum(row.diverged for row in here) for here in at),
-        runs=tuple(sum(row.runs for row in here) for here in at),
+        accuracies=tuple(_best([row.validation_accuracy for row in of_value]) for of_value in by_value),
+        diverged=tuple(sum(row.diverged for row in of_value) for of_value in by_value),
+        runs=tuple(sum(row.runs for row in of_value) for of_value in by_value),
     )
 
 
@@ -147,7 +148,7 @@ def _range(curve: Sensitivity) -> str:
     ends = [end for end, hit in (("low", first == curve.values[0]), ("high", last == curve.values[-1])) if hit]
     beyond = f", up to the {' and '.join(ends)} end of the grid" if ends else ""
     if first == last:
-        return f"{curve.norm} {first:g} alone{beyond}"
+        return f"{curve.norm} {first:g} only{beyond}"
     width = "" if curve.factor == float("inf") else f" (a factor of {curve.factor:.3g})"
     return f"{curve.norm} {first:g} to {last:g}{width}{beyond}"
 
@@ -159,7 +160,7 @@ def _widest(learned: Sequence[Sensitivity], name: str) -> list[str]:
     widest = [curve.norm for curve in learned if curve.factor == most]
     if len(widest) == len(learned):
         return [f"All of them tolerate as wide a range of this grid's {name}s."]
-    return [f"The widest range of this grid's {name}s is tolerated by {_and(widest)}."]
+    return [f"The widest range of this grid's {name}s is tolerated by {join_names(widest)}."]
 
 
 def _not_learned(curve: Sensitivity) -> str:
@@ -167,11 +168,11 @@ def _not_learned(curve: Sensitivity) -> str:
     if best is None:
         return f"{curve.norm} finished its runs at no value."
     reached = f"{100 * best.mean:.1f} % at best"
-    return f"{curve.norm} hardly learns at any value ({reached}), so the width of its curve says nothing."
+    return f"{curve.norm} hardly learns at any value ({reached}), so the width of its curve has no meaning."
 
 
 def _divergence(curves: Sequence[Sensitivity], name: str) -> str:
-    parts = [f"{curve.norm} at {_and(_diverged_values(curve))}" for curve in curves if any(curve.diverged)]
+    parts = [f"{curve.norm} at {join_names(_diverged_values(curve))}" for curve in curves if any(curve.diverged)]
     return f"Diverged, by {name}: {'; '.join(parts)}." if parts else "No run diverged."
 
 
@@ -183,8 +184,3 @@ def _diverged_values(curve: Sensitivity) -> list[str]:
         for value, diverged, runs in counts
         if diverged
     ]
-
-
-def _and(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last

@@ -16,7 +16,7 @@ ROW_COLUMNS = (
 )  # fmt: skip
 SEARCH_COLUMNS = ("norm", "lr", "decay", "validation accuracy", "train accuracy", "seeds", "seconds", "")
 DIFFERENCE_COLUMNS = ("norm", "difference", "seeds", "Holm p", "P(better)", "verdict", "more seeds, roughly")
-TIMES_NOTE = "Mean over runs where every run got there; time of training, without the validation itself."
+TIMES_NOTE = "Mean over runs if every run reached it; time of training, without that of the validation."
 MANY_SEEDS = 1000
 
 
@@ -111,20 +111,20 @@ def differences_note(differences: Sequence[PairedDifference]) -> str:
     """Meaning of the columns of the table of differences."""
     first = differences[0]
     family = f" for all {first.tests} pairs of norms together" if first.tests > 1 else ""
-    pairs = any(one.difference is not None and one.difference.is_pair for one in differences)
+    pairs = any(pair.difference is not None and pair.difference.is_pair for pair in differences)
     two_values = " Two seeds are shown as their two values." if pairs else ""
-    still = [one.norm for one in differences if one.has_no_spread]
-    constant = f" The same on every seed, so there is no spread to test by: {', '.join(still)}." if still else ""
+    constant = ", ".join(pair.norm for pair in differences if pair.has_no_spread)
+    no_spread = f" The same on every seed, so there is no spread to test by: {constant}." if constant else ""
     joint, adjusted = (f" that holds{family}, by Bonferroni", f", adjusted{family}") if family else ("", "")
     wider = ", which can be where the wider interval still touches 0" if family else ""
     return (
         f"Test accuracy minus that of {first.control} on the seeds that both share, with a 95 % interval (Student's t)"
-        f"{joint}.{two_values}{constant} Holm p: paired t-test{adjusted}; separated: below 0.05{wider}. alike: less "
+        f"{joint}.{two_values}{no_spread} Holm p: paired t-test{adjusted}; separated: below 0.05{wider}. alike: less "
         f"than {100 * first.margin:g} pp apart (--margin) by two one-sided tests"
         f"{', adjusted likewise' if family else ''}. P(better): probability of beating it on one seed, ties counting "
         "half, with its exact 95 % interval (Clopper-Pearson). More seeds: for 80 % power, if the observed difference "
-        "is the true one. That is a plan from noise: of two norms that do not differ at all, three seeds ask for ten "
-        "more or fewer in about a quarter of cases."
+        "is the true one. Such a plan is noisy: for two norms that do not differ at all, it names ten or fewer from "
+        "three seeds in about a quarter of cases."
     )
 
 

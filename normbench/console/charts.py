@@ -55,8 +55,14 @@ def chart_picture(chart: Chart) -> RenderableType:
 def _legend(chart: Chart) -> RenderableType:
     """Lay out marks and names of the lines, and the values of x at which runs did not finish."""
     named = [Text(f"{mark} {line.label}", colour) for (mark, colour), line in zip(_styles(), chart.lines, strict=False)]
-    lost = [f"{line.label} at {', '.join(chart.tick_label(x) for x in line.lost)}" for line in chart.lines if line.lost]
-    return Text("   ").join([*named, *([Text(f"{FAILED} not finished: {'; '.join(lost)}")] if lost else [])])
+    unfinished = [
+        f"{line.label} at {', '.join(chart.tick_label(x) for x in line.unfinished)}"
+        for line in chart.lines
+        if line.unfinished
+    ]
+    if unfinished:
+        named.append(Text(f"{FAILED} not finished: {'; '.join(unfinished)}"))
+    return Text("   ").join(named)
 
 
 def _styles() -> Iterator[tuple[str, str]]:
@@ -98,9 +104,9 @@ def _mark_failed(chart: Chart) -> None:
     """Mark failures below all points, one level per line, so that no mark hides another."""
     heights = [_y_position(chart, y) for line in chart.lines for y in line.y if _is_drawn(chart, y)] or [0.0]
     step = (max(heights) - min(heights) or 1.0) / 12
-    with_failures = [(index, line) for index, line in enumerate(chart.lines) if line.lost]
+    with_failures = [(index, line) for index, line in enumerate(chart.lines) if line.unfinished]
     for level, (index, line) in enumerate(with_failures, 1):
-        xs = [_x_position(chart, x) for x in line.lost]
+        xs = [_x_position(chart, x) for x in line.unfinished]
         plotext.scatter(xs, [min(heights) - level * step] * len(xs), marker=FAILED, color=COLOURS[index % len(COLOURS)])
 
 

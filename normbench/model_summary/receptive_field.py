@@ -25,7 +25,7 @@ class Extent:
     last: tuple[int, ...] = (0,)
     step: int = 1
     is_whole: bool = False
-    """True if every position depends on all pixels, however the map goes on."""
+    """True if every position depends on all pixels, whatever layers follow."""
 
     @property
     def size(self) -> int:

@@ -9,18 +9,18 @@ from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes
 from normbench.text import visible
 
 EDGE, SLANT = 15, 8
-"""Pixels: the side of a cell, and how far an image lies to the right of and above the one before it."""
+"""Pixels: side of a cell, and shift of an image to the right of and above the one before it."""
 LEFT, TOP = 46, 14
 WIDTH = LEFT + CHANNELS * EDGE + IMAGES * SLANT + 26
 HEIGHT = TOP + IMAGES * SLANT + POSITIONS * EDGE + 24
 
 
 def axes_svg(info: NormInfo, ident: str = "axes") -> Markup | None:
-    """The picture as a piece of HTML or a file of its own; None where there is nothing to mark.
+    """Draw the picture as SVG, for a page or a file; None if there is nothing to mark.
 
     Args:
         info: The norm.
-        ident: What the ids in it begin with, which differ between the pictures of one page.
+        ident: Prefix of its ids, unique among the pictures of a page.
     """
     axes = info.axes
     if axes is None or axes.is_empty:
@@ -36,13 +36,13 @@ def axes_svg(info: NormInfo, ident: str = "axes") -> Markup | None:
 
 
 def axes_file(info: NormInfo) -> str | None:
-    """The picture as an SVG file, for programs that know no CSS variables; None where there is nothing to mark."""
+    """Draw the picture as an SVG file, for programs without CSS variables; None if there is nothing to mark."""
     picture = axes_svg(info)
     return None if picture is None else re.sub(r"var\(--[a-z]+, (#[0-9a-f]{6})\)", r"\1", picture) + "\n"
 
 
 def _faces(axes: Axes) -> list[str]:
-    """The cells of the three faces that are seen: front (first image), top (first position), side (last channel)."""
+    """Draw the cells of the visible faces: front (first image), top (first position), side (last channel)."""
     front = [
         _cell(axes.covers(0, c, p), (c, p, 0), (c + 1, p, 0), (c + 1, p + 1, 0), (c, p + 1, 0))
         for c in range(CHANNELS)
@@ -72,7 +72,7 @@ def _cell(marked: bool, *corners: tuple[int, int, int]) -> str:
 
 def _labels() -> str:
     front = TOP + IMAGES * SLANT
-    places = {
+    labels = {
         "H×W": (LEFT - 8, front + POSITIONS * EDGE / 2 + 4, "end"),
         "C": (LEFT + CHANNELS * EDGE / 2, front + POSITIONS * EDGE + 17, "middle"),
         "N": (LEFT + CHANNELS * EDGE + IMAGES * SLANT / 2 + 6, front + POSITIONS * EDGE, "start"),
@@ -80,5 +80,5 @@ def _labels() -> str:
     style = "fill: var(--ink, #1b1f24); font: 12px system-ui, sans-serif"
     return "".join(
         f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" style="{style}">{text}</text>'
-        for text, (x, y, anchor) in places.items()
+        for text, (x, y, anchor) in labels.items()
     )

@@ -8,7 +8,18 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from normbench.analysis import Chart, Line
-from normbench.report.figure import FAINT, Plot, blank, drawing, finish, legend, look, looks, percents, short
+from normbench.report.figure import (
+    FAINT,
+    Plot,
+    drawing,
+    export_plot,
+    legend,
+    new_figure,
+    percents,
+    series_style,
+    series_styles,
+    short,
+)
 from normbench.report.rank_diagram import draw_ranks, height_of
 
 MOST_TICKS = 12
@@ -19,17 +30,17 @@ def chart_plot(chart: Chart) -> Plot:
     """Draw a chart; its description gives the first and the last measured point of every line."""
     with drawing():
         if chart.kind == "bars":
-            figure, axes = blank(1.2 + 0.2 * len(chart.ticks) * (len(chart.lines) + 1))
+            figure, axes = new_figure(1.2 + 0.2 * len(chart.ticks) * (len(chart.lines) + 1))
             _bars(axes, chart)
         elif chart.kind == "ranks":
-            figure, axes = blank(height_of(chart))
+            figure, axes = new_figure(height_of(chart))
             draw_ranks(axes, chart)
         else:
-            figure, axes = blank(3.6)
+            figure, axes = new_figure(3.6)
             _lines(axes, chart)
         if len(chart.lines) > 1:
             legend(axes)
-        return finish(
+        return export_plot(
             figure, f"chart-{chart.name}", chart.title, f"{'; '.join(_described(chart, line) for line in chart.lines)}."
         )
 
@@ -37,13 +48,13 @@ def chart_plot(chart: Chart) -> Plot:
 def _lines(axes: Axes, chart: Chart) -> None:
     if chart.reference is not None:
         axes.axhline(chart.reference, color=FAINT, linestyle=(0, (2, 2)), linewidth=1)
-    for line, drawn in zip(chart.lines, looks([line.group for line in chart.lines]), strict=True):
+    for line, drawn in zip(chart.lines, series_styles([line.group for line in chart.lines]), strict=True):
         thinned = max(1, len(line.x) // MOST_MARKS)
         axes.plot(line.x, _numbers(line.y), label=short(line.label), markevery=thinned, **drawn)
         if line.low and line.high:
             low, high = _numbers(line.low), _numbers(line.high)
             axes.fill_between(line.x, low, high, color=drawn["color"], alpha=0.16, linewidth=0)
-    _mark_diverged(axes, chart)
+    _mark_unfinished(axes, chart)
     if chart.log_x:
         axes.set_xscale("log")
         _mark_powers(axes.xaxis)
@@ -65,16 +76,16 @@ def _mark_powers(axis: Axis) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def _mark_diverged(axes: Axes, chart: Chart) -> None:
-    """Mark diverged runs at the foot of the plot, one step per line, so that no mark hides another."""
-    drawn = looks([line.group for line in chart.lines])
-    diverged = [(look["color"], line) for look, line in zip(drawn, chart.lines, strict=True) if line.lost]
-    if diverged:
+def _mark_unfinished(axes: Axes, chart: Chart) -> None:
+    """Mark unfinished runs at the foot of the plot, one step per line, so that no mark hides another."""
+    styles = series_styles([line.group for line in chart.lines])
+    unfinished = [(style["color"], line) for style, line in zip(styles, chart.lines, strict=True) if line.unfinished]
+    if unfinished:
         low, high = axes.get_ylim()
-        axes.set_ylim(low - (high - low) * 0.07 * len(diverged), high)
-    for step, (colour, line) in enumerate(diverged):
+        axes.set_ylim(low - (high - low) * 0.07 * len(unfinished), high)
+    for step, (colour, line) in enumerate(unfinished):
         axes.plot(
-            line.lost, [0.03 + 0.06 * step] * len(line.lost), transform=axes.get_xaxis_transform(),
+            line.unfinished, [0.03 + 0.06 * step] * len(line.unfinished), transform=axes.get_xaxis_transform(),
             label=f"{short(line.label, 20)} not finished", color=colour, marker="x", linestyle="none",
             markeredgewidth=2,
         )  # fmt: skip
@@ -96,7 +107,9 @@ def _bars(axes: Axes, chart: Chart) -> None:
     for index, line in enumerate(chart.lines):
         positions = np.array(line.x) + (index - (len(chart.lines) - 1) / 2) * height
         values = _numbers(line.y)
-        axes.barh(positions, values, height, label=short(line.label), color=look(index)["color"], xerr=_errors(line))
+        axes.barh(
+            positions, values, height, label=short(line.label), color=series_style(index)["color"], xerr=_errors(line)
+        )
     if chart.reference is not None:
         axes.axvline(chart.reference, color=FAINT, linestyle=(0, (2, 2)), linewidth=1.4)
     axes.set_yticks(range(len(chart.ticks)), [short(tick, 28) for tick in chart.ticks])
@@ -124,8 +137,8 @@ def _numbers(values: tuple[float | None, ...]) -> np.ndarray:
 
 
 def _described(chart: Chart, line: Line) -> str:
-    diverged = f", not finished at {', '.join(map(chart.tick_label, line.lost))}" if line.lost else ""
-    return _measured(chart, line) + diverged
+    unfinished = ", ".join(map(chart.tick_label, line.unfinished))
+    return _measured(chart, line) + (f", not finished at {unfinished}" if unfinished else "")
 
 
 def _measured(chart: Chart, line: Line) -> str:

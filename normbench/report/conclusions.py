@@ -1,9 +1,7 @@
 """Conclusions of an experiment in sentences: which norm leads, and whether that is more than chance."""
 
-from collections.abc import Sequence
-
 from normbench.analysis import Comparison, PairedDifference, Ranking
-from normbench.analysis.format import other_images, percent
+from normbench.analysis.format import join_names, other_images, percent
 
 
 def conclusions(comparison: Comparison) -> list[str]:
@@ -40,7 +38,7 @@ def _reached(ranking: Ranking) -> str:
     seeds = ranking.seeds
     if len(seeds) == 1:
         return f"{percent(ranking.accuracy.mean)} test accuracy, with seed {seeds[0]}"
-    return f"{percent(ranking.accuracy.mean)} test accuracy (mean over seeds {_and(list(map(str, seeds)))})"
+    return f"{percent(ranking.accuracy.mean)} test accuracy (mean over seeds {join_names(list(map(str, seeds)))})"
 
 
 def _best_settings(comparison: Comparison) -> list[str]:
@@ -72,7 +70,9 @@ def _separation(ranking: Ranking) -> str:
     for pair in ranking.others:
         groups.setdefault(_kind(pair), []).append(pair)
     parts = [
-        sentence.format(_and([_distance(pair) for pair in groups[kind]])) for kind, sentence in KINDS if kind in groups
+        sentence.format(join_names([_distance(pair) for pair in groups[kind]]))
+        for kind, sentence in KINDS
+        if kind in groups
     ]
     family = f", over all {ranking.tests} pairs of norms together (Holm), as the leader was picked after the fact"
     level = f" The level is 0.05{family if ranking.tests > 1 else ''}." if ranking.tests else ""
@@ -107,7 +107,7 @@ def _distance(pair: PairedDifference) -> str:
 
 
 def _diverged(comparison: Comparison) -> list[str]:
-    """A norm with a run that diverged has no mean, and ranks below every norm that has one."""
+    """Norms with a diverged run: they have no mean, and rank below every norm that has one."""
     diverged = [
         f"{series.row.diverged} of {series.row.runs} runs of {series.label}"
         for series in comparison.series
@@ -116,20 +116,15 @@ def _diverged(comparison: Comparison) -> list[str]:
     if not diverged:
         return []
     below = "they are best at no setting" if comparison.searching else "they rank below all norms without one"
-    return [f"Diverged: {_and(diverged)}. These have no mean accuracy, and {below}."]
+    return [f"Diverged: {join_names(diverged)}. These have no mean accuracy, and {below}."]
 
 
 def _unranked(comparison: Comparison) -> list[str]:
-    """Norms with several settings: to pick the better one by the test images would be to tune on them."""
+    """Norms with several settings: choosing the better one by test images would be tuning on them."""
     if not comparison.unranked:
         return []
     return [
-        f"{_and(list(comparison.unranked))}: such runs are not ranked by the test images, which would then have chosen "
-        "the setting. Search with several values of --lr and a validation split (--val-split), or give each setting an "
-        "experiment of its own."
+        f"{join_names(list(comparison.unranked))}: such runs are not ranked by the test images, which would then "
+        "have chosen the setting. Search with several values of --lr and a validation split (--val-split), or give "
+        "each setting an experiment of its own."
     ]
-
-
-def _and(items: Sequence[str]) -> str:
-    *first, last = items
-    return f"{', '.join(first)} and {last}" if first else last

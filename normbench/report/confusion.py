@@ -1,4 +1,4 @@
-"""Confusion matrices and accuracy by class, over seeds: as the runs kept them, else scored from their weights."""
+"""Confusion matrices and accuracy by class, over seeds. Those that a run did not record are evaluated from its weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,22 +16,33 @@ from normbench.device import resolve_device
 from normbench.errors import NormbenchError, UsageError
 from normbench.evaluation import recall_per_class
 from normbench.report.experiment import Experiment
-from normbench.report.figure import FAINT, HEAT, Plot, blank, drawing, finish, legend, look, percents, short
+from normbench.report.figure import (
+    FAINT,
+    HEAT,
+    Plot,
+    drawing,
+    export_plot,
+    legend,
+    new_figure,
+    percents,
+    series_style,
+    short,
+)
 from normbench.report.select import Finished
 from normbench.runs import read_confusion, usable
 from normbench.runs.evaluate import score_again
 
 DARKEST = 0.45
-"""Greatest opacity of a cell of the confusion matrix, so that the ink on it stays legible."""
+"""Largest opacity of a cell of the confusion matrix, so that text on it stays legible."""
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Decisions of a norm on the test images, summed over its seeds."""
+    """Predictions of a norm on the test images, summed over its seeds."""
 
     series: Series
     counts: np.ndarray
-    """Images by true class (row) and decided class (column), summed over seeds; shape (classes, classes)."""
+    """Images by true class (row) and predicted class (column), summed over seeds; shape (classes, classes)."""
     per_class: tuple[Estimate | None, ...]
     """Accuracy on each class, over seeds; None for a class without images."""
 
@@ -48,13 +59,13 @@ class Confusions:
 def collect_confusions(experiment: Experiment, machine: MachineConfig) -> Confusions:
     """Collect the confusion matrices of the finished runs.
 
-    A run of an earlier version kept none: its weights are scored again, if its data set is at hand.
+    A run of an earlier version recorded none: its weights are evaluated again, if its data set is available.
     """
     comparison = experiment.comparison
     if comparison.searching:
         return Confusions((), (), ("A search leaves the test images unread, and so does its report.",))
     if not any(series.done for series in comparison.series):
-        return Confusions((), (), ("No run was finished, so there are no decisions to count.",))
+        return Confusions((), (), ("No run was finished, so there are no predictions to count.",))
     reader = _Reader(machine)
     matrices = [
         _confusion(series, experiment.done(series), reader) for series in comparison.series if not series.row.diverged
@@ -79,7 +90,7 @@ class _Reader:
     """Images, or the error that they are not available; None until a run needs them."""
 
     def kept(self, run: Finished) -> np.ndarray | None:
-        """Matrix that the run kept, if it gives the recorded accuracy."""
+        """Return the matrix that the run recorded, if it fits the recorded accuracy."""
         kept = read_confusion(run.path)
         if kept is None or kept.accuracy != run.result.test_accuracy:
             return None
@@ -88,8 +99,8 @@ class _Reader:
         self.classes = kept.classes
         return np.array(kept.counts, dtype=np.int64)
 
-    def again(self, run: Finished) -> np.ndarray:
-        """Score the run's weights on the test images, unless its norm is no longer the one it was trained with.
+    def evaluate(self, run: Finished) -> np.ndarray:
+        """Evaluate the run's weights on the test images, unless the code of its norm has changed.
 
         Raises:
             NormbenchError: It has no usable weights, or its data set is not available.
@@ -99,11 +110,11 @@ class _Reader:
         return np.array(score_again(run.entry, data).confusion, dtype=np.int64)
 
     def images(self, run: Finished) -> DataSet:
-        """Load the data set that all runs share, without a download: a report is no reason to start one."""
+        """Load the data set that all runs share, without downloading it for a report."""
         if self.data is None:
-            here = self.machine.model_copy(update={"offline": True})
+            machine = self.machine.model_copy(update={"offline": True})
             try:
-                self.data = datasets.load(usable(run.entry).data, here, resolve_device(self.machine.device))
+                self.data = datasets.load(usable(run.entry).data, machine, resolve_device(self.machine.device))
             except NormbenchError as error:
                 self.data = UsageError(f"the data set is not available: {error.message}")
         if isinstance(self.data, NormbenchError):
@@ -118,15 +129,15 @@ def _confusion(series: Series, runs: Sequence[Finished], reader: _Reader) -> Con
     for run in runs:
         kept = reader.kept(run)
         try:
-            matrices.append(reader.again(run) if kept is None else kept)
+            matrices.append(reader.evaluate(run) if kept is None else kept)
         except NormbenchError as error:
             failed.setdefault(error.message, []).append(run.result.seed)
         else:
             gaps.append(abs(_accuracy(matrices[-1]) - (run.result.test_accuracy or 0.0)))
     label = series.label
     reader.notes += [
-        f"{label} (seed {', '.join(map(str, seeds))}) kept no counts that fit its accuracy, and could not be evaluated "
-        f"again: {reason}."
+        f"{label} (seed {', '.join(map(str, seeds))}) has no recorded counts that fit its accuracy, and could not be "
+        f"evaluated again: {reason}."
         for reason, seeds in failed.items()
     ]
     if max(gaps) > 0:
@@ -148,10 +159,10 @@ def _accuracy(matrix: np.ndarray) -> float:
 def classes_plot(classes: Sequence[str], matrices: Sequence[Confusion]) -> Plot:
     """Plot the test accuracy on each class, one marker per norm."""
     with drawing():
-        figure, axes = blank(1.3 + 0.34 * len(classes))
+        figure, axes = new_figure(1.3 + 0.34 * len(classes))
         for index, matrix in enumerate(matrices):
             series, shift = matrix.series, 0.7 * ((index + 0.5) / len(matrices) - 0.5)
-            style = look(series.index) | {"linestyle": "none", "markersize": 7, "label": short(series.label)}
+            style = series_style(series.index) | {"linestyle": "none", "markersize": 7, "label": short(series.label)}
             means = [np.nan if estimate is None else estimate.mean for estimate in matrix.per_class]
             axes.plot(means, np.arange(len(classes)) + shift, **style)
         for index in range(0, len(classes), 2):
@@ -163,7 +174,7 @@ def classes_plot(classes: Sequence[str], matrices: Sequence[Confusion]) -> Plot:
         axes.set_xlabel("test accuracy on the class")
         legend(axes)
         ends = "; ".join(_extremes(classes, matrix) for matrix in matrices)
-        return finish(figure, "per-class", "Test accuracy by class", f"{ends}. The table below has every figure.")
+        return export_plot(figure, "per-class", "Test accuracy by class", f"{ends}. The table below has every figure.")
 
 
 def _extremes(classes: Sequence[str], matrix: Confusion) -> str:
@@ -177,15 +188,15 @@ def confusion_plot(classes: Sequence[str], matrix: Confusion) -> Plot:
     """Plot a confusion matrix, each row scaled to 100 images of its true class."""
     shares = matrix.counts / np.maximum(1, matrix.counts.sum(axis=1, keepdims=True))
     with drawing():
-        figure, axes = blank(4.6)
+        figure, axes = new_figure(4.6)
         for (row, column), share in np.ndenumerate(shares):
             axes.bar(column, 1, 0.96, row - 0.5, color=HEAT, alpha=DARKEST * float(share) ** 0.5, linewidth=0)
             if round(100 * share):
                 weight = "bold" if row == column else "normal"
                 axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=9.5, weight=weight)
         _class_axes(axes, classes)
-        title = f"{matrix.series.label}: decisions on 100 images of each class"
-        return finish(figure, f"confusion-{matrix.series.index + 1}", title, f"{_mistaken(classes, shares)}.")
+        title = f"{matrix.series.label}: predictions for 100 images of each class"
+        return export_plot(figure, f"confusion-{matrix.series.index + 1}", title, f"{_mistaken(classes, shares)}.")
 
 
 def _class_axes(axes: Axes, classes: Sequence[str]) -> None:

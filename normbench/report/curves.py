@@ -11,7 +11,18 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from normbench.analysis import PairedDifference, Series
 from normbench.analysis.format import percent
 from normbench.analysis.tables import joint_points
-from normbench.report.figure import FAINT, INK, Plot, blank, drawing, finish, legend, look, percents, short
+from normbench.report.figure import (
+    FAINT,
+    INK,
+    Plot,
+    drawing,
+    export_plot,
+    legend,
+    new_figure,
+    percents,
+    series_style,
+    short,
+)
 from normbench.training import EpochRow
 
 
@@ -45,7 +56,7 @@ def differences_plot(differences: Sequence[PairedDifference], indices: dict[str,
     """
     control = differences[0].control
     with drawing():
-        figure, axes = blank(1.15 + 0.42 * len(differences))
+        figure, axes = new_figure(1.15 + 0.42 * len(differences))
         axes.axvline(0, color=INK, linewidth=1.2)
         for y, pair in enumerate(differences):
             _interval(axes, y, pair, indices[pair.norm])
@@ -54,7 +65,7 @@ def differences_plot(differences: Sequence[PairedDifference], indices: dict[str,
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("difference of test accuracy, in points")
         values = "; ".join(f"{pair.norm}: {joint_points(pair)}" for pair in differences)
-        return finish(
+        return export_plot(
             figure,
             "differences",
             f"Paired differences to {control}, with 95 % intervals that hold together",
@@ -65,7 +76,7 @@ def differences_plot(differences: Sequence[PairedDifference], indices: dict[str,
 def _interval(axes: Axes, y: int, pair: PairedDifference, index: int) -> None:
     difference = pair.difference
     assert difference is not None, "only differences over several seeds are drawn"
-    style = look(index) | {"linestyle": "none", "markersize": 8}
+    style = series_style(index) | {"linestyle": "none", "markersize": 8}
     if difference.is_pair or pair.high is None:
         axes.plot([100 * value for value in difference.values], [y] * difference.n, **style)
         return
@@ -80,29 +91,31 @@ def curve_plot(curve: Curve, series: Sequence[Series], rows: dict[str, list[list
         series: One line each.
         rows: By label, the epochs of each finished run.
     """
-    values = {one.label: np.array([[curve.value(row) for row in run] for run in rows[one.label]]) for one in series}
-    measured = [one for one in series if values[one.label].size and None not in values[one.label]]
+    values = {
+        entry.label: np.array([[curve.value(row) for row in run] for run in rows[entry.label]]) for entry in series
+    }
+    measured = [entry for entry in series if values[entry.label].size and None not in values[entry.label]]
     if not measured:
         return None
     with drawing():
-        figure, axes = blank(3.3)
-        for epoch in lr_steps([run for one in measured for run in rows[one.label]]):
+        figure, axes = new_figure(3.3)
+        for epoch in lr_steps([run for entry in measured for run in rows[entry.label]]):
             axes.axvline(epoch - 0.5, color=FAINT, linestyle=(0, (2, 2)), linewidth=1)
-        for one in measured:
-            _line(axes, one, values[one.label].astype(float))
+        for entry in measured:
+            _line(axes, entry, values[entry.label].astype(float))
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         if curve.is_accuracy:
             axes.yaxis.set_major_formatter(FuncFormatter(percents))
         legend(axes)
-        ends = "; ".join(_ends(one.label, values[one.label], curve.is_accuracy) for one in measured)
-        return finish(figure, f"curve-{curve.name}", f"{curve.title} by epoch", f"{ends}.")
+        ends = "; ".join(_ends(entry.label, values[entry.label], curve.is_accuracy) for entry in measured)
+        return export_plot(figure, f"curve-{curve.name}", f"{curve.title} by epoch", f"{ends}.")
 
 
 def _line(axes: Axes, series: Series, values: np.ndarray) -> None:
     """Draw the mean of values (runs, epochs), with a band from the lowest to the highest run if there are several."""
     epochs = np.arange(1, values.shape[1] + 1)
-    style = look(series.index)
+    style = series_style(series.index)
     axes.plot(epochs, values.mean(axis=0), label=short(series.label), **style)
     if len(values) > 1:
         axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=style["color"], alpha=0.16, linewidth=0)

@@ -65,13 +65,13 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def blank(height: float) -> tuple[Figure, Axes]:
+def new_figure(height: float) -> tuple[Figure, Axes]:
     """Create a figure with one set of axes and this height in inches; inside `drawing()`."""
     figure = Figure(figsize=(WIDTH, height))
     return figure, figure.add_subplot()
 
 
-def look(index: int) -> dict[str, Any]:
+def series_style(index: int) -> dict[str, Any]:
     """Colour, marker and dash of a series; no two of the first 24 share all three."""
     colour, turn = index % len(SERIES), index // len(SERIES)
     return {
@@ -81,13 +81,13 @@ def look(index: int) -> dict[str, Any]:
     }
 
 
-def looks(groups: Sequence[str]) -> list[dict[str, Any]]:
+def series_styles(groups: Sequence[str]) -> list[dict[str, Any]]:
     """Looks of several series: those of one group share its colour, each one without a group has a separate colour."""
     names = [group or str(index) for index, group in enumerate(groups)]
     order = list(dict.fromkeys(names))
     drawn = []
     for index, name in enumerate(names):
-        style, member = look(order.index(name)), names[:index].count(name)
+        style, member = series_style(order.index(name)), names[:index].count(name)
         marker = MARKERS[(MARKERS.index(style["marker"]) + member * 3) % len(MARKERS)]
         drawn.append(style | {"marker": marker, "linestyle": DASHES[member % len(DASHES)]} if groups[index] else style)
     return drawn
@@ -110,7 +110,7 @@ def short(label: str, most: int = 32) -> str:
     return label if len(label) <= most else f"…{label[1 - most :]}"
 
 
-def finish(figure: Figure, name: str, title: str, description: str) -> Plot:
+def export_plot(figure: Figure, name: str, title: str, description: str) -> Plot:
     """Export a figure in its three formats; the same figure gives the same bytes. Inside `drawing()`."""
     svg, png = io.StringIO(), io.BytesIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))

@@ -20,7 +20,7 @@ METRICS = "metrics.jsonl"
 
 
 def comparison(experiment: Experiment) -> Section:
-    """Accuracy, loss and cost by norm and setting, and what was measured on."""
+    """Accuracy, loss and cost by norm and setting, with their conditions."""
     compared = experiment.comparison
     table = rows_table(compared)
     note = table.note[0].upper() + table.note[1:]
@@ -49,10 +49,10 @@ def differences(experiment: Experiment) -> Section:
     if compared.searching:
         return Section(ident, title, missing="A search leaves the test images unread, so there is nothing to pair.")
     if not compared.differences:
-        return Section(ident, title, missing="There are no two norms here that are ranked.")
+        return Section(ident, title, missing="There are no two ranked norms.")
     table = differences_table(compared)
     if table is None:
-        return Section(ident, title, missing="It takes two seeds or more in common to judge a difference (--seeds 5).")
+        return Section(ident, title, missing="A difference takes two or more common seeds to test (--seeds 5).")
     drawn = [pair for pair in compared.differences if pair.difference is not None and pair.difference.n > 1]
     indices = {series.label: series.index for series in compared.series}
     plots = [Plots([differences_plot(drawn, indices)])] if drawn else []
@@ -93,9 +93,10 @@ def _bands(compared: Comparison) -> str:
     best = "Each norm at the best setting of the search. " if compared.searching else ""
     band = "Lines are means over seeds, bands go from the lowest to the highest seed. " if compared.seeds > 1 else ""
     diverged = [series.label for series in compared.shown if series.row.diverged]
-    flatters = f"Runs that diverged have no curve, which flatters {', '.join(diverged)}. " if diverged else ""
-    running = "Running figures are averages over the augmented batches of an epoch while the weights move; "
-    return f"{best}{band}{flatters}{running}train accuracy in the table above is of the last weights on plain images."
+    flatters = f"Runs that diverged have no curve, which favours {', '.join(diverged)}. " if diverged else ""
+    running = "Running figures are averages over the augmented batches of an epoch while the weights change; "
+    final = "train accuracy in the table above is that of the last weights on un-augmented images."
+    return f"{best}{band}{flatters}{running}{final}"
 
 
 def _steps(rows: dict[str, list[list[EpochRow]]]) -> str:
@@ -132,7 +133,7 @@ def classes(confusions: Confusions) -> Section:
 
 
 def _class_accuracy(matrix: Confusion, index: int) -> str:
-    """Mean over seeds; a dash for a class without images."""
+    """Format the mean over seeds; a dash for a class without images."""
     accuracy = matrix.per_class[index]
     return NOTHING if accuracy is None else percent(accuracy.mean)
 

@@ -25,7 +25,7 @@ class Finished:
 
     entry: Entry
     settings: dict[str, Any]
-    """The config as one level of dotted keys."""
+    """Settings of the config by dotted key."""
     result: RunResult
 
     @property
@@ -53,9 +53,8 @@ Grouping = Callable[[Finished], Hashable]
 def select(entries: Sequence[Entry]) -> tuple[list[Finished], list[LeftOut]]:
     """Select the runs to report on, and list the others with the reason.
 
-    Of several sets of runs on equal terms it is the one that most training went into, sets with test accuracies
-    before searches. A norm of which there are two versions (groups, code or revision) stands with the version
-    that has more seeds.
+    Of several sets of runs on equal terms, the one with the most training is selected, sets with test accuracies
+    before searches; of several versions of a norm (groups, code or revision), the one with more seeds.
     """
     runs = [(entry, _finished(entry)) for entry in entries]
     finished = [run for _, run in runs if run]
@@ -67,7 +66,7 @@ def select(entries: Sequence[Entry]) -> tuple[list[Finished], list[LeftOut]]:
 
 
 def _without(runs: Sequence[Finished], others: Sequence[Finished]) -> list[Finished]:
-    """Runs that are not among the others; by name, since comparing every run with every other takes minutes."""
+    """List the runs that are not among the others, by name, as comparing all pairs of runs takes minutes."""
     names = {run.path.name for run in others}
     return [run for run in runs if run.path.name not in names]
 
@@ -88,7 +87,7 @@ def _unfinished(entry: Entry) -> str:
 
 
 def _other_terms(run: Finished, kept: Finished) -> str:
-    """Sentence on the settings in which a run differs from those in the report."""
+    """Describe the settings in which a run differs from those in the report."""
     ours, theirs = run.terms, kept.terms
     keys = [key for key in dict.fromkeys([*ours, *theirs]) if ours.get(key) != theirs.get(key)]
     listed = ", ".join(f"{key} = {ours.get(key)} instead of {theirs.get(key)}" for key in keys)
@@ -111,7 +110,7 @@ def _groups(runs: Sequence[Finished], key: Grouping) -> dict[Hashable, list[Fini
 
 
 def _largest(runs: Sequence[Finished], key: Grouping) -> list[Finished]:
-    """Group that most training went into; the first among equal ones, so that the choice is deterministic."""
+    """Find the group with the most training; the first among equal ones, so that the choice is deterministic."""
     return max(_groups(runs, key).values(), key=_weight, default=[])
 
 

@@ -19,7 +19,7 @@ from normbench.report.select import Finished
 from normbench.runs import flat, read_environment
 
 VARIED = {"norm", "seed", *MOVES_NO_NUMBER}
-"""Settings that a comparison varies, and those that move no number."""
+"""Settings that a comparison varies, and those that do not affect results."""
 SEARCHED = {"training.lr", "training.weight_decay"}
 COMMANDS = {"normbench", "normbench.exe", "__main__.py"}
 RUN_COLUMNS = ("run", "norm", "seed", "state", "train accuracy", "test accuracy", "seconds")
@@ -27,7 +27,7 @@ RUN_COLUMNS = ("run", "norm", "seed", "state", "train accuracy", "test accuracy"
 
 @dataclass(frozen=True)
 class Facts:
-    """Settings or environment, as one level of dotted keys; values as in JSON, text without quotes."""
+    """Settings or environment with dotted keys; values as in JSON, text without quotes."""
 
     shared: list[tuple[str, str]]
     """Equal for all runs."""
@@ -37,7 +37,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Commands to type, and the versions that they were typed into."""
+    """Commands that reproduce an experiment, and the versions that it was made with."""
 
     commands: list[str]
     versions: list[str]
@@ -66,7 +66,7 @@ def _norm(series: Series, run: Finished) -> Norm:
 
 
 def _axes(info: NormInfo) -> str:
-    """The axes by their letters, where there are any."""
+    """Name the axes by their letters, if there are any."""
     axes = info.axes
     if axes is None or axes.is_empty:
         return ""
@@ -121,7 +121,7 @@ def _runs(experiment: Experiment) -> TableElement:
 
 
 def reproduce(experiment: Experiment) -> Section:
-    """Commands as they were typed, and the versions that they were typed into."""
+    """Commands that made the runs, and versions that they were made with."""
     reproduction = _reproduction(experiment)
     versions = f"Made with {'; '.join(reproduction.versions)}. constraints.txt beside the source has the rest."
     return Section("reproduce", "How to reproduce", [Code("\n".join(reproduction.commands)), Text(versions, "note")])
@@ -174,7 +174,7 @@ def _names(runs: Sequence[tuple[Series, Finished]]) -> str:
 
 
 def _reproduction(experiment: Experiment) -> Reproduction:
-    """Commands that trained the runs, each once, in the order of the runs."""
+    """Collect the commands that trained the runs, each once, in the order of the runs."""
     environments = [read_environment(run.path) for run in experiment.runs]
     commits = _distinct(environments, "git_commit")
     lines = [f"git checkout {commit}" for commit in commits] + ["pip install -c constraints.txt -e ."] * bool(commits)
@@ -205,7 +205,7 @@ def command_line(argv: object) -> str:
 
 
 def _out(argv: object) -> list[str]:
-    """Output folder of a command line, as one flag; empty if it was not given there."""
-    words = list(map(str, argv)) if isinstance(argv, list) else []
-    after = [f"--out={value}" for flag, value in pairwise(words) if flag == "--out"]
-    return [*after, *(word for word in words if word.startswith("--out="))][-1:]
+    """Return the output folder of a command line as one flag; empty if it has none."""
+    arguments = list(map(str, argv)) if isinstance(argv, list) else []
+    separate = [f"--out={value}" for flag, value in pairwise(arguments) if flag == "--out"]
+    return [*separate, *(argument for argument in arguments if argument.startswith("--out="))][-1:]

@@ -52,7 +52,7 @@ def write_report(folder: Path, machine: MachineConfig, control: str | None = Non
 
 
 def experiment_page(experiment: Experiment, machine: MachineConfig) -> Page:
-    """Collect what is still missing, and lay out the page of an experiment."""
+    """Collect confusion matrices, and lay out the page of an experiment."""
     confusions = collect_confusions(experiment, machine)
     laid_out = [
         sections.comparison(experiment),

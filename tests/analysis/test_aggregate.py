@@ -13,20 +13,20 @@ from normbench.analysis.tables import ROW_COLUMNS, row_cells
 
 
 def test_a_worked_example():
-    found = estimate([2, 4, 4, 4, 5, 5, 7, 9])  # squared deviations from 5 add up to 32
-    assert (found.mean, found.n) == (5, 8)
-    assert found.sd == pytest.approx(math.sqrt(32 / 7))
+    mean_estimate = estimate([2, 4, 4, 4, 5, 5, 7, 9])  # squared deviations from 5 add up to 32
+    assert (mean_estimate.mean, mean_estimate.n) == (5, 8)
+    assert mean_estimate.sd == pytest.approx(math.sqrt(32 / 7))
     half = 2.365 * math.sqrt(32 / 7 / 8)  # t of 7 degrees of freedom, from a printed table
-    assert found.low == pytest.approx(5 - half, abs=1e-3)
-    assert found.high == pytest.approx(5 + half, abs=1e-3)
+    assert mean_estimate.low == pytest.approx(5 - half, abs=1e-3)
+    assert mean_estimate.high == pytest.approx(5 + half, abs=1e-3)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 30])
 def test_the_interval_is_scipys(n):
     values = np.random.default_rng(n).normal(0.7, 0.01, n)
-    found = estimate(list(values))
+    mean_estimate = estimate(list(values))
     low, high = stats.t.interval(0.95, n - 1, values.mean(), stats.sem(values))
-    assert (found.low, found.high) == pytest.approx((low, high))
+    assert (mean_estimate.low, mean_estimate.high) == pytest.approx((low, high))
 
 
 def test_the_interval_covers_the_truth_about_95_times_in_100():
@@ -37,8 +37,14 @@ def test_the_interval_covers_the_truth_about_95_times_in_100():
 
 
 def test_one_seed_has_a_mean_and_no_spread():
-    found = estimate([0.7])
-    assert (found.mean, found.n, found.sd, found.low, found.high) == (0.7, 1, None, None, None)
+    mean_estimate = estimate([0.7])
+    assert (mean_estimate.mean, mean_estimate.n, mean_estimate.sd, mean_estimate.low, mean_estimate.high) == (
+        0.7,
+        1,
+        None,
+        None,
+        None,
+    )
 
 
 def test_no_seed_has_no_estimate():

@@ -21,7 +21,7 @@ def test_runs_on_equal_terms_are_not_mismatches():
 
 
 @pytest.mark.parametrize(
-    ("name", "other", "words"),
+    ("name", "other", "description"),
     [
         ("torch", "2.14.0", "torch: 2.15.0 (bn); 2.14.0 (gn)"),
         ("device", "a CPU, 1 thread", "device: a CPU, 2 threads (bn); a CPU, 1 thread (gn)"),
@@ -32,8 +32,8 @@ def test_runs_on_equal_terms_are_not_mismatches():
         ("network", "dwnet", "network: c10 (bn); dwnet (gn)"),
     ],
 )
-def test_what_differs_is_named(name, other, words):
-    assert mismatches([run("bn"), run("gn", **{name: other})]) == [f"not on equal terms: runs differ in {words}"]
+def test_what_differs_is_named(name, other, description):
+    assert mismatches([run("bn"), run("gn", **{name: other})]) == [f"not on equal terms: runs differ in {description}"]
 
 
 def test_unfinished_runs_do_not_count():
@@ -41,16 +41,16 @@ def test_unfinished_runs_do_not_count():
 
 
 def test_the_sentence_names_data_length_seeds_and_machine():
-    words = caption([run("bn"), run("bn", 1)], 20)
-    assert words.startswith("CIFAR-10 (50,000 train and 10,000 test images); network c10; 20 epochs; batch 64; 2 seeds")
-    assert "a CPU, 2 threads; torch 2.15.0." in words
+    text = caption([run("bn"), run("bn", 1)], 20)
+    assert text.startswith("CIFAR-10 (50,000 train and 10,000 test images); network c10; 20 epochs; batch 64; 2 seeds")
+    assert "a CPU, 2 threads; torch 2.15.0." in text
     assert "torch 2.15.0 or 2.14.0" in caption([run("bn"), run("gn", torch="2.14.0")], 20)
 
 
 def test_the_sentence_says_how_far_other_test_images_would_move_an_accuracy():
-    words = caption([run("bn", test_accuracy=0.84)], 20)
+    text = caption([run("bn", test_accuracy=0.84)], 20)
     # 1.96 * sqrt(0.84 * 0.16 / 10000) = 0.72 points.
-    assert "by ± 0.7 pp at 84 % of 10,000 (95 %, binomial)" in words
+    assert "by ± 0.7 pp at 84 % of 10,000 (95 %, binomial)" in text
     digits = caption([run("bn", dataset="digits", test_accuracy=0.96, test_images=360)], 20)
     assert "by ± 2.0 pp at 96 % of 360" in digits
     assert "Other test images" not in caption([run("bn", validation_accuracy=0.84)], 20, searching=True)

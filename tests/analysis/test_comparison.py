@@ -50,8 +50,8 @@ def test_the_document_is_json_in_fractions():
     assert difference["p_better"] == {
         "probability": 1.0, "low95": pytest.approx(0.025 ** (1 / 3)), "high95": 1.0,
     }  # fmt: skip
-    assert [target["measured"] for target in document["targets"]] == [False] * 6
-    assert "not measured" in document["targets"][0]["why_not"]
+    assert [time["measured"] for time in document["time_to_accuracy"]] == [False] * 6
+    assert "not measured" in document["time_to_accuracy"][0]["why_not"]
     assert document["files"] == ["table.md"]
     assert document["warnings"] == ["a warning"]
 
@@ -74,15 +74,15 @@ def test_unequal_terms_are_warned_of():
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("flags", "message"),
     [
         (["--control", "bnn"], "unknown control norm 'bnn'"),
         (["--control", "ln"], "unknown control norm 'ln'"),
         (["--control", "bn", "--lr", "0.1,0.2", "--val-split", "0.1"], "no use in a search"),
     ],
 )
-def test_a_control_that_cannot_be_is_refused_before_training(tmp_path, flags, words):
-    with pytest.raises(UsageError, match=words):
+def test_a_control_that_cannot_be_is_refused_before_training(tmp_path, flags, message):
+    with pytest.raises(UsageError, match=message):
         app(
             ["compare", "--norms", "bn,gn", "--dataset", "digits", "--dry-run", "--out", str(tmp_path), *flags],
             standalone_mode=False,
@@ -100,7 +100,7 @@ def test_a_comparison_needs_results_alone_and_gives_its_rows_as_plain_data():
 def test_norms_with_several_settings_are_not_ranked_by_the_test_images():
     results = [*runs(2), make_result("ln", 0, 0.9, lr=0.1), make_result("ln", 0, 0.95, lr=0.2)]
     comparison = Comparison.of(results)
-    assert (comparison.ranking.norm, [one.norm for one in comparison.differences]) == ("gn", ["gn"])
+    assert (comparison.ranking.norm, [pair.norm for pair in comparison.differences]) == ("gn", ["gn"])
     assert [series.label for series in comparison.series] == ["bn", "gn", "ln, lr 0.1", "ln, lr 0.2"]
     with pytest.raises(UsageError, match="cannot be the control"):
         Comparison.of(results, "ln")

@@ -1,4 +1,4 @@
-"""A finding is kept, read again, and shown the same in the terminal, in the report and in files."""
+"""Study results are kept, read again, and shown equally in the terminal, in the report and in files."""
 
 import re
 
@@ -11,7 +11,7 @@ from normbench.console.charts import chart_picture
 from normbench.console.study import study_result_document, study_result_text, study_result_values
 from normbench.errors import RunFailedError, UsageError
 from normbench.report.charts import chart_plot
-from normbench.report.figure import look, looks
+from normbench.report.figure import series_style, series_styles
 from normbench.report.write import write_report
 from normbench.runs import FINDING, find_experiment
 
@@ -46,19 +46,19 @@ def shown(part) -> str:
     return console.export_text()
 
 
-def test_a_finding_is_read_as_it_was_written(tmp_path):
+def test_a_result_is_read_as_it_was_written(tmp_path):
     write_study_result(tmp_path / "batch-size", FOUND)
     assert read_study_result(tmp_path / "batch-size") == FOUND
     assert read_study_result(tmp_path) is None
 
 
-def test_a_damaged_finding_is_named(tmp_path):
+def test_a_damaged_result_is_named(tmp_path):
     (tmp_path / FINDING).write_text("{")
     with pytest.raises(RunFailedError, match=FINDING):
         read_study_result(tmp_path)
 
 
-def test_an_experiment_without_runs_is_found_by_its_finding(tmp_path):
+def test_an_experiment_without_runs_is_found_by_its_study_result(tmp_path):
     write_study_result(tmp_path / "batch-size", FOUND)
     assert find_experiment("batch-size", tmp_path) == tmp_path / "batch-size"
     with pytest.raises(UsageError, match="no experiment") as raised:
@@ -66,7 +66,7 @@ def test_an_experiment_without_runs_is_found_by_its_finding(tmp_path):
     assert "Did you mean 'batch-size'" in raised.value.hint
 
 
-def test_the_report_of_a_finding_has_its_answer_tables_and_plots(tmp_path):
+def test_the_report_of_a_study_has_its_conclusions_tables_and_plots(tmp_path):
     write_study_result(tmp_path, FOUND)
     written = write_report(tmp_path, MachineConfig())
     page = written.report.read_text()
@@ -96,7 +96,7 @@ def test_a_logarithmic_axis_is_marked_in_powers_of_ten():
     assert "10" in picture and "0.001" in picture
 
 
-def test_the_answer_stands_last_and_quiet_gives_the_table(tmp_path):
+def test_the_conclusions_come_last_and_quiet_prints_the_table(tmp_path):
     text = shown(study_result_text(FOUND))
     assert text.index("By norm") < text.index("Accuracy by batch size") < text.index("bn falls")
     assert study_result_values(FOUND) == "bn\t20 %\t40 %"
@@ -111,11 +111,11 @@ def test_a_logarithmic_axis_of_the_report_has_numbers_for_ticks():
 
 
 def test_lines_of_a_group_share_a_colour_and_nothing_else():
-    drawn = looks(["bn", "bn", "gn", "", ""])
+    drawn = series_styles(["bn", "bn", "gn", "", ""])
     assert drawn[0]["color"] == drawn[1]["color"]
-    assert len({one["color"] for one in drawn}) == 4
+    assert len({style["color"] for style in drawn}) == 4
     assert drawn[0]["linestyle"] != drawn[1]["linestyle"] and drawn[0]["marker"] != drawn[1]["marker"]
-    assert looks(["", "", ""]) == [look(0), look(1), look(2)]
+    assert series_styles(["", "", ""]) == [series_style(0), series_style(1), series_style(2)]
 
 
 @pytest.mark.parametrize(("ys", "ticks"), [((1e-9, 10.0), {"1e-07", "0.001", "10"}), ((2.0, 6.0), {"2", "5"})])

@@ -11,31 +11,31 @@ GAINED = (1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4)
 
 
 def test_students_sleep_data():
-    found = estimate(GAINED)
+    gain = estimate(GAINED)
     # Student gives mean 1.58; R prints the interval of `t.test(extra ~ group, sleep, paired = TRUE)`.
-    assert found.n == 10
-    assert found.mean == pytest.approx(1.58)
-    assert found.sd == pytest.approx(1.229995, abs=1e-6)
-    assert (found.low, found.high) == pytest.approx((0.7001142, 2.4598858), abs=1e-7)
+    assert gain.n == 10
+    assert gain.mean == pytest.approx(1.58)
+    assert gain.sd == pytest.approx(1.229995, abs=1e-6)
+    assert (gain.low, gain.high) == pytest.approx((0.7001142, 2.4598858), abs=1e-7)
 
 
 def test_interval_is_scipys():
-    found = estimate(GAINED)
+    gain = estimate(GAINED)
     interval = stats.ttest_1samp(GAINED, 0).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert (gain.low, gain.high) == pytest.approx((interval.low, interval.high))
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 20])
 def test_interval_covers_the_truth_95_times_in_100(n):
     repeats = 1000
     samples = np.random.default_rng(n).normal(0.75, 0.01, (repeats, n))
-    found = [estimate(sample.tolist()) for sample in samples]
-    covered = np.mean([one.low <= 0.75 <= one.high for one in found])
+    estimates = [estimate(sample.tolist()) for sample in samples]
+    covered = np.mean([interval.low <= 0.75 <= interval.high for interval in estimates])
     # Three standard errors of a proportion of 0.95.
     assert abs(covered - 0.95) < 3 * (0.95 * 0.05 / repeats) ** 0.5
 
 
 def test_one_value_has_no_interval_and_no_value_no_estimate():
-    one = estimate([0.7])
-    assert (one.mean, one.n, one.sd, one.low, one.high) == (0.7, 1, None, None, None)
+    single = estimate([0.7])
+    assert (single.mean, single.n, single.sd, single.low, single.high) == (0.7, 1, None, None, None)
     assert estimate([]) is None

@@ -33,9 +33,9 @@ def test_seeds_needed_is_the_smallest_number(effect, alpha):
 def test_promised_power_is_what_simulation_finds():
     effect, repeats = 0.8, 4000
     samples = np.random.default_rng(0).normal(effect, 1, (repeats, seeds_needed(effect)))
-    found = np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.05)
+    simulated = np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.05)
     exact = power(effect, seeds_needed(effect))
-    assert abs(found - exact) < 3 * math.sqrt(exact * (1 - exact) / repeats)
+    assert abs(simulated - exact) < 3 * math.sqrt(exact * (1 - exact) / repeats)
 
 
 def test_sign_does_not_matter():

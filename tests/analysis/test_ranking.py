@@ -17,10 +17,10 @@ ACCURACIES = {
 
 
 def test_the_leader_has_the_best_mean_and_differences_are_to_it():
-    found = rank_norms(make_results(**ACCURACIES))
-    assert found.norm == "ln"
-    assert [(one.norm, one.control) for one in found.others] == [("bn", "ln"), ("gn", "ln")]
-    assert found.others[0].difference.mean == pytest.approx(np.mean(ACCURACIES["bn"]) - np.mean(ACCURACIES["ln"]))
+    ranking = rank_norms(make_results(**ACCURACIES))
+    assert ranking.norm == "ln"
+    assert [(pair.norm, pair.control) for pair in ranking.others] == [("bn", "ln"), ("gn", "ln")]
+    assert ranking.others[0].difference.mean == pytest.approx(np.mean(ACCURACIES["bn"]) - np.mean(ACCURACIES["ln"]))
 
 
 def test_p_is_adjusted_over_all_pairs_as_scipy_and_holm_by_hand_say():
@@ -32,12 +32,12 @@ def test_p_is_adjusted_over_all_pairs_as_scipy_and_holm_by_hand_say():
     by_hand = {first: 3 * pairs[first]}
     by_hand[second] = max(by_hand[first], 2 * pairs[second])
     by_hand[third] = max(by_hand[second], pairs[third])
-    found = rank_norms(make_results(**ACCURACIES))
-    assert found.tests == 3
-    assert {frozenset((one.norm, one.control)): one.p_holm for one in found.others} == pytest.approx(
+    ranking = rank_norms(make_results(**ACCURACIES))
+    assert ranking.tests == 3
+    assert {frozenset((pair.norm, pair.control)): pair.p_holm for pair in ranking.others} == pytest.approx(
         {pair: p for pair, p in by_hand.items() if "ln" in pair}
     )
-    assert [one.separated for one in found.others] == [True, False]
+    assert [pair.separated for pair in ranking.others] == [True, False]
 
 
 def test_picking_the_leader_afterwards_separates_equal_norms_no_more_often_than_the_level_says():
@@ -47,12 +47,12 @@ def test_picking_the_leader_afterwards_separates_equal_norms_no_more_often_than_
     naive = 0
     for _ in range(trials):
         accuracies = dict(zip("abcd", random.normal(0.7, 0.01, (4, 5)), strict=True))
-        found = rank_norms(make_results(**accuracies))
-        false += any(one.separated for one in found.others)
+        ranking = rank_norms(make_results(**accuracies))
+        false += any(pair.separated for pair in ranking.others)
         naive += any(
-            one.separated
-            for one in compare_pairs(
-                [(norm, found.norm) for norm in accuracies if norm != found.norm],
+            pair.separated
+            for pair in compare_pairs(
+                [(norm, ranking.norm) for norm in accuracies if norm != ranking.norm],
                 {norm: dict(enumerate(values)) for norm, values in accuracies.items()},
             )
         )
@@ -61,19 +61,19 @@ def test_picking_the_leader_afterwards_separates_equal_norms_no_more_often_than_
 
 
 def test_one_seed_or_one_norm_or_nothing_finished_make_no_test():
-    found = rank_norms(make_results(bn=[0.7], gn=[0.8]))
-    assert (found.norm, found.tests, found.others[0].separated) == ("gn", 0, False)
+    ranking = rank_norms(make_results(bn=[0.7], gn=[0.8]))
+    assert (ranking.norm, ranking.tests, ranking.others[0].separated) == ("gn", 0, False)
     assert rank_norms(make_results(bn=[0.7, 0.8])).others == ()
     assert rank_norms([make_result("bn", 0, None, status="diverged")]) is None
-    found = rank_norms([*make_results(bn=[0.7, 0.8]), make_result("gn", 0, None, status="diverged")])
-    assert found.others == (), "a norm that finished nothing is set against no one"
+    ranking = rank_norms([*make_results(bn=[0.7, 0.8]), make_result("gn", 0, None, status="diverged")])
+    assert ranking.others == (), "a norm that finished nothing is set against no one"
 
 
 def test_the_ranking_is_on_the_seeds_that_all_norms_share():
-    found = rank_norms(make_results(bn=[0.82, 0.80], gn=[0.8401, 0.8199, 0.60]))
-    assert (found.norm, found.seeds) == ("gn", (0, 1))
-    assert found.accuracy.mean == pytest.approx(0.83)
-    [bn] = found.others
+    ranking = rank_norms(make_results(bn=[0.82, 0.80], gn=[0.8401, 0.8199, 0.60]))
+    assert (ranking.norm, ranking.seeds) == ("gn", (0, 1))
+    assert ranking.accuracy.mean == pytest.approx(0.83)
+    [bn] = ranking.others
     assert bn.difference.mean == pytest.approx(-0.02)
     assert bn.p_holm == pytest.approx(stats.ttest_rel([0.82, 0.80], [0.8401, 0.8199]).pvalue)
 
@@ -88,12 +88,12 @@ def test_a_norm_of_which_a_run_diverged_ranks_below_every_norm_without_one():
         make_result("ln", 1, None, status="diverged"),
         make_result("ln", 2, None, status="diverged"),
     ]
-    found = rank_norms([*lucky, *make_results(bn=[0.70, 0.71, 0.72], gn=[0.60, 0.62, 0.61])])
-    assert (found.norm, found.seeds, found.diverged) == ("bn", (0, 1, 2), ("ln",))
-    assert [one.norm for one in found.others] == ["gn"]
+    ranking = rank_norms([*lucky, *make_results(bn=[0.70, 0.71, 0.72], gn=[0.60, 0.62, 0.61])])
+    assert (ranking.norm, ranking.seeds, ranking.diverged) == ("bn", (0, 1, 2), ("ln",))
+    assert [pair.norm for pair in ranking.others] == ["gn"]
 
 
 def test_the_leader_is_set_against_others_in_the_judgements_of_the_table():
     results = make_results(**ACCURACIES)
-    found = rank_norms(results)
-    assert list(found.others) == paired_differences(results, found.norm)
+    ranking = rank_norms(results)
+    assert list(ranking.others) == paired_differences(results, ranking.norm)

@@ -48,7 +48,7 @@ def shown(chart: Chart) -> str:
 def test_a_range_is_of_neighbours_within_two_points_of_the_best() -> None:
     (curves,) = sensitivity_curves(aggregate_runs(SEARCH))
     bn, gn, none, instance = curves
-    assert [one.norm for one in curves] == ["bn", "gn", "none", "in"]
+    assert [curve.norm for curve in curves] == ["bn", "gn", "none", "in"]
     assert (bn.values, bn.best, bn.tolerated) == (RATES, 0.1, RATES[1:])
     assert bn.factor == pytest.approx(10.0)
     assert gn.tolerated == (0.03,)  # 0.3 is within two points again, but 0.1 between them is not
@@ -70,9 +70,9 @@ def test_the_answer_names_ranges_edges_and_what_diverged() -> None:
 def test_of_two_settings_each_curve_takes_the_best_over_the_other() -> None:
     rows = aggregate_runs([*runs("gn", 0.3, 0.4, 0.5, None), *runs("gn", 0.4, 0.3, 0.3, 0.2, weight_decay=1e-4)])
     (by_rate,), (by_decay,) = sensitivity_curves(rows)
-    assert [one.mean for one in by_rate.accuracies] == [0.4, 0.4, 0.5, 0.2]
+    assert [accuracy.mean for accuracy in by_rate.accuracies] == [0.4, 0.4, 0.5, 0.2]
     assert (by_rate.runs, by_rate.diverged) == ((2, 2, 2, 2), (0, 0, 0, 1))
-    assert [(value, one.mean) for value, one in zip(by_decay.values, by_decay.accuracies, strict=True)] == [
+    assert [(value, accuracy.mean) for value, accuracy in zip(by_decay.values, by_decay.accuracies, strict=True)] == [
         (1e-4, 0.4), (5e-4, 0.5),
     ]  # fmt: skip
     assert sensitivity_conclusions([by_rate])[-1] == "Diverged, by learning rate: gn at 0.3 (1 of 2 runs)."
@@ -84,12 +84,12 @@ def test_of_two_settings_each_curve_takes_the_best_over_the_other() -> None:
 
 
 def test_a_norm_that_never_finishes_is_said_and_drawn() -> None:
-    found = sensitivity_curves(
+    curves = sensitivity_curves(
         aggregate_runs([*runs("bn", 0.40, 0.44, 0.45, 0.44), *runs("none", None, None, None, None)])
     )
-    assert "none finished its runs at no value." in sensitivity_conclusions(found[0])
-    (chart,) = sensitivity_charts(found)
-    assert chart.lines[1].lost == RATES
+    assert "none finished its runs at no value." in sensitivity_conclusions(curves[0])
+    (chart,) = sensitivity_charts(curves)
+    assert chart.lines[1].unfinished == RATES
     assert "not finished: none at 0.01, 0.03, 0.1, 0.3" in shown(chart)
 
 
@@ -103,7 +103,7 @@ def test_a_weight_decay_of_zero_has_a_place_on_the_axis() -> None:
 
 
 def test_lost_points_stand_at_the_foot_of_every_chart() -> None:
-    lines = (Line(label="bn", x=(1, 2), y=(0.4, 0.5)), Line(label="none", x=(1, 2), y=(0.3, None), lost=(2.0,)))
+    lines = (Line(label="bn", x=(1, 2), y=(0.4, 0.5)), Line(label="none", x=(1, 2), y=(0.3, None), unfinished=(2.0,)))
     chart = Chart(name="a", title="t", x_label="x", y_label="y", lines=lines)
     assert shown(chart).count("X") == 2  # in the legend, and in the plot
     assert shown(chart.model_copy(update={"lines": lines[:1]})).count("X") == 0

@@ -55,21 +55,21 @@ def test_every_norm_with_every_target(tmp_path):
         run(tmp_path, "bn", 1, 0.60, 0.77, 0.79),
         run(tmp_path, "gn", 0, 0.10, 0.20, 0.30),
     ]
-    found = times_to_accuracy(results)
-    assert [(one.norm, one.accuracy) for one in found] == [(norm, at) for norm in ("bn", "gn") for at in LEVELS]
-    at70, at75, at80 = found[:3]
+    times = times_to_accuracy(results)
+    assert [(time.norm, time.accuracy) for time in times] == [(norm, at) for norm in ("bn", "gn") for at in LEVELS]
+    at70, at75, at80 = times[:3]
     assert at70.times == (Reached(1, 2.0), Reached(2, 4.0))
     assert (at70.epochs.mean, at70.seconds.mean) == (1.5, 3.0)
     assert (at75.epochs.mean, at75.epochs.sd) == (2.0, 0.0)
     assert at80.times == (Reached(3, 6.0), None)
     assert (at80.reached, at80.epochs, at80.seconds) == (1, None, None), "no mean of the hits alone"
-    assert [(one.measured, one.reached) for one in found[3:]] == [(True, 0)] * 3
+    assert [(time.measured, time.reached) for time in times[3:]] == [(True, 0)] * 3
 
 
 def test_without_a_validation_split_nothing_is_measured_and_no_file_is_read(tmp_path):
     result = run(tmp_path, "bn", 0, None, None).model_copy(update={"folder": str(tmp_path / "gone")})
-    for one in times_to_accuracy([result]):
-        assert (one.measured, one.times, one.epochs, one.seconds) == (False, (), None, None)
+    for time in times_to_accuracy([result]):
+        assert (time.measured, time.times, time.epochs, time.seconds) == (False, (), None, None)
 
 
 def test_a_diverged_run_misses_and_a_failed_one_was_not_measured(tmp_path):
@@ -82,7 +82,7 @@ def test_a_diverged_run_misses_and_a_failed_one_was_not_measured(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("bad", "words"),
+    ("bad", "message"),
     [
         ('{"epoch": 2, "lr"', "Invalid JSON"),
         ("", "Invalid JSON"),
@@ -92,12 +92,12 @@ def test_a_diverged_run_misses_and_a_failed_one_was_not_measured(tmp_path):
         (lines(0.1)[0], "holds epoch 1 instead of epoch 2"),
     ],
 )
-def test_a_damaged_line_is_an_error_that_names_it(tmp_path, bad, words):
+def test_a_damaged_line_is_an_error_that_names_it(tmp_path, bad, message):
     path = tmp_path / "metrics.jsonl"
     path.write_text(lines(0.5)[0] + "\n" + bad + "\n")
     with pytest.raises(RunFailedError, match=r"metrics\.jsonl, line 2: ") as caught:
         read_rows(path)
-    assert words in caught.value.message
+    assert message in caught.value.message
 
 
 def test_missing_epochs_are_errors(tmp_path):

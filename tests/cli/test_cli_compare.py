@@ -82,7 +82,7 @@ def test_a_search_leaves_the_test_images_unread_and_takes_the_best_on_validation
     runs = answer.document["runs"]
     assert [(run["norm"], run["lr"]) for run in runs] == [(n, lr) for n in ("gn", "bn") for lr in (0.0001, 0.1)]
     assert {run["test_accuracy"] for run in runs} == {run["test_loss"] for run in runs} == {None}
-    for norm, found in answer.document["found"].items():
+    for norm, found in answer.document["best"].items():
         accuracies = {run["lr"]: run["validation_accuracy"] for run in runs if run["norm"] == norm}
         assert accuracies[found["lr"]] == max(accuracies.values())
 

@@ -121,7 +121,7 @@ def test_a_search_marks_nothing_and_prints_sections_that_toml_reads(tmp_path: Pa
     assert {row["tuned"] for row in search["rows"]} == {None}
     shown = compare(tmp_path, "--norms", "gn+ws,rms", "--lr", "0.01,0.1", "--val-split", "0.2").stdout
     sections = tomllib.loads(shown[shown.index("[norm.") :])["norm"]
-    assert sections == search["found"]
+    assert sections == search["best"]
 
 
 def test_a_study_of_batch_sizes_says_which_rates_were_not_searched_for(tmp_path: Path) -> None:

@@ -20,36 +20,36 @@ SECTIONS = [
 
 
 class Page(HTMLParser):
-    """A page taken apart: fails on tags that do not nest, and keeps what the tests ask for."""
+    """Parsed page: fails on tags that do not nest, and keeps tags and visible text."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
-        self.text, self.open, self.found, self.words = text, [], [], []
+        self.text, self.open, self.tags, self.strings = text, [], [], []
         self.feed(text)
         self.close()
         assert self.open == []
 
     def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes), tuple(self.open)))
+        self.tags.append((tag, dict(attributes), tuple(self.open)))
         if tag not in VOID:
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attributes):
-        self.found.append((tag, dict(attributes), tuple(self.open)))
+        self.tags.append((tag, dict(attributes), tuple(self.open)))
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
         if self.open and self.open[-1] not in {"style", "title", "desc"}:
-            self.words.append(data)
+            self.strings.append(data)
 
     def all(self, *tags):
-        return [attributes for tag, attributes, _ in self.found if tag in tags]
+        return [attributes for tag, attributes, _ in self.tags if tag in tags]
 
     @property
-    def said(self) -> str:
-        return " ".join(" ".join(self.words).split())
+    def visible(self) -> str:
+        return " ".join(" ".join(self.strings).split())
 
 
 def report(folder: Path, *arguments: object) -> Page:
@@ -89,14 +89,14 @@ def doctor(run: Path, **changes: object) -> None:
 def test_the_page_answers_first_and_has_every_section_in_order(page):
     idents = [attributes.get("id") for attributes in page.all("h2")]
     assert idents == ["conclusions-title", *SECTIONS]
-    assert re.search(r"\w\w leads with \d+\.\d\d % test accuracy \(mean over seeds 0 and 1\)", page.said)
-    assert "3 pairs of norms together (Holm)" in page.said
-    assert "embedded digits, not CIFAR-10" in page.said
-    assert "Left out" not in page.said
+    assert re.search(r"\w\w leads with \d+\.\d\d % test accuracy \(mean over seeds 0 and 1\)", page.visible)
+    assert "3 pairs of norms together (Holm)" in page.visible
+    assert "embedded digits, not CIFAR-10" in page.visible
+    assert "Left out" not in page.visible
 
 
 def test_headings_come_in_order_under_one_h1_and_landmarks_are_there(page):
-    levels = [int(tag[1]) for tag, _, _ in page.found if re.fullmatch("h[1-6]", tag)]
+    levels = [int(tag[1]) for tag, _, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert levels.count(1) == 1
     assert levels[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
@@ -107,9 +107,9 @@ def test_headings_come_in_order_under_one_h1_and_landmarks_are_there(page):
 
 
 def test_everything_that_refers_to_an_id_finds_it_and_ids_are_unique(page):
-    idents = [attributes["id"] for _, attributes, _ in page.found if "id" in attributes]
+    idents = [attributes["id"] for _, attributes, _ in page.tags if "id" in attributes]
     assert len(idents) == len(set(idents))
-    for _, attributes, _ in page.found:
+    for _, attributes, _ in page.tags:
         for ident in attributes.get("aria-labelledby", "").split():
             assert ident in idents
         for name in ("href", "xlink:href"):
@@ -119,26 +119,26 @@ def test_everything_that_refers_to_an_id_finds_it_and_ids_are_unique(page):
 
 
 def test_every_picture_has_a_title_and_a_description(page):
-    pictures = [place for place, (tag, _, _) in enumerate(page.found) if tag == "svg"]
+    pictures = [index for index, (tag, _, _) in enumerate(page.tags) if tag == "svg"]
     assert len(pictures) == 1 + 2 + 1 + 3 + 3  # differences, curves, classes, confusions, axes
-    for place in pictures:
-        assert page.found[place][1]["role"] == "img"
-        assert [tag for tag, _, _ in page.found[place + 1 : place + 3]] == ["title", "desc"]
+    for index in pictures:
+        assert page.tags[index][1]["role"] == "img"
+        assert [tag for tag, _, _ in page.tags[index + 1 : index + 3]] == ["title", "desc"]
     assert page.all("img") == []
 
 
 def test_every_table_has_a_caption_and_scopes_and_can_be_scrolled_by_keyboard(page):
-    tables = [place for place, (tag, _, _) in enumerate(page.found) if tag == "table"]
+    tables = [index for index, (tag, _, _) in enumerate(page.tags) if tag == "table"]
     assert len(tables) == len(page.all("caption")) >= 8
-    for place in tables:
-        box = page.found[place - 1]
+    for index in tables:
+        box = page.tags[index - 1]
         assert (box[1]["class"], box[1]["tabindex"]) == ("scroll", "0")
     assert {attributes.get("scope") for attributes in page.all("th")} == {"col", "row"}
 
 
 def test_the_page_loads_nothing_and_runs_nothing(page):
     assert page.all("script", "iframe", "object", "embed") == []
-    for _, attributes, _ in page.found:
+    for _, attributes, _ in page.tags:
         for name in ("src", "href", "xlink:href", "data", "action"):
             assert attributes.get(name, "#").startswith(("#", "data:"))
     assert re.findall(r"url\((?!#)", page.text) == []
@@ -168,8 +168,8 @@ def test_the_same_results_give_the_same_bytes(experiment, page):
 
 def test_the_counts_of_the_confusions_are_those_of_the_evaluation(experiment, page):
     runs = [path for path in sorted(experiment.iterdir()) if path.name.startswith("gn-")]
-    found = [normbench("evaluate", run, "--json").document["test_confusion"] for run in runs]
-    first = [a + b for a, b in zip(*(matrix[3] for matrix in found), strict=True)]
+    matrices = [normbench("evaluate", run, "--json").document["test_confusion"] for run in runs]
+    first = [a + b for a, b in zip(*(matrix[3] for matrix in matrices), strict=True)]
     row = re.search(r'id="confusion-2-table-caption">gn.*?<th scope="row">3</th>(.*?)</tr>', page.text, re.DOTALL)
     assert [int(cell) for cell in re.findall(r"<td>(\d+)</td>", row[1])] == first
 
@@ -192,7 +192,7 @@ def test_an_experiment_that_is_not_there_is_named_with_the_nearest(experiment):
 
 
 def test_the_control_can_be_chosen_and_must_be_there(experiment, copy):
-    assert "Paired differences to gn" in report(copy, "--control", "gn").said
+    assert "Paired differences to gn" in report(copy, "--control", "gn").visible
     refused(normbench("report", copy, "--control", "gm"), 2, "unknown control norm 'gm'", "'gn'")
 
 
@@ -205,18 +205,18 @@ def test_names_from_the_user_are_escaped(copy):
     renamed = Path(shutil.move(copy, copy.parent / "<b>&amp;"))
     page = report(renamed)
     assert page.all("script", "img", "b") == []
-    assert hostile in page.said
-    assert "<img src=x onerror=y>" in page.said
-    assert "Only its own code says what it averages over" in page.said
+    assert hostile in page.visible
+    assert "<img src=x onerror=y>" in page.visible
+    assert "Only its own code says what it averages over" in page.visible
 
 
 def test_one_seed_leaves_out_the_differences_with_the_reason(copy):
     for run in copy.glob("*-s1-*"):
         shutil.rmtree(run)
     page = report(copy)
-    assert "has the highest test accuracy" in page.said
-    assert "unknown whether that is more than chance" in page.said
-    assert "Left out. It takes two seeds" in page.said
+    assert "has the highest test accuracy" in page.visible
+    assert "unknown whether that is more than chance" in page.visible
+    assert "Left out. It takes two seeds" in page.visible
     assert not (copy / "plots" / "differences.svg").exists()
 
 
@@ -224,8 +224,8 @@ def test_one_norm_has_nothing_to_be_compared_with(copy):
     for run in [*copy.glob("gn-*"), *copy.glob("ln-*")]:
         shutil.rmtree(run)
     page = report(copy)
-    assert "There is no other norm here" in page.said
-    assert "Left out. There are no two norms here that are ranked." in page.said
+    assert "There is no other norm here" in page.visible
+    assert "Left out. There are no two ranked norms." in page.visible
 
 
 def test_plots_of_an_earlier_report_do_not_stay_behind(copy):
@@ -247,11 +247,11 @@ def test_a_search_is_told_as_one(tmp_path):
     )  # fmt: skip
     assert made.code == 0, made.stderr
     page = report(tmp_path / "baseline")
-    assert "The best settings of the search, by validation accuracy: bn: lr" in page.said
-    assert page.said.count("best on validation") == 2
-    assert "[norm.bn]" in page.said
-    assert page.said.count("A search leaves the test images unread") == 2
-    assert "Validation loss by epoch" in page.said
+    assert "The best settings of the search, by validation accuracy: bn: lr" in page.visible
+    assert page.visible.count("best on validation") == 2
+    assert "[norm.bn]" in page.visible
+    assert page.visible.count("A search leaves the test images unread") == 2
+    assert "Validation loss by epoch" in page.visible
 
 
 def test_settings_of_one_norm_stand_side_by_side(copy):
@@ -261,12 +261,14 @@ def test_settings_of_one_norm_stand_side_by_side(copy):
         (run / "config.json").write_text(json.dumps(config))
         doctor(run, norm="bn", lr=0.05)
     page = report(copy)
-    assert "bn ran with several settings (lr 0.02; lr 0.05): such runs are not ranked by the test images" in page.said
-    assert "ln reaches" in page.said, "the one norm that is left to be ranked"
-    assert "Paired differences to" not in page.said
+    assert (
+        "bn ran with several settings (lr 0.02; lr 0.05): such runs are not ranked by the test images" in page.visible
+    )
+    assert "ln reaches" in page.visible, "the one norm that is left to be ranked"
+    assert "Paired differences to" not in page.visible
     refused(normbench("report", copy, "--control", "bn"), 2, "bn ran with several settings", "cannot be the control")
-    assert "Settings that differ" in page.said
-    assert "training.lr" in page.said
+    assert "Settings that differ" in page.visible
+    assert "training.lr" in page.visible
 
 
 def test_runs_on_other_terms_and_unfinished_ones_are_left_out_and_named(copy):
@@ -276,10 +278,10 @@ def test_runs_on_other_terms_and_unfinished_ones_are_left_out_and_named(copy):
     shutil.copytree(next(copy.glob("ln-s0-*")), copy / "a-copy")
     (next(copy.glob("bn-s1-*")) / "result.json").unlink()
     page = report(copy)
-    assert f"{Path(stray).name} it is not on equal terms: training.epochs = 1 instead of 2" in page.said
-    assert "it is a copy" in page.said
-    assert "it has not finished an epoch" in page.said
-    assert "Instance Normalization" not in page.said
+    assert f"{Path(stray).name} it is not on equal terms: training.epochs = 1 instead of 2" in page.visible
+    assert "it is a copy" in page.visible
+    assert "it has not finished an epoch" in page.visible
+    assert "Instance Normalization" not in page.visible
 
 
 def test_norms_with_unequal_seeds_are_ranked_on_common_ones(copy):
@@ -287,8 +289,8 @@ def test_norms_with_unequal_seeds_are_ranked_on_common_ones(copy):
         if run.name.startswith("bn"):
             shutil.rmtree(run)
     page = report(copy)
-    assert "unequal seeds: bn 0; gn 0-1; ln 0-1" in page.said
-    assert "with seed 0" in page.said or "has the highest test accuracy" in page.said
+    assert "unequal seeds: bn 0; gn 0-1; ln 0-1" in page.visible
+    assert "with seed 0" in page.visible or "has the highest test accuracy" in page.visible
 
 
 def test_runs_that_diverged_are_in_no_mean_and_are_said(copy):
@@ -301,9 +303,9 @@ def test_runs_that_diverged_are_in_no_mean_and_are_said(copy):
     page = report(copy)
     assert (
         "Diverged: 2 of 2 runs of ln. These have no mean accuracy, and they rank below all norms without one."
-        in page.said
+        in page.visible
     )
-    assert "seed 0 diverged: lr too high" in page.said
+    assert "seed 0 diverged: lr too high" in page.visible
     assert page.text.count("<td>2 of 2 diverged</td>") == 3  # train and test accuracy, and the difference
 
 
@@ -314,19 +316,19 @@ def test_without_its_data_set_a_report_says_what_is_missing(copy):
             config["data"]["name"] = "cifar10"
             (run / "config.json").write_text(json.dumps(config))
     page = report(copy, "--data-dir", copy / "nowhere")
-    assert "Left out" not in page.said, "what runs kept needs no images"
+    assert "Left out" not in page.visible, "what runs kept needs no images"
     for kept in copy.glob("*/confusion.json"):
         kept.unlink()
     page = report(copy, "--data-dir", copy / "nowhere")
-    assert "could not be evaluated again: the data set is not available:" in page.said
-    assert "leads with" in page.said
+    assert "could not be evaluated again: the data set is not available:" in page.visible
+    assert "leads with" in page.visible
 
 
 def test_runs_that_kept_no_confusions_or_wrong_ones_are_scored_from_their_weights(experiment, copy, page):
-    for place, kept in enumerate(sorted(copy.glob("*/confusion.json"))):
+    for index, kept in enumerate(sorted(copy.glob("*/confusion.json"))):
         content = json.loads(kept.read_text())
         content["counts"][0][0] += 1
-        if place % 2:
+        if index % 2:
             kept.unlink()
         else:
             kept.write_text(json.dumps(content))
@@ -339,12 +341,12 @@ def test_damaged_confusions_cost_no_report(copy):
         kept.write_text('{"classes": ["a"], "counts": [[1, 2]]}')
     for weights in copy.glob("*/model.safetensors"):
         weights.unlink()
-    assert "could not be evaluated again" in report(copy).said
+    assert "could not be evaluated again" in report(copy).visible
 
 
 def test_damaged_epochs_cost_a_curve_and_not_the_report(copy):
     (next(copy.glob("gn-s0-*")) / "metrics.jsonl").write_text("{}\n")
-    assert "gn, seed 0, has no curve" in report(copy).said
+    assert "gn, seed 0, has no curve" in report(copy).visible
 
 
 def test_a_folder_that_cannot_be_written_is_said(copy):

@@ -94,8 +94,8 @@ def test_a_stack_is_the_network_that_it_says_it_is(position):
 def test_every_norm_and_depth_starts_from_the_same_weights(kind):
     short = build_stack(StackConfig(kind, 2, 8, "pre", side=4), Norm.parse("none"), seed=3)
     long = build_stack(StackConfig(kind, 5, 8, "post", side=4), Norm.parse("gn"), seed=3)
-    for one, other in zip(short.layers, long.layers, strict=False):
-        assert torch.equal(one.weights.weight, other.weights.weight)
+    for a, b in zip(short.layers, long.layers, strict=False):
+        assert torch.equal(a.weights.weight, b.weights.weight)
     assert torch.equal(next(short.stem.parameters()), next(long.stem.parameters()))
 
 

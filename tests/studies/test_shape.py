@@ -20,7 +20,7 @@ def parameters(function) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
-@pytest.mark.parametrize("name", sorted(STUDIES.keys() - {"tune"}))
+@pytest.mark.parametrize("name", STUDIES)
 def test_a_study_is_made_of_the_same_files_and_functions(name):
     study, settings, measure, sentences, tables = (
         module(name, file) for file in ("study", "settings", "measure", "sentences", "tables")

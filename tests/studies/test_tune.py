@@ -107,25 +107,25 @@ def _search(settings: TuneSettings, chosen: Recipe | None = None) -> Search:
 
 
 def test_a_diverged_trial_counts_as_the_worst_and_is_no_best_setting() -> None:
-    found = _search(TuneSettings(trials=16))
-    best = found.best("bn")
+    outcome = _search(TuneSettings(trials=16))
+    best = outcome.best("bn")
     assert best is not None
     assert best.runs[0].status == "done"
-    assert best.point["lr"] == min((t.point["lr"] for t in found.trials["bn"]), key=lambda lr: abs(np.log(lr / 0.1)))
-    diverged = [trial for trial in found.trials["bn"] if trial.diverged]
+    assert best.point["lr"] == min((t.point["lr"] for t in outcome.trials["bn"]), key=lambda lr: abs(np.log(lr / 0.1)))
+    diverged = [trial for trial in outcome.trials["bn"] if trial.diverged]
     assert diverged
     assert {trial.accuracy for trial in diverged} == {0.0}
-    curve = budget(found.trials["bn"], 0, adaptive=False)
+    curve = budget(outcome.trials["bn"], 0, adaptive=False)
     assert curve is not None
-    assert curve.expected[0] == pytest.approx(np.mean([trial.accuracy for trial in found.trials["bn"]]))
+    assert curve.expected[0] == pytest.approx(np.mean([trial.accuracy for trial in outcome.trials["bn"]]))
 
 
 def test_tpe_chooses_after_the_first_eight_and_the_same_again() -> None:
-    found = _search(TuneSettings(trials=16, sampler="tpe"))
+    outcome = _search(TuneSettings(trials=16, sampler="tpe"))
     again = _search(TuneSettings(trials=16, sampler="tpe"))
-    assert [trial.point for trial in found.trials["gn"]] == [trial.point for trial in again.trials["gn"]]
+    assert [trial.point for trial in outcome.trials["gn"]] == [trial.point for trial in again.trials["gn"]]
     plain = sobol_points(dimensions(recipe()), 16, 0)["gn"]
-    chosen = [trial.point for trial in found.trials["gn"]]
+    chosen = [trial.point for trial in outcome.trials["gn"]]
     assert chosen[:8] == plain[:8]
     assert chosen[8:] != plain[8:]
     distance = [abs(np.log10(float(point["lr"]) / 0.1)) for point in chosen]
@@ -133,12 +133,12 @@ def test_tpe_chooses_after_the_first_eight_and_the_same_again() -> None:
 
 
 def test_the_best_are_confirmed_on_more_seeds_and_chosen_among() -> None:
-    found = _search(TuneSettings(trials=8, confirm=2, confirm_seeds=3))
-    confirmed = [trial for trial in found.trials["bn"] if len(trial.runs) == 3]
+    outcome = _search(TuneSettings(trials=8, confirm=2, confirm_seeds=3))
+    confirmed = [trial for trial in outcome.trials["bn"] if len(trial.runs) == 3]
     assert [[run.seed for run in trial.runs] for trial in confirmed] == [[0, 1, 2], [0, 1, 2]]
-    by_accuracy = sorted(found.trials["bn"], key=lambda trial: -(trial.accuracy or 0))
+    by_accuracy = sorted(outcome.trials["bn"], key=lambda trial: -(trial.accuracy or 0))
     assert {trial.number for trial in confirmed} == {trial.number for trial in by_accuracy[:2]}
-    assert found.best("bn") in confirmed
+    assert outcome.best("bn") in confirmed
 
 
 def test_a_search_ends_with_a_recipe_that_compare_takes(tmp_path: Path) -> None:
@@ -242,5 +242,5 @@ def test_a_trial_that_failed_is_no_best_setting() -> None:
     )
     trial = Trial("bn", 0, {"lr": 0.1}, (failed,))
     assert trial.accuracy is None
-    found = Search(recipe(), TuneSettings(trials=2), {"bn": [Dimension("lr", (0.1,))]}, {"bn": [trial]})
-    assert found.best("bn") is None
+    outcome = Search(recipe(), TuneSettings(trials=2), {"bn": [Dimension("lr", (0.1,))]}, {"bn": [trial]})
+    assert outcome.best("bn") is None

@@ -1,4 +1,4 @@
-"""The recipe that a search ends with: its own settings, and each norm's best under `[norm.NAME]`."""
+"""Recipe of the best settings: the recipe of the search, with the best setting of each norm under `[norm.NAME]`."""
 
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from normbench.studies.tune.space import tuned_name
 TUNED = "tuned.toml"
 
 
-def write_recipe(folder: Path, found: Search, recipe: Recipe) -> Path:
+def write_recipe(folder: Path, search: Search, recipe: Recipe) -> Path:
     """Write tuned.toml over that of an earlier search, for `compare --config`.
 
     Args:
-        folder: Of the experiment.
-        found: The search.
-        recipe: The recipe before a validation split was added for the search.
+        folder: Folder of the experiment.
+        search: Search with its trials.
+        recipe: Recipe before a validation split was added for the search.
 
     Raises:
         RunFailedError: The folder cannot be written.
@@ -31,16 +31,16 @@ def write_recipe(folder: Path, found: Search, recipe: Recipe) -> Path:
     path = folder / TUNED
     with in_words(path):
         folder.mkdir(parents=True, exist_ok=True)
-    replace_text(path, _header(found) + tomli_w.dumps(tuned_settings(found, recipe)))
+    replace_text(path, _header(search) + tomli_w.dumps(tuned_settings(search, recipe)))
     return path
 
 
-def tuned_settings(found: Search, recipe: Recipe) -> dict[str, Any]:
-    """Settings of the recipe that differ from the defaults, with the best of every norm, nested as the TOML."""
+def tuned_settings(search: Search, recipe: Recipe) -> dict[str, Any]:
+    """Collect the settings of the recipe that differ from the defaults, and the best of every norm, nested."""
     settings = recipe.model_dump(mode="json", exclude={"norm", "norms", "search"}, exclude_defaults=True)
     settings = _without_none(settings) | {"norms": [], "norm": {}}
-    for norm, space in found.spaces.items():
-        best = found.best(norm)
+    for norm, space in search.spaces.items():
+        best = search.best(norm)
         if best is None:
             settings["norms"].append(norm)
             continue
@@ -53,16 +53,20 @@ def tuned_settings(found: Search, recipe: Recipe) -> dict[str, Any]:
 
 
 def _without_none(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that TOML can write: it has no word for none."""
+    """Leave out None, which TOML cannot express."""
     plain = {key: _without_none(value) if isinstance(value, dict) else value for key, value in settings.items()}
     return {key: value for key, value in plain.items() if value is not None}
 
 
-def _header(found: Search) -> str:
-    """Comment that says how the settings were found."""
-    settings, epochs, run = found.settings, found.recipe.training.epochs, next(iter(found.trials.values()))[0].runs[0]
-    counts = sorted({len(own) for own in found.trials.values()})
-    spaces = {norm: ", ".join(map(str, space)) for norm, space in found.spaces.items()}
+def _header(search: Search) -> str:
+    """Write the comment on the search behind the settings."""
+    settings, epochs, run = (
+        search.settings,
+        search.recipe.training.epochs,
+        next(iter(search.trials.values()))[0].runs[0],
+    )
+    counts = sorted({len(trials) for trials in search.trials.values()})
+    spaces = {norm: ", ".join(map(str, space)) for norm, space in search.spaces.items()}
     shared = next(iter(spaces.values())) if len(set(spaces.values())) == 1 else ""
     confirmed = (
         f" The best {settings.confirm} of each: trained on {settings.confirm_seeds} seeds, and chosen by their mean."
@@ -71,11 +75,11 @@ def _header(found: Search) -> str:
     )
     lines = [
         f"Found by normbench {__version__} tune: {' or '.join(map(str, counts))} trials per norm, sampler "
-        f"{settings.sampler}, seed {found.recipe.seed}.{confirmed}",
+        f"{settings.sampler}, seed {search.recipe.seed}.{confirmed}",
         f"Chosen by validation accuracy after {epochs} epoch{'s' * (epochs > 1)} on {_images(run)}; the test images "
         "were not read.",
         *([f"Space of every norm: {shared}."] if shared else [f"Space of {n}: {s}." for n, s in spaces.items()]),
-        *_reached(found),
+        *_reached(search),
         f"{run.device}, torch {run.torch}.",
     ]
     return "".join(f"# {line}\n" for line in lines) + "\n"
@@ -85,12 +89,12 @@ def _images(run: RunResult) -> str:
     return f"{run.train_images:,} training images of {DATA_SETS.get(run.dataset, run.dataset)}"
 
 
-def _reached(found: Search) -> list[str]:
-    """Validation accuracy of the best setting, a line per norm."""
+def _reached(search: Search) -> list[str]:
+    """Describe the validation accuracy of the best setting, one line per norm."""
     return [
         f"{norm}: {percent(best.mean)} validation accuracy"
         + (f", mean of seeds {', '.join(str(run.seed) for run in best.runs)}." if best.runs[1:] else ", one seed.")
-        if (best := found.best(norm))
+        if (best := search.best(norm))
         else f"{norm}: no trial was finished; its settings are the recipe's."
-        for norm in found.spaces
+        for norm in search.spaces
     ]

@@ -17,9 +17,9 @@ from normbench.studies.tune.settings import TuneSettings
 from normbench.studies.tune.space import Dimension, Point, dimensions, grid_points, run_at, sobol_points
 
 STARTUP = 8
-"""Points of Sobol's sequence that `tpe` models first."""
+"""Number of points of Sobol's sequence before `tpe` chooses."""
 GENERATION = 4
-"""Trials of `tpe` per norm that are chosen together, whatever the machine: so the search does not depend on it."""
+"""Number of trials of `tpe` per norm that are chosen together, on any machine, so that the search is reproducible."""
 JOURNAL = "optuna.journal"
 
 Train = Callable[[Sequence[RunConfig]], Sequence[RunResult]]
@@ -27,17 +27,17 @@ Train = Callable[[Sequence[RunConfig]], Sequence[RunResult]]
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting of one norm, with the runs at it; the first is that of the search, the others confirm it."""
+    """One setting of one norm with its runs: the first is that of the search, the others confirm it."""
 
     norm: str
     number: int
-    """Place in the search of this norm, from 0."""
+    """Index in the search of this norm, from 0."""
     point: Point
     runs: tuple[RunResult, ...]
 
     @property
     def accuracy(self) -> float | None:
-        """Validation accuracy of the search's run, a fraction; None if that failed, 0.0 if it diverged."""
+        """Validation accuracy (a fraction) of the run of the search; None if it failed, 0.0 if it diverged."""
         return _score(self.runs[0])
 
     @property
@@ -62,23 +62,23 @@ def _score(run: RunResult) -> float | None:
 
 @dataclass(frozen=True)
 class Search:
-    """All trials of a search, and what they were drawn from."""
+    """All trials of a search, and the spaces that they were drawn from."""
 
     recipe: Recipe
     settings: TuneSettings
     spaces: Mapping[str, Sequence[Dimension]]
     trials: Mapping[str, Sequence[Trial]]
-    """By norm, in the order in which they were drawn."""
+    """Trials by norm, in the order in which they were drawn."""
 
     def best(self, norm: str) -> Trial | None:
-        """The trial with the highest mean; among the confirmed ones, where some are. None if none was finished."""
+        """Find the trial with the highest mean, among confirmed ones if there are any; None if none was finished."""
         most = max((len(trial.runs) for trial in self.trials[norm]), default=0)
         finished = [trial for trial in self.trials[norm] if trial.accuracies and len(trial.runs) == most]
         return max(finished, key=lambda trial: trial.mean, default=None)
 
 
 def search(recipe: Recipe, settings: TuneSettings, train: Train) -> Search:
-    """Draw, train and score as many settings of every norm; then confirm the best with more seeds.
+    """Draw, train and score the same number of settings of every norm; then confirm the best with more seeds.
 
     Raises:
         UsageError: The sampler needs more trials, or the space does not fit the norms.
@@ -93,12 +93,12 @@ def search(recipe: Recipe, settings: TuneSettings, train: Train) -> Search:
     trials = {
         norm: [
             Trial(norm, number, point, (run,))
-            for number, (point, run) in enumerate(zip(own, results[norm], strict=True))
+            for number, (point, run) in enumerate(zip(of_norm, results[norm], strict=True))
         ]
-        for norm, own in points.items()
+        for norm, of_norm in points.items()
     }
-    found = Search(recipe, settings, spaces, trials)
-    return _confirmed(found, train) if settings.confirm else found
+    result = Search(recipe, settings, spaces, trials)
+    return _confirmed(result, train) if settings.confirm else result
 
 
 def _train(
@@ -110,24 +110,24 @@ def _train(
     *,
     seeds: Sequence[int] = (),
 ) -> dict[str, list[RunResult]]:
-    """Results of the runs at these points, by norm; equal points share one run."""
+    """Train the runs at these points, and return their results by norm; equal points share one run."""
     configs = {
         norm: [
             run_at(recipe, norm, point, spaces[norm], seed=seed, max_params=settings.max_params)
-            for point in own
+            for point in of_norm
             for seed in seeds or (recipe.seed,)
         ]
-        for norm, own in points.items()
+        for norm, of_norm in points.items()
     }
-    by_run = {config.fingerprint: config for own in configs.values() for config in own}
+    by_run = {config.fingerprint: config for of_norm in configs.values() for config in of_norm}
     results = dict(zip(by_run, train(list(by_run.values())), strict=True))
-    return {norm: [results[config.fingerprint] for config in own] for norm, own in configs.items()}
+    return {norm: [results[config.fingerprint] for config in of_norm] for norm, of_norm in configs.items()}
 
 
 def _by_tpe(
     recipe: Recipe, settings: TuneSettings, spaces: Mapping[str, Sequence[Dimension]], train: Train
 ) -> tuple[dict[str, list[Point]], dict[str, list[RunResult]]]:
-    """Sobol points first, then generations that Optuna's tree-structured Parzen estimator chooses."""
+    """Train Sobol points, then generations that Optuna's tree-structured Parzen estimator chooses."""
     if settings.trials <= STARTUP:
         raise UsageError(
             f"tpe models the results of its first {STARTUP} trials, and {settings.trials} leave it none to choose",
@@ -148,7 +148,7 @@ def _by_tpe(
 def _ask(
     seed: int, space: Sequence[Dimension], points: Sequence[Point], results: Sequence[RunResult], size: int
 ) -> list[Point]:
-    """The next points of one norm, which depend on nothing but the results so far and the seed."""
+    """Choose the next points of one norm, which depend only on the results so far and the seed."""
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=1, multivariate=True, constant_liar=True)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.add_trials(optuna_trials(space, points, results))
@@ -156,37 +156,37 @@ def _ask(
     return [{d.name: d.rounded(params[d.name]) for d in space} for params in drawn]
 
 
-def _confirmed(found: Search, train: Train) -> Search:
-    """The search with its best settings trained on further seeds."""
-    recipe, settings = found.recipe, found.settings
+def _confirmed(result: Search, train: Train) -> Search:
+    """Train the best settings of a search with further seeds."""
+    recipe, settings = result.recipe, result.settings
     seeds = range(recipe.seed, recipe.seed + settings.confirm_seeds)
     best = {
         norm: sorted(
-            (trial for trial in own if trial.accuracy is not None and not trial.diverged),
+            (trial for trial in of_norm if trial.accuracy is not None and not trial.diverged),
             key=lambda trial: -trial.mean,
         )[: settings.confirm]
-        for norm, own in found.trials.items()
+        for norm, of_norm in result.trials.items()
     }
-    points = {norm: [trial.point for trial in own] for norm, own in best.items()}
-    results = _train(recipe, settings, found.spaces, points, train, seeds=seeds)
+    points = {norm: [trial.point for trial in of_norm] for norm, of_norm in best.items()}
+    results = _train(recipe, settings, result.spaces, points, train, seeds=seeds)
     runs = {
         norm: {
             trial.number: tuple(results[norm][index * len(seeds) : (index + 1) * len(seeds)])
-            for index, trial in enumerate(own)
+            for index, trial in enumerate(of_norm)
         }
-        for norm, own in best.items()
+        for norm, of_norm in best.items()
     }
     trials = {
-        norm: [replace(trial, runs=runs[norm].get(trial.number, trial.runs)) for trial in own]
-        for norm, own in found.trials.items()
+        norm: [replace(trial, runs=runs[norm].get(trial.number, trial.runs)) for trial in of_norm]
+        for norm, of_norm in result.trials.items()
     }
-    return replace(found, trials=trials)
+    return replace(result, trials=trials)
 
 
 def optuna_trials(
     space: Sequence[Dimension], points: Sequence[Point], results: Sequence[RunResult]
 ) -> list[FrozenTrial]:
-    """Trials as Optuna keeps them; a run that failed is a failed trial, one that diverged has the worst value."""
+    """Convert trials to those of Optuna; a failed run is a failed trial, a diverged one has the worst value."""
     return [
         optuna.trial.create_trial(
             state=TrialState.FAIL if (score := _score(run)) is None else TrialState.COMPLETE,
@@ -199,8 +199,8 @@ def optuna_trials(
     ]
 
 
-def write_journal(folder: Path, found: Search) -> Path:
-    """Write the trials, a study per norm, as a journal that Optuna's own tools read; it is not read here.
+def write_journal(folder: Path, result: Search) -> Path:
+    """Write the trials, one study per norm, as a journal for the tools of Optuna; it is not read here.
 
     Raises:
         RunFailedError: The folder cannot be written.
@@ -209,9 +209,9 @@ def write_journal(folder: Path, found: Search) -> Path:
     with in_words(path):
         scratch.unlink(missing_ok=True)
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(scratch)))
-        for norm, own in found.trials.items():
+        for norm, of_norm in result.trials.items():
             study = optuna.create_study(storage=storage, study_name=norm, direction="maximize")
-            runs = [trial.runs[0] for trial in own]
-            study.add_trials(optuna_trials(found.spaces[norm], [trial.point for trial in own], runs))
+            runs = [trial.runs[0] for trial in of_norm]
+            study.add_trials(optuna_trials(result.spaces[norm], [trial.point for trial in of_norm], runs))
         scratch.replace(path)
     return path

@@ -16,7 +16,7 @@ class TuneSettings(Frozen):
 
     norms: NormNames | None = None
     trials: Annotated[Whole, Flag(metavar="N")] = Field(
-        16, ge=2, le=1000, description="Settings tried per norm, as many for each."
+        16, ge=2, le=1000, description="Number of settings tried per norm."
     )
     sampler: Annotated[Sampler, Flag(metavar="NAME")] = Field("sobol", description="Sampler of the settings.")
     confirm: Annotated[Whole, Flag(metavar="K")] = Field(
@@ -28,5 +28,5 @@ class TuneSettings(Frozen):
     max_params: Whole = Field(PARAMETER_BUDGET, ge=1, le=10_000_000)
 
     def overrides(self) -> dict[str, Any]:
-        """Nested settings over the recipe."""
+        """Return nested settings that override the recipe."""
         return {"norms": self.norms} if self.norms else {}

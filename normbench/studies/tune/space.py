@@ -17,9 +17,9 @@ from normbench.errors import UsageError
 from normbench.norms import canonical_name
 
 DIGITS = 3
-"""Significant digits of a drawn number: more would not matter, and could not be read."""
+"""Significant digits of a drawn number; more would make no difference."""
 BORDER = 0.1
-"""Share of an interval, at either end, in which a best value suggests that the interval is too short."""
+"""Fraction of an interval, at either end, in which a best value suggests that the interval is too short."""
 
 Point = Mapping[str, Value]
 """Value of every searched setting, by name."""
@@ -40,20 +40,20 @@ class Dimension:
         return f"{self.name} {', '.join(str(value).lower() for value in self.values)}"
 
     def at(self, share: float) -> Value:
-        """The value at a share (0 to 1) of the dimension."""
+        """Return the value at a fraction (0 to 1) of the dimension."""
         if not isinstance(self.values, Range):
             return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
         low, high = self.values.low, self.values.high
         return self.rounded(low * (high / low) ** share if self.values.log else low + share * (high - low))
 
     def rounded(self, value: Value) -> Value:
-        """A drawn value: a number of an interval to `DIGITS` significant digits, one of a list as it is."""
+        """Round a number of an interval to `DIGITS` significant digits; a value of a list stays unchanged."""
         if not isinstance(self.values, Range) or isinstance(value, str):
             return value
         return min(max(float(f"{value:.{DIGITS}g}"), self.values.low), self.values.high)
 
     def share(self, value: Value) -> float | None:
-        """The share of the interval at which a value lies; None for a list, which may have no order."""
+        """Return the fraction of the interval below a value; None for a list, which may have no order."""
         if not isinstance(self.values, Range) or isinstance(value, str):
             return None
         low, high = self.values.low, self.values.high
@@ -62,7 +62,7 @@ class Dimension:
         return (value - low) / (high - low)
 
     def beyond(self, value: Value) -> tuple[str, float] | None:
-        """The end of the interval that a value lies at, and an end further out; None inside, and for a list."""
+        """Return the end of the interval near a value, and a more distant end; None inside, and for a list."""
         share = self.share(value)
         if share is None or BORDER <= share <= 1 - BORDER:
             return None
@@ -77,27 +77,27 @@ class Dimension:
 
     @property
     def distribution(self) -> optuna.distributions.BaseDistribution:
-        """The dimension as Optuna has it."""
+        """Distribution of Optuna for the dimension."""
         if isinstance(self.values, Range):
             return optuna.distributions.FloatDistribution(self.values.low, self.values.high, log=self.values.log)
         return optuna.distributions.CategoricalDistribution(self.values)
 
 
 def dimensions(recipe: Recipe) -> dict[str, list[Dimension]]:
-    """Dimensions by norm: those that all norms share first, then arguments of the norm.
+    """List the dimensions by norm: those that all norms share first, then arguments of the norm.
 
     Raises:
         UsageError: There is nothing to search, or arguments are to be searched for a norm that is not tuned.
     """
     shared = [Dimension(name, values) for name, values in recipe.search.settings.items()]
-    own = {canonical_name(norm): space for norm, space in recipe.search.norm.items()}
-    if other := [norm for norm in own if norm not in recipe.norms]:
+    arguments = {canonical_name(norm): space for norm, space in recipe.search.norm.items()}
+    if other := [norm for norm in arguments if norm not in recipe.norms]:
         raise UsageError(
             f"[search.norm.{other[0]}]: {other[0]} is not among the norms that are tuned ({', '.join(recipe.norms)})",
             "Add it to --norms, or leave the section out.",
         )
     spaces = {
-        norm: [*shared, *(Dimension(name, values, True) for name, values in own.get(norm, {}).items())]
+        norm: [*shared, *(Dimension(name, values, True) for name, values in arguments.get(norm, {}).items())]
         for norm in recipe.norms
     }
     for norm, space in spaces.items():
@@ -107,7 +107,7 @@ def dimensions(recipe: Recipe) -> dict[str, list[Dimension]]:
 
 
 def sobol_points(spaces: Mapping[str, Sequence[Dimension]], trials: int, seed: int) -> dict[str, list[Point]]:
-    """As many points of one scrambled Sobol sequence for every norm; shared dimensions have the same values."""
+    """Draw points of one scrambled Sobol sequence for every norm; shared dimensions have the same values."""
     width = max(len(space) for space in spaces.values())
     exponent = int(np.ceil(np.log2(trials)))
     shares = qmc.Sobol(width, seed=seed).random_base2(exponent)[:trials]
@@ -118,7 +118,7 @@ def sobol_points(spaces: Mapping[str, Sequence[Dimension]], trials: int, seed: i
 
 
 def grid_points(spaces: Mapping[str, Sequence[Dimension]], trials: int) -> dict[str, list[Point]]:
-    """The finest grid of at most `trials` points for every norm: all values of a list, as many of every interval.
+    """Make the finest grid of at most `trials` points for every norm: all values of lists, equally many of intervals.
 
     Raises:
         UsageError: Two values per interval are already more than `trials`.
@@ -148,19 +148,19 @@ def _grid(norm: str, space: Sequence[Dimension], trials: int) -> list[Point]:
 def run_at(
     recipe: Recipe, norm: str, point: Point, space: Sequence[Dimension], *, seed: int, max_params: int
 ) -> RunConfig:
-    """The run of a norm at a point, scored on the validation split; the test images stay unread.
+    """Return the run of a norm at a point, scored on the validation split; the test images stay unread.
 
     Raises:
         UsageError: The point is no valid setting.
     """
     config = recipe.run(tuned_name(norm, point, space), seed, max_params=max_params, read_test=False, tuned=None)
-    own = {d.name: point[d.name] for d in space if not d.is_argument}
-    training = validated(TrainingConfig, config.training.model_dump() | own, COMMAND_LINE)
+    searched = {d.name: point[d.name] for d in space if not d.is_argument}
+    training = validated(TrainingConfig, config.training.model_dump() | searched, COMMAND_LINE)
     return config.model_copy(update={"training": training})
 
 
 def tuned_name(norm: str, point: Point, space: Sequence[Dimension]) -> str:
-    """The norm's name with the searched arguments in it, in the canonical spelling."""
+    """Return the canonical name of the norm with the searched arguments."""
     name = NormName.parse(norm)
     arguments = {d.name: point[d.name] for d in space if d.is_argument}
     return canonical_name(str(replace(name, arguments={**name.arguments, **arguments})))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from normbench.analysis.format import join_names
 from normbench.device import describe
 from normbench.studies.verify.builtin import ONE_PASS
 from normbench.studies.verify.cases import HARD
@@ -46,7 +47,7 @@ def _outcome(defined: Sequence[Verification]) -> list[str]:
     largest, name = max(checks, key=lambda pair: severity(pair[0]))
     subjects = f"All {len(defined)} are as defined" if len(defined) > 1 else f"{name} is as defined"
     not_compared = sorted({array for verification in defined for array in verification.not_compared})
-    without = f", {_and(not_compared)} not compared" if not_compared else ""
+    without = f", {join_names(not_compared)} not compared" if not_compared else ""
     return [
         f"{subjects}{without}: {len(checks):,} comparisons, and the largest error is {percent(largest.share)} of "
         f"what rounding can explain ({name}, {largest.quantity}, {largest.where})."
@@ -85,16 +86,11 @@ def _not_compared(defined: Sequence[Verification]) -> list[str]:
 
 def _not_built(defined: Sequence[Verification]) -> list[str]:
     return [
-        f"Not checked with {_and(list(map(str, verification.not_built)))} channels: {label(verification.name)} cannot "
-        "be built for them."
+        f"Not checked with {join_names(list(map(str, verification.not_built)))} channels: {label(verification.name)} "
+        "cannot be built for them."
         for verification in defined
         if verification.not_built
     ]
-
-
-def _and(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _refused(defined: Sequence[Verification]) -> list[str]:
