@@ -168,6 +168,16 @@ def test_a_network_that_ignores_the_norm_is_said_to(factory, norm, words):
         assert sentence in warning
 
 
+def test_a_package_gives_a_network_too(home, monkeypatch):
+    package = home / "elsewhere" / "normbench_test_networks"
+    package.mkdir(parents=True)
+    shutil.copy(FILE, package / "nets.py")
+    monkeypatch.syspath_prepend(str(package.parent))
+    built = build(NetworkConfig(name="normbench_test_networks.nets:Tiny"), Norm.parse("gn"))
+    assert count_parameters(built) == count_parameters(network())
+    assert set(network_code("normbench_test_networks.nets:Tiny").files) == {"normbench_test_networks/nets.py"}
+
+
 # Every command.
 
 
