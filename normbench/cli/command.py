@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from normbench.cli.flags import PANELS, Argument, Parameter, parameters
+from normbench.cli.flags import Argument, Parameter, parameters
 from normbench.cli.options import Options
 from normbench.cli.parsing import parser
 
@@ -69,7 +69,7 @@ def make_command(
 
     annotations = {"context": typer.Context}
     arguments = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
-    for name in sorted(parameters, key=lambda name: _panel(parameters[name])):
+    for name in sorted(parameters, key=lambda name: parameters[name].panel):
         annotations[name], default = _typer_parameter(name, parameters[name])
         arguments.append(
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotations[name])
@@ -79,12 +79,6 @@ def make_command(
     callback.__doc__ = escape(re.sub(r"(?<!\n)\n(?!\n)", " ", text))  # one line per paragraph, for any width
     callback.parameters = parameters  # type: ignore[attr-defined]  # for the tests of all flags
     return callback
-
-
-def _panel(parameter: Parameter) -> int:
-    """Position in the help: arguments, then flags by panel."""
-    shown = parameter.presentation
-    return -1 if isinstance(shown, Argument) else PANELS.index(shown.panel)
 
 
 def _typer_parameter(name: str, parameter: Parameter) -> tuple[Any, Any]:

@@ -81,6 +81,18 @@ class Parameter:
     presentation: Flag | Argument
     required: bool = False
 
+    @classmethod
+    def of(cls, annotation: Any, presentation: Flag | Argument) -> "Parameter":
+        """Make a parameter of the type of a field, which allows None unless it is a switch or required."""
+        if get_origin(annotation) is not UnionType:
+            return cls(annotation, presentation, required=annotation is not bool)
+        return cls(next(kind for kind in get_args(annotation) if kind is not NoneType), presentation)
+
+    @property
+    def panel(self) -> int:
+        """Position of its panel in the help: arguments come before the flags."""
+        return -1 if isinstance(self.presentation, Argument) else PANELS.index(self.presentation.panel)
+
     def with_default(self, default: str) -> "Parameter":
         """Return the parameter with another default in its help."""
         assert isinstance(self.presentation, Flag), "an argument has no default"
@@ -91,14 +103,7 @@ def parameters(options: type) -> dict[str, Parameter]:
     """Return the flags and arguments of a dataclass of options, by name, those of the most derived class first."""
     hints = get_type_hints(options, include_extras=True)
     names = dict.fromkeys(name for base in options.__mro__ for name in inspect.get_annotations(base))
-    return {name: _parameter(*get_args(hints[name])) for name in names}
-
-
-def _parameter(annotation: Any, presentation: Flag | Argument) -> Parameter:
-    if get_origin(annotation) is not UnionType:
-        return Parameter(annotation, presentation, required=annotation is not bool)
-    kind = next(kind for kind in get_args(annotation) if kind is not NoneType)
-    return Parameter(kind, presentation)
+    return {name: Parameter.of(*get_args(hints[name])) for name in names}
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.prompt import IntPrompt, Prompt
 
-from normbench.advice import NEEDS, RULES, TASKS, Advice, Cited, Evidence, Rule, Situation, code
+from normbench.advice import NEEDS, RULES, TASKS, Advice, Cited, Evidence, Situation, code
 from normbench.advice.evidence import Measured
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
@@ -107,18 +107,16 @@ def _document(advice: Advice) -> dict[str, Any]:
         "alternative": advice.alternative,
         "avoid": list(advice.avoid),
         "code": code(advice.first, situation),
-        "rules": [_rule_document(cited.rule, _cited_documents(cited)) for cited in advice.cited],
+        "rules": [_rule_document(cited) for cited in advice.cited],
         "warnings": list(advice.warnings),
     }
 
 
-def _rule_document(rule: Rule, evidence: list[dict[str, Any]]) -> dict[str, Any]:
+def _rule_document(cited: Cited) -> dict[str, Any]:
+    rule = cited.rule
     sides = {side: list(getattr(rule, side)) for side in ("prefer", "avoid", "exclude")}
+    evidence = [_evidence_document(evidence, measured) for evidence, measured in cited.evidence]
     return {"name": rule.name, "condition": rule.condition, "reason": rule.reason, **sides, "evidence": evidence}
-
-
-def _cited_documents(cited: Cited) -> list[dict[str, Any]]:
-    return [_evidence_document(evidence, measured) for evidence, measured in cited.evidence]
 
 
 def _evidence_document(evidence: Evidence, measured: Measured | None) -> dict[str, Any]:
@@ -141,7 +139,5 @@ def show_rules(output: Output) -> None:
         sources = dict.fromkeys(item.source or f"normbench {item.study}" for item in rule.evidence)
         against = ", ".join((*rule.exclude, *rule.avoid))
         table.add_row(rule.name, rule.condition, ", ".join(rule.prefer), against, ", ".join(sources), end_section=True)
-    documents = [
-        _rule_document(rule, [_evidence_document(item, None) for item in rule.evidence]) for rule in RULES.values()
-    ]
+    documents = [_rule_document(Cited(rule, tuple((item, None) for item in rule.evidence))) for rule in RULES.values()]
     output.result(table, {"command": "advise", "rules": documents}, quiet="\n".join(RULES))

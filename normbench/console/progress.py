@@ -135,9 +135,8 @@ class ProgressCallback(Callback):
         if already_done:
             self.output.note(f"{self._name(config)}: already done, in {result.folder} (--force redoes it)")
         elif result.status == "done":
-            self.output.note(
-                f"{self._name(config)}: done in {_duration(result.seconds)}, in {result.folder}{self._count()}"
-            )
+            count = f" ({self.ended} of {self.runs} runs)" if self.runs > 1 else ""
+            self.output.note(f"{self._name(config)}: done in {_duration(result.seconds)}, in {result.folder}{count}")
         if result.status != "done":
             self.output.warning(f"{self._name(config)} {result.status}: {result.problem}")
 
@@ -158,9 +157,6 @@ class ProgressCallback(Callback):
         """Name with a long norm shortened, for the line of the bar."""
         norm = config.norm if len(config.norm) <= LONGEST_NAME else f"...{config.norm[3 - LONGEST_NAME :]}"
         return norm + self._name(config).removeprefix(config.norm)
-
-    def _count(self) -> str:
-        return f" ({self.ended} of {self.runs} runs)" if self.runs > 1 else ""
 
     def _remove(self, config: RunConfig) -> None:
         if (task := self.tasks.pop(config.fingerprint, None)) is not None:
