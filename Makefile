@@ -12,8 +12,9 @@ BENCH_READY := $(VENV)/.ready-bench
 compare: setup
 	$(VENV)/bin/normbench compare --config quick
 
+# One thread per process: the processes share the cores, and torch's threads would wait for each other.
 test: setup
-	$(VENV)/bin/pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: setup
 	$(VENV)/bin/ruff check .
