@@ -1,4 +1,4 @@
-"""Cells of tables and captions as text, for screen and paper."""
+"""Cells of tables and captions as text. They are the same for screen and paper."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Confusion matrices and accuracy by class, over seeds. Those that a run did not record are evaluated from its weights."""
+"""Confusion matrices and accuracy by class, over seeds. Missing ones are evaluated from the weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
