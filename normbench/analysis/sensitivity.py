@@ -148,7 +148,7 @@ def _range(curve: Sensitivity) -> str:
     ends = [end for end, hit in (("low", first == curve.values[0]), ("high", last == curve.values[-1])) if hit]
     beyond = f", up to the {' and '.join(ends)} end of the grid" if ends else ""
     if first == last:
-        return f"{curve.norm} {first:g} only{beyond}"
+        return f"{curve.norm} {first:g} alone{beyond}"
     width = "" if curve.factor == float("inf") else f" (a factor of {curve.factor:.3g})"
     return f"{curve.norm} {first:g} to {last:g}{width}{beyond}"
 
