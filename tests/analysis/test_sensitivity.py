@@ -62,7 +62,7 @@ def test_the_answer_names_ranges_edges_and_what_diverged() -> None:
         "Within 2 points of its best, by learning rate: bn 0.03 to 0.3 (a factor of 10), up to the high end of the "
         "grid; gn 0.03 alone; none 0.01 alone, up to the low end of the grid.",
         "The widest range of this grid's learning rates is tolerated by bn.",
-        "in hardly learns at any value (14.0 % at best), so the width of its curve says nothing.",
+        "in hardly learns at any value (14.0 % at best), so the width of its curve has no meaning.",
         "Diverged, by learning rate: none at 0.03, 0.1 and 0.3.",
     ]
 

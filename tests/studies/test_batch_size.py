@@ -191,7 +191,7 @@ def test_a_point_that_diverges_is_shown_and_ends_in_its_exit_code(tmp_path: Path
         (("--sizes", "0,8"), ("sizes", "greater than or equal to 1")),
         (("--sizes", "1", "--norms", "bn"), ("batch of 1 image",)),
         (("--scaling", "cubic"), ("scaling", "linear")),
-        (("--norms", ","), ("--norms names no norm",)),
+        (("--norms", ","), ("--norms ,", "names nothing")),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_words(tmp_path: Path, arguments: tuple, words: tuple[str, ...]) -> None:

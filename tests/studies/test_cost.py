@@ -185,7 +185,7 @@ def test_cost_keeps_its_result_and_prints_it(tmp_path: Path):
     [
         (("--repeats", 0), ("--repeats 0",)),
         (("--norms", "bnn"), ("unknown norm 'bnn'",)),
-        (("--norms", " , "), ("names no norm",)),
+        (("--norms", " , "), ("names nothing",)),
         (("--config", "baselin"), ("unknown recipe", "did you mean 'baseline'")),
         (("--batch-size", 0), ("batch_size",)),
     ],
