@@ -15,7 +15,7 @@ NAMES: dict[Setting, str] = {"lr": "learning rate", "weight_decay": "weight deca
 TOLERANCE = 0.02
 """A setting suits a norm if its accuracy is at most this much, as a fraction, below that of the best one."""
 LEARNED = 0.2
-"""Twice chance among ten classes: below it, the width of a curve says nothing."""
+"""Twice chance among ten classes: below it, the width of a curve has no meaning."""
 
 
 class Sensitivity(DocumentModel):
