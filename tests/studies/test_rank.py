@@ -113,6 +113,7 @@ def test_every_norm_is_searched_with_the_same_rates_on_images_held_out(tmp_path:
     assert {row["lr"] for row in rows} <= {0.01, 0.1}
     assert all(row["tuned"] for row in rows)
     assert all(run["test_accuracy"] is not None for run in answer.document["values"]["runs"])
+    assert any("edge of the rates" in sentence for sentence in answer.document["conclusions"])
 
 
 @pytest.mark.parametrize(

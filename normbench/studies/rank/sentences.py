@@ -145,10 +145,23 @@ def _limits(measurement: Measurement) -> list[str]:
     seeds = len({result.seed for result in results})
     runs = measurement.settings.blocks == "runs" and measurement.ranks is not None
     return [
+        *_edges(measurement),
         *(["The ranks hold for other seeds in these networks, not for other networks (--blocks networks)."] * runs),
         *(["One seed shows no spread: small differences may be chance (--seeds 3)."] if seeds == 1 else []),
         *text.other_images(results),
     ]
+
+
+def _edges(measurement: Measurement) -> list[str]:
+    """Name the norms whose best rate is the smallest or the largest of the search, beyond which may be better ones."""
+    rates = measurement.settings.rates or ()
+    parts = [
+        f"{row.norm} in {label(one.task, measurement.tasks)} ({row.lr:g})"
+        for one in measurement.by_task
+        for row in one.rows.values()
+        if rates and row.lr in (min(rates), max(rates))
+    ]
+    return [f"Best at the edge of the rates that were tried: {', '.join(parts)}."] if parts else []
 
 
 def rates_note(measurement: Measurement) -> str:
