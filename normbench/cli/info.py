@@ -14,6 +14,7 @@ class NormsOptions(Options):
 
     norm_name: flags.NormName = None
     svg: flags.Svg = None
+    example: flags.Example = False
     groups: flags.Groups = None
     out: flags.Out = None
 
@@ -23,14 +24,19 @@ def norms(options: NormsOptions) -> None:
     """List the norms: formula, axes, dependence on the batch, when to use them, paper.
 
     With a NORM, built-in or custom, its page: a picture of the axes that it averages over, when not to use it, frequent
-    mistakes with it, and its accuracies in the experiments under --out.
+    mistakes with it, and its accuracies in the experiments under --out. With --example it is worked out on numbers.
     """
     if options.norm_name is not None:
         _norm_page(options, options.norm_name)
         return
     from normbench.console import lists
 
-    for flag, value in (("--svg", options.svg), ("--groups", options.groups), ("--out", options.out)):
+    for flag, value in (
+        ("--svg", options.svg),
+        ("--example", options.example or None),
+        ("--groups", options.groups),
+        ("--out", options.out),
+    ):
         if value is not None:
             raise UsageError(f"{flag} goes with the name of a norm", "For example: normbench norms gn")
     lists.show_norms(options.output())
@@ -46,6 +52,13 @@ def _norm_page(options: NormsOptions, name: str) -> None:
 
     groups = Recipe.model_fields["groups"].default if options.groups is None else options.groups
     norm, out = Norm.parse(name, groups), options.machine().out
+    if options.example:
+        from normbench.analysis.example import worked_example
+        from normbench.console.norm_page import show_example
+
+        count = norm.arguments.get("groups", groups)
+        show_example(options.output(), worked_example(norm.name, norm.info, count))
+        return
     if options.svg is not None:
         from normbench.report.axes import axes_file
 

@@ -1,16 +1,17 @@
 """Output of `norms NAME`: one norm's page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from rich.console import RenderableType
 from rich.table import Table
 
 from normbench.analysis import HistoryEntry
+from normbench.analysis.example import EPSILON, INPUTS, Example, example_tables
 from normbench.analysis.format import accuracy, finished
 from normbench.console.lists import arguments, norm_document
 from normbench.console.output import Output
-from normbench.console.tables import plain_table
+from normbench.console.tables import plain_table, show_table
 from normbench.console.text import Text
 from normbench.norms import NormInfo
 from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes
@@ -50,6 +51,18 @@ def show_norm(output: Output, page: NormPage) -> None:
     if info.axes and not info.axes.is_empty:
         parts += [Text("\nOne statistic, in a batch of images:\n"), cube(info.axes)]
     output.result([*parts, *_figures(page)], document(page), quiet=f"y = {info.formula}")
+
+
+def show_example(output: Output, example: Example) -> None:
+    """Print the steps of a worked example."""
+    parts = [part for table in example_tables(example) for part in show_table(table)]
+    modes = (
+        "In train mode; eval mode takes the running statistics of the training instead. " * example.train_eval_differ
+    )
+    note = f"{modes}eps {EPSILON:f}".rstrip("0")
+    quiet = "\n".join(" ".join(f"{value:.6g}" for value in row) for row in example.output)
+    document = {"command": "norms", "example": asdict(example) | {"input": INPUTS, "eps": EPSILON}}
+    output.result([Text.assemble((example.norm, "bold cyan")), *parts, Text(note, style="dim")], document, quiet=quiet)
 
 
 def _facts(page: NormPage, nature: str) -> RenderableType:
