@@ -75,6 +75,7 @@ def _facts(page: NormPage, nature: str) -> RenderableType:
         "over": [info.axes_sentence, *([f"{nature[:1].upper()}{nature[1:]}."] if nature else [])],
         "brings": [f"Its own activation; without it: {info.name.partition('(')[0]}(activation=false)."]
         * info.activates,
+        "torch": [f"{call} on {shapes}" for call, shapes in info.torch],
         "use": [info.when],
         "avoid": [info.avoid] if info.avoid else [],
         "mistakes": list(info.mistakes),

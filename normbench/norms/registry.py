@@ -57,6 +57,8 @@ class NormInfo:
     activates: bool = False
     """True if it brings an activation, in place of that of a block (`networks`); an argument `activation` leaves it
     out."""
+    torch: tuple[tuple[str, str], ...] = ()
+    """Modules of torch that compute it, each with the shapes of its inputs; empty if there is none."""
     revision: int = 1
     """Raised when runs with this norm compute something else than before: they are then other runs."""
 
@@ -212,6 +214,8 @@ _ENTRIES = (
             "One value a channel while training, as of one image of 1x1 pixels: torch raises.",
         ),
         paper="arXiv:1502.03167", build=_batch_norm,
+        torch=(("nn.BatchNorm1d(C)", "(N, C) or (N, C, L)"), ("nn.BatchNorm2d(C)", "(N, C, H, W)"),
+               ("nn.BatchNorm3d(C)", "(N, C, D, H, W)")),
     ),
     NormInfo(
         "gn", "Group Normalization", "(x - mean_gHW) / sqrt(var_gHW + eps) * gamma_c + beta_c",
@@ -224,6 +228,7 @@ _ENTRIES = (
             "A mean far above the standard deviation, in channels last on a CPU: see `normbench verify --norm gn`.",
         ),
         paper="arXiv:1803.08494", build=_group_norm,
+        torch=(("nn.GroupNorm(groups, C)", "(N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W)"),),
     ),
     NormInfo(
         "ln", "Layer Normalization as GroupNorm(1)",
@@ -237,6 +242,7 @@ _ENTRIES = (
             "A mean far above the standard deviation, in channels last on a CPU: see `normbench verify --norm ln`.",
         ),
         paper="arXiv:1607.06450", build=_layer_norm,
+        torch=(("nn.GroupNorm(1, C)", "(N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W)"),),
     ),
     NormInfo(
         "in", "Instance Normalization", "(x - mean_HW) / sqrt(var_HW + eps) * gamma_c + beta_c", Axes(positions=True),
@@ -245,6 +251,9 @@ _ENTRIES = (
         avoid="For classification: 28.4 % error on ImageNet where BatchNorm had 23.6 % (arXiv:1803.08494, table 1).",
         mistakes=("Maps of 1x1 pixels: there is nothing to standardize, and torch raises.",),
         paper="arXiv:1607.08022", build=_instance_norm,
+        torch=(("nn.InstanceNorm1d(C, affine=True)", "(N, C, L)"),
+               ("nn.InstanceNorm2d(C, affine=True)", "(N, C, H, W)"),
+               ("nn.InstanceNorm3d(C, affine=True)", "(N, C, D, H, W)")),
     ),
     NormInfo(
         "lrn", "Local Response Normalization", "x / (k + alpha / size * sum_size(x^2))^beta",
@@ -259,6 +268,7 @@ _ENTRIES = (
             "Taking it for AlexNet's, with k = 2 and alpha not divided by the size: that is lrn(alpha=0.0005,k=2).",
         ),
         paper="Krizhevsky et al., NeurIPS 2012", build=_local_response_norm,
+        torch=(("nn.LocalResponseNorm(5)", "(N, C, L), (N, C, H, W) or (N, C, D, H, W)"),),
         statistic="sum of squares", adds_bias=False, revision=2,
     ),
     NormInfo(
@@ -269,6 +279,8 @@ _ENTRIES = (
         avoid="Where parameters count: 196,608 affine ones in c10 (`normbench summary --norm ln-chw`).",
         mistakes=("Images of another size than those it was trained on: its parameters do not fit.",),
         paper="arXiv:1607.06450", build=_layer_norm_chw,
+        torch=(("nn.LayerNorm([C, L])", "(N, C, L)"), ("nn.LayerNorm([C, H, W])", "(N, C, H, W)"),
+               ("nn.LayerNorm([C, D, H, W])", "(N, C, D, H, W)")),
     ),
     NormInfo(
         "ln-c", "Layer Normalization over channels", "(x - mean_C) / sqrt(var_C + eps) * gamma_c + beta_c",
@@ -278,6 +290,7 @@ _ENTRIES = (
         avoid="In place of BatchNorm in a plain ResNet: ConvNeXt calls it suboptimal (arXiv:2201.03545, section 2.6).",
         mistakes=("nn.LayerNorm(C) on (N, C, H, W): that is over W: it raises, or where W = C it averages rows.",),
         paper="arXiv:2201.03545", build=_layer_norm_c,
+        torch=(("nn.LayerNorm(C)", "(N, C), (N, L, C) or (N, H, W, C)"),),
     ),
     NormInfo(
         "rms", "Root Mean Square Normalization", "x / sqrt(mean_CHW(x^2) + eps) * gamma_c",
@@ -294,7 +307,8 @@ _ENTRIES = (
         when="Transformers and other networks of tokens: torch's RMSNorm(C) on the features of each token.",
         avoid="Where the scale of a position carries meaning: each position gets the same root mean square.",
         mistakes=("nn.RMSNorm(C) on (N, C, H, W): that is over W: it raises, or where W = C it averages rows.",),
-        paper="arXiv:1910.07467", build=_channel_rms_norm, statistic="mean square",
+        paper="arXiv:1910.07467", build=_channel_rms_norm,
+        torch=(("nn.RMSNorm(C, eps=1e-5)", "(N, C), (N, L, C) or (N, H, W, C)"),), statistic="mean square",
     ),
     NormInfo(
         "scale", "ScaleNorm", "g * x / max(length_C(x), eps)", Axes(channels="all"),
