@@ -69,12 +69,12 @@ class Claim:
     @property
     def verdict(self) -> str:
         """`holds`, `does not hold`, `depends` or `not shown`."""
-        found = set(self.outcomes.values())
-        if found == {"yes"}:
+        outcomes = set(self.outcomes.values())
+        if outcomes == {"yes"}:
             return "holds"
-        if found == {"no"}:
+        if outcomes == {"no"}:
             return "does not hold"
-        return "depends" if "yes" in found or found == {"no", "not shown"} else "not shown"
+        return "depends" if "yes" in outcomes or outcomes == {"no", "not shown"} else "not shown"
 
 
 @dataclass(frozen=True)
@@ -185,14 +185,17 @@ def _convergence(times: Mapping[str, Mapping[int, Reached | None]], epochs: int)
 
 def _rates(runs: Sequence[Run]) -> Claim:
     table = figures.accuracies(runs)
-    values = {norm: {seed: figures.largest_rate(one) for seed, one in by.items()} for norm, by in table.items()}
+    values = {
+        norm: {seed: figures.largest_rate(accuracies) for seed, accuracies in by.items()} for norm, by in table.items()
+    }
     return _claim("larger learning rates", "largest learning rate that is tolerated", values, higher=True)
 
 
 def _initialisation(runs: Sequence[Run]) -> Claim:
     table = figures.accuracies(runs)
     values: dict[str, dict[int, float | None]] = {
-        norm: {seed: figures.tolerated_share(one) for seed, one in by.items()} for norm, by in table.items()
+        norm: {seed: figures.tolerated_share(accuracies) for seed, accuracies in by.items()}
+        for norm, by in table.items()
     }
     figure = "share of initialisations and gains that are tolerated"
     return _claim("less sensitivity to initialisation", figure, values, higher=True)

@@ -87,9 +87,7 @@ def init_trials(best: Mapping[str, float], gains: Sequence[float]) -> list[Trial
 
 def regularizer_trials(lr: float) -> list[Trial]:
     """Return the network without a norm, at its best rate, with each of the other regularizers."""
-    return [
-        Trial(one.label, CONTROL, ("rate", lr), one.network, {"lr": lr} | dict(one.training)) for one in REGULARIZERS
-    ]
+    return [Trial(r.label, CONTROL, ("rate", lr), r.network, {"lr": lr} | dict(r.training)) for r in REGULARIZERS]
 
 
 def configs(trials: Sequence[Trial], recipe: Recipe, max_params: int) -> list[RunConfig]:

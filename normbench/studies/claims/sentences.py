@@ -55,12 +55,12 @@ def claim_sentence(claim: Claim) -> str:
 
 def conditions(claim: Claim) -> str:
     """Norms by outcome."""
-    words = {"yes": "shown for", "no": "the opposite for", "not shown": "not shown for"}
+    phrases = {"yes": "shown for", "no": "the opposite for", "not shown": "not shown for"}
     parts = []
-    for outcome, word in words.items():
-        norms = [norm for norm, found in claim.outcomes.items() if found == outcome]
+    for outcome, phrase in phrases.items():
+        norms = [norm for norm, of_norm in claim.outcomes.items() if of_norm == outcome]
         if norms:
-            parts.append(f"{word} {', '.join(norms)}")
+            parts.append(f"{phrase} {', '.join(norms)}")
     costly = [norm for norm in claim.costly if claim.outcomes.get(norm) == "not shown"]
     if costly:
         parts.append(f"lower validation accuracy with {', '.join(costly)}")
@@ -82,8 +82,11 @@ def _limits(measurement: Measurement) -> list[str]:
 
 def _notebook(measurement: Measurement) -> list[str]:
     """State which technique fits the points best, and which differ from the plain network on other points."""
-    fitted = {one.label: fmean(loss.fitted for loss in one.losses) for one in measurement.techniques}
-    fresh = {one.label: {seed: loss.fresh for seed, loss in enumerate(one.losses)} for one in measurement.techniques}
+    fitted = {technique.label: fmean(loss.fitted for loss in technique.losses) for technique in measurement.techniques}
+    fresh = {
+        technique.label: {seed: loss.fresh for seed, loss in enumerate(technique.losses)}
+        for technique in measurement.techniques
+    }
     plain, *others = fresh
     pairs = compare_pairs([(label, plain) for label in others], fresh)
     worse = [pair.norm for pair in pairs if pair.separated and pair.difference and pair.difference.mean > 0]
@@ -108,5 +111,5 @@ def caption(measurement: Measurement) -> str:
         )
     assert measurement.recipe is not None, "only the notebook has no recipe"
     settings = text.caption(measurement.results, measurement.recipe.training.epochs, searching=True)
-    others = ", ".join(one.label for one in REGULARIZERS)
+    others = ", ".join(regularizer.label for regularizer in REGULARIZERS)
     return f"{settings} {RULE} No weight decay, dropout or L1 but in the rows of {others}."

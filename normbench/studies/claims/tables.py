@@ -82,9 +82,9 @@ def _figures(measurement: Measurement) -> Table:
 
 
 def _over_seeds(runs: Sequence[Run], value: Callable[[RunResult], float | None]) -> Estimate | None:
-    """Mean over the finished runs; None where one diverged."""
+    """Mean over the finished runs; None if one diverged."""
     values = [value(run.result) for run in runs if run.result.status != "failed"]
-    finished = [one for one in values if one is not None]
+    finished = [score for score in values if score is not None]
     return estimate(finished) if len(finished) == len(values) else None
 
 
@@ -193,11 +193,11 @@ def _values(measurement: Measurement) -> dict[str, Any]:
 def _techniques(techniques: Sequence[Technique]) -> Table:
     rows = tuple(
         (
-            one.label,
-            str(one.epochs),
-            *(_spread(one.losses, name) for name in ("first", "last", "fitted", "fresh")),
+            technique.label,
+            str(technique.epochs),
+            *(_spread(technique.losses, name) for name in ("first", "last", "fitted", "fresh")),
         )
-        for one in techniques
+        for technique in techniques
     )
     columns = ("technique", "epochs", "first loss", "last loss", "in eval mode", "other points")
     note = (
@@ -218,9 +218,9 @@ def _losses(techniques: Sequence[Technique]) -> Chart:
     xs = tuple(map(float, range(len(techniques))))
     return Chart(
         name="losses", title="Training loss, and error on other points", x_label="technique", y_label="loss",
-        kind="bars", ticks=tuple(one.label for one in techniques),
+        kind="bars", ticks=tuple(technique.label for technique in techniques),
         lines=tuple(
-            Line.of_estimates(label, xs, [estimate([getattr(loss, name) for loss in one.losses]) for one in techniques])
+            Line.of_estimates(label, xs, [estimate([getattr(loss, name) for loss in t.losses]) for t in techniques])
             for name, label in names.items()
         ),
     )  # fmt: skip
@@ -229,7 +229,7 @@ def _losses(techniques: Sequence[Technique]) -> Chart:
 def _notebook_values(techniques: Sequence[Technique]) -> dict[str, Any]:
     return {
         "techniques": [
-            {"name": one.label, "epochs": one.epochs, "losses": [vars(loss) for loss in one.losses]}
-            for one in techniques
+            {"name": technique.label, "epochs": technique.epochs, "losses": [vars(loss) for loss in technique.losses]}
+            for technique in techniques
         ]
     }

@@ -86,17 +86,17 @@ class Measurement:
     def norms(self) -> tuple[str, ...]:
         """Norms by average rank, then those without one."""
         ranked = self.ranks.names if self.ranks else ()
-        return tuple(dict.fromkeys([*ranked, *(norm for one in self.by_task for norm in one.rows)]))
+        return tuple(dict.fromkeys([*ranked, *(norm for task_result in self.by_task for norm in task_result.rows)]))
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """Tasks in which a norm was trained."""
-        return tuple(one.task for one in self.by_task)
+        return tuple(task_result.task for task_result in self.by_task)
 
     @property
     def results(self) -> list[RunResult]:
         """Results of all runs."""
-        return [result for one in self.by_task for result in one.results]
+        return [result for task_result in self.by_task for result in task_result.results]
 
 
 def measure(settings: RankSettings, context: StudyContext) -> Measurement:
@@ -170,7 +170,9 @@ def rank(
         seeds.setdefault(_task_of(config), set()).add(config.seed)
     by_task = tuple(_task_result(task, runs, settings.margin / 100) for task, runs in of_task.items())
     tasks, norms = complete_table(list(of_task), list(dict.fromkeys(config.norm for config in planned)), set(holes))
-    full, incomplete = _blocks([one for one in by_task if one.task in tasks], norms, seeds, settings.blocks)
+    full, incomplete = _blocks(
+        [task_result for task_result in by_task if task_result.task in tasks], norms, seeds, settings.blocks
+    )
     excluded = Excluded(
         tuple(task for task in of_task if task not in tasks),
         tuple(dict.fromkeys(config.norm for config in planned if config.norm not in norms)),
@@ -224,13 +226,13 @@ def _blocks(
     """Scores of the complete blocks, and the incomplete ones with the norms that lack a run."""
     full: list[Block] = []
     incomplete: list[tuple[Task, int | None, tuple[str, ...]]] = []
-    for one in by_task:
-        accuracies = by_norm_and_seed(one.results)
+    for task_result in by_task:
+        accuracies = by_norm_and_seed(task_result.results)
         of_seed: list[Block] = []
-        for seed in sorted(planned[one.task]):
+        for seed in sorted(planned[task_result.task]):
             missing = tuple(norm for norm in norms if seed not in accuracies.get(norm, {}))
             if missing:
-                incomplete.append((one.task, seed, missing))
+                incomplete.append((task_result.task, seed, missing))
             else:
                 of_seed.append({norm: accuracies[norm][seed] for norm in norms})
         if kind == "runs":

@@ -122,13 +122,13 @@ def found_rates(
         of_norm[config.training.lr] = -1.0 if result.validation_accuracy is None else result.validation_accuracy
     best = {key: max(of_norm, key=of_norm.__getitem__) for key, of_norm in scores.items()}
     complete = {key for key, of_norm in scores.items() if of_norm.keys() == rates}
-    return {one: best[one.task, one.norm] for one in chosen if (one.task, one.norm) in complete}
+    return {c: best[c.task, c.norm] for c in chosen if (c.task, c.norm) in complete}
 
 
 def ranked_configs(
     chosen: Sequence[Candidate], seeds: Sequence[int], rates: Mapping[Candidate, float] | None
 ) -> list[RunConfig]:
-    """Return the runs that are ranked, network by network; at the rates found, where there was a search."""
+    """Return the runs that are ranked, network by network; at the rates of the search if there was one."""
     check_count(len(chosen) * len(seeds))
     if rates is None:
         return [candidate.run(seed) for candidate in chosen for seed in seeds]

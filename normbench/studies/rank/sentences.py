@@ -31,16 +31,10 @@ def label(task: Task, tasks: Sequence[Task]) -> str:
     return f"{task.network} b{task.batch_size}" if several else task.network
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names in a sentence."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
-
-
 def _scope(measurement: Measurement) -> str:
     """Meaning of a block."""
     tasks = [task for task in measurement.tasks if task not in measurement.excluded.tasks]
-    names = listed([label(task, measurement.tasks) for task in tasks])
+    names = text.join_names([label(task, measurement.tasks) for task in tasks])
     if measurement.settings.blocks == "networks":
         return f"one per network, its mean over the seeds ({names})"
     return f"one per network and seed ({names})"
@@ -52,11 +46,11 @@ def _best(measurement: Measurement) -> list[str]:
         return ["No average ranks: no block has a run of every norm."]
     best = [name for name, rank in zip(ranks.names, ranks.ranks, strict=True) if rank == ranks.ranks[0]]
     apart = [name for name in ranks.names if ranks.differ(ranks.names[0], name)]
-    tested = f"; it differs from {listed(apart)}" if apart else "; no other norm differs from it"
+    tested = f"; it differs from {text.join_names(apart)}" if apart else "; no other norm differs from it"
     verb = "have" if len(best) > 1 else "has"
-    said = f"{listed(best)} {verb} the best average rank, {ranks.ranks[0]:.2f} among {len(ranks.names)} norms"
+    leads = f"{text.join_names(best)} {verb} the best average rank, {ranks.ranks[0]:.2f} among {len(ranks.names)} norms"
     blocks = f"{ranks.blocks} block{'s' if ranks.blocks > 1 else ''}"
-    return [f"{said} over {blocks}, {_scope(measurement)}{tested if ranks.friedman else ''}."]
+    return [f"{leads} over {blocks}, {_scope(measurement)}{tested if ranks.friedman else ''}."]
 
 
 def _friedman(measurement: Measurement) -> list[str]:
@@ -70,38 +64,33 @@ def _friedman(measurement: Measurement) -> list[str]:
 
 def _tested(test: Friedman, ranks: AverageRanks) -> str:
     f = "infinite" if test.f is None else f"{test.f:.2f}"
-    figures = f"Friedman's chi-squared {test.chi_square:.2f}, p {p_value(test.p)}; Iman and Davenport's F {f}, p "
+    figures = f"Friedman's chi-squared {test.chi_square:.2f}, p {text.p_value(test.p)}; Iman and Davenport's F {f}, p "
     if not test.rejected:
-        return f"The norms cannot be told apart ({figures}{p_value(test.p_f)})."
+        return f"The norms are not separated ({figures}{text.p_value(test.p_f)})."
     return (
-        f"The norms are not all alike ({figures}{p_value(test.p_f)}); two differ from an average rank of "
+        f"The norms differ ({figures}{text.p_value(test.p_f)}); two differ from an average rank of "
         f"{ranks.critical_difference:.2f} between them (Nemenyi's critical difference)."
     )
-
-
-def p_value(p: float) -> str:
-    """Format a p-value within a sentence."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _leaders(measurement: Measurement) -> list[str]:
     """Norm with the highest mean in each network; networks with one leader together."""
     leaders: dict[str, list[str]] = {}
-    for one in measurement.by_task:
-        if one.ranking:
-            leaders.setdefault(one.ranking.norm, []).append(label(one.task, measurement.tasks))
+    for task_result in measurement.by_task:
+        if task_result.ranking:
+            leaders.setdefault(task_result.ranking.norm, []).append(label(task_result.task, measurement.tasks))
     if not leaders:
         return []
-    return [f"The highest mean: {'; '.join(f'{norm} in {listed(tasks)}' for norm, tasks in leaders.items())}."]
+    return [f"The highest mean: {'; '.join(f'{norm} in {text.join_names(tasks)}' for norm, tasks in leaders.items())}."]
 
 
 def _alike(measurement: Measurement) -> str:
-    found = [(one, one.alike) for one in measurement.by_task if one.alike]
+    alike = [(task_result.task, task_result.alike) for task_result in measurement.by_task if task_result.alike]
     margin = f"{100 * measurement.margin:g} points"
-    if not found:
-        tested = any(pair.p is not None for one in measurement.by_task for pair in one.pairs)
+    if not alike:
+        tested = any(pair.p is not None for task_result in measurement.by_task for pair in task_result.pairs)
         return f"No two norms are shown to be alike within {margin} in any network." if tested else ""
-    parts = [f"in {label(one.task, measurement.tasks)} {_pairs(pairs)}" for one, pairs in found]
+    parts = [f"in {label(task, measurement.tasks)} {_pairs(pairs)}" for task, pairs in alike]
     return f"Alike within {margin} (two one-sided tests): {'; '.join(parts)}."
 
 
@@ -113,9 +102,9 @@ def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
 
 def _diverged(measurement: Measurement) -> list[str]:
     parts = [
-        f"{row.norm} in {label(one.task, measurement.tasks)} ({row.diverged} of {row.runs})"
-        for one in measurement.by_task
-        for row in one.rows.values()
+        f"{row.norm} in {label(task_result.task, measurement.tasks)} ({row.diverged} of {row.runs})"
+        for task_result in measurement.by_task
+        for row in task_result.rows.values()
         if row.diverged
     ]
     return [f"Diverged, and so ranked last in their blocks: {'; '.join(parts)}."] if parts else []
@@ -125,13 +114,15 @@ def _excluded(measurement: Measurement, excluded: Excluded) -> list[str]:
     """Sentences on what does not count in the average ranks."""
     sentences = []
     if excluded.norms:
-        sentences.append(f"Without an average rank, as not every network can have them: {listed(excluded.norms)}.")
+        sentences.append(
+            f"Without an average rank, as not every network can have them: {text.join_names(excluded.norms)}."
+        )
     if excluded.tasks:
-        names = listed([label(task, measurement.tasks) for task in excluded.tasks])
+        names = text.join_names([label(task, measurement.tasks) for task in excluded.tasks])
         sentences.append(f"Not in the average ranks, as it lacks ranked norms: {names}.")
     if excluded.blocks:
         shown = [
-            f"{label(task, measurement.tasks)} seed {seed} (no run of {listed(norms)})"
+            f"{label(task, measurement.tasks)} seed {seed} (no run of {text.join_names(norms)})"
             for task, seed, norms in excluded.blocks[:MOST_NAMED]
         ]
         more = len(excluded.blocks) - len(shown)
@@ -184,10 +175,10 @@ def caption(measurement: Measurement) -> str:
     return text.caption(untold, measurement.recipe.training.epochs)
 
 
-def leader_cells(one: TaskResult) -> tuple[str, str]:
+def leader_cells(task_result: TaskResult) -> tuple[str, str]:
     """Norms of a task that are separated from its leader, and those that cannot be told from it."""
-    if one.ranking is None:
+    if task_result.ranking is None:
         return "-", "-"
-    separated = [pair.norm for pair in one.ranking.others if pair.separated]
-    other = [pair.norm for pair in one.ranking.others if not pair.separated]
+    separated = [pair.norm for pair in task_result.ranking.others if pair.separated]
+    other = [pair.norm for pair in task_result.ranking.others if not pair.separated]
     return ", ".join(separated) or "-", ", ".join(other) or "-"

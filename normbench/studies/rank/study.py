@@ -20,7 +20,7 @@ def run(settings: RankSettings, context: StudyContext) -> "StudyResult":
 
 def exit_code(result: "StudyResult") -> int:
     """Return that of a comparison with failed runs if a run diverged or failed."""
-    return SOME_RUNS_FAILED if any(one["status"] != "done" for one in result.values["runs"]) else 0
+    return SOME_RUNS_FAILED if any(run["status"] != "done" for run in result.values["runs"]) else 0
 
 
 STUDY = Study(

@@ -63,13 +63,19 @@ def _ranks(measurement: Measurement) -> Table:
 
 
 def _diverged(measurement: Measurement, norm: str) -> int:
-    return sum(one.rows[norm].diverged for one in measurement.by_task if norm in one.rows)
+    return sum(task_result.rows[norm].diverged for task_result in measurement.by_task if norm in task_result.rows)
 
 
 def _grid(measurement: Measurement, title: str, note: str, cell: Callable[[Aggregate], str]) -> Table:
     """Table with a row per norm and a column per task."""
     rows = tuple(
-        (norm, *(_cell(measurement, one.task, one.rows.get(norm), cell) for one in measurement.by_task))
+        (
+            norm,
+            *(
+                _cell(measurement, task_result.task, task_result.rows.get(norm), cell)
+                for task_result in measurement.by_task
+            ),
+        )
         for norm in measurement.norms
     )
     columns = ("norm", *(label(task, measurement.tasks) for task in measurement.tasks))
@@ -93,11 +99,15 @@ def _accuracies(measurement: Measurement) -> Table:
 
 def _leaders(measurement: Measurement) -> Table:
     rows = []
-    for one in measurement.by_task:
-        separated, other = leader_cells(one)
-        best = (one.ranking.norm, text.percent(one.ranking.accuracy)) if one.ranking else ("-", "-")
-        alike = ", ".join(f"{a} = {b}" for a, b in one.alike) or "-"
-        rows.append((label(one.task, measurement.tasks), *best, separated, other, alike))
+    for task_result in measurement.by_task:
+        separated, other = leader_cells(task_result)
+        best = (
+            (task_result.ranking.norm, text.percent(task_result.ranking.accuracy))
+            if task_result.ranking
+            else ("-", "-")
+        )
+        alike = ", ".join(f"{a} = {b}" for a, b in task_result.alike) or "-"
+        rows.append((label(task_result.task, measurement.tasks), *best, separated, other, alike))
     note = (
         "Separated: paired t-tests over the seeds, Holm-adjusted for all pairs of the network. Alike: two one-sided "
         f"tests at a margin of {100 * measurement.margin:g} points, adjusted likewise."
@@ -126,7 +136,7 @@ def _rate(row: Aggregate) -> str:
 def _diagram(measurement: Measurement) -> Chart:
     ranks = measurement.ranks
     assert ranks is not None, "only ranks are drawn"
-    places = {name: index for index, name in enumerate(ranks.names)}
+    indices = {name: index for index, name in enumerate(ranks.names)}
     return Chart(
         name="ranks",
         title="Average ranks, with bars over norms that do not differ",
@@ -134,21 +144,21 @@ def _diagram(measurement: Measurement) -> Chart:
         y_label="average rank",
         kind="ranks",
         ticks=ranks.names,
-        lines=(Line(label="average rank", x=tuple(map(float, range(len(places)))), y=ranks.ranks),),
+        lines=(Line(label="average rank", x=tuple(map(float, range(len(indices)))), y=ranks.ranks),),
         reference=ranks.critical_difference,
-        joined=tuple((places[group[0]], places[group[-1]]) for group in ranks.groups),
+        joined=tuple((indices[group[0]], indices[group[-1]]) for group in ranks.groups),
     )
 
 
 def _bars(measurement: Measurement) -> Chart:
-    places = {norm: float(index) for index, norm in enumerate(measurement.norms)}
+    indices = {norm: float(index) for index, norm in enumerate(measurement.norms)}
     lines = tuple(
         Line.of_estimates(
-            label(one.task, measurement.tasks),
-            [places[norm] for norm in one.rows],
-            [row.test_accuracy for row in one.rows.values()],
+            label(task_result.task, measurement.tasks),
+            [indices[norm] for norm in task_result.rows],
+            [row.test_accuracy for row in task_result.rows.values()],
         )
-        for one in measurement.by_task
+        for task_result in measurement.by_task
     )
     return Chart(
         name="accuracy",
@@ -165,7 +175,7 @@ def _bars(measurement: Measurement) -> Chart:
 
 def _warnings(measurement: Measurement) -> list[str]:
     """Sentences on what was not equal within a network."""
-    return [warning for one in measurement.by_task for warning in mismatches(one.results)]
+    return [warning for task_result in measurement.by_task for warning in mismatches(task_result.results)]
 
 
 def _values(measurement: Measurement) -> dict[str, Any]:
@@ -174,8 +184,16 @@ def _values(measurement: Measurement) -> dict[str, Any]:
         "margin": measurement.margin,
         "rates": measurement.settings.rates and list(measurement.settings.rates),
         "ranks": measurement.ranks and measurement.ranks.to_dict(),
-        "rows": [_named(one.task) | row.to_dict() for one in measurement.by_task for row in one.rows.values()],
-        "pairs": [_named(one.task) | pair.to_dict() for one in measurement.by_task for pair in one.pairs],
+        "rows": [
+            _named(task_result.task) | row.to_dict()
+            for task_result in measurement.by_task
+            for row in task_result.rows.values()
+        ],
+        "pairs": [
+            _named(task_result.task) | pair.to_dict()
+            for task_result in measurement.by_task
+            for pair in task_result.pairs
+        ],
         "holes": [
             _named(task) | {"norm": norm, "reason": reason} for (task, norm), reason in measurement.holes.items()
         ],
