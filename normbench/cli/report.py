@@ -14,6 +14,7 @@ class ReportOptions(ControlOptions):
     experiment: flags.Experiment
     data_dir: flags.DataDir = None
     device: flags.Device = None
+    trust: flags.Trust = False
     out: flags.Out = None
 
 
@@ -23,7 +24,7 @@ def report(options: ReportOptions) -> None:
 
     The page needs no internet access, and its plots are in EXPERIMENT/plots as SVG and PNG, too. Accuracy by class is
     the one recorded at the end of a run; for runs without it the saved weights are scored again if the data set is
-    available. Nothing is downloaded.
+    available (with --trust those of custom norms and networks, too). Nothing is downloaded.
     """
     from normbench import runs
     from normbench.console.text import Text
@@ -31,7 +32,7 @@ def report(options: ReportOptions) -> None:
 
     output, machine = options.output(), options.machine()
     folder = runs.find_experiment(options.experiment, machine.out)
-    written = write_report(folder, machine, options.control_norm(), options.margin_fraction())
+    written = write_report(folder, machine, options.control_norm(), options.margin_fraction(), trust=options.trust)
     for reason in written.left_out:
         output.note(f"left out: {reason}")
     document = {

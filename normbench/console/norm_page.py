@@ -1,5 +1,6 @@
 """Output of `norms NAME`: one norm's page."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -111,7 +112,8 @@ def _figures(page: NormPage) -> list[RenderableType]:
     """Lay out measured accuracies, or the command that measures them."""
     if not page.history:
         norms = f"bn,{page.name}" if page.name != "bn" else "bn,gn"
-        return [Text(f"\nNot measured under {page.out} yet: normbench compare --norms {norms} --seeds 3")]
+        command = f"normbench compare --norms {shlex.quote(norms)} --seeds 3"
+        return [Text(f"\nNot measured under {page.out} yet: {command}")]
     table = plain_table("experiment", "test accuracy", "train accuracy", "seeds", "lr", "decay", title="\nMeasured")
     for entry in page.history:
         row = entry.row

@@ -29,7 +29,7 @@ from normbench.report.figure import (
     short,
 )
 from normbench.report.select import Finished
-from normbench.runs import read_confusion, usable
+from normbench.runs import Permission, UntrustedCodeError, read_confusion, usable
 from normbench.runs.evaluate import score_again
 
 DARKEST = 0.45
@@ -56,7 +56,7 @@ class Confusions:
     notes: tuple[str, ...]
 
 
-def collect_confusions(experiment: Experiment, machine: MachineConfig) -> Confusions:
+def collect_confusions(experiment: Experiment, machine: MachineConfig, permission: Permission) -> Confusions:
     """Collect the confusion matrices of the finished runs.
 
     A run of an earlier version recorded none: its weights are evaluated again, if its data set is available.
@@ -66,7 +66,7 @@ def collect_confusions(experiment: Experiment, machine: MachineConfig) -> Confus
         return Confusions((), (), ("A search leaves the test images unread, and so does its report.",))
     if not any(series.done for series in comparison.series):
         return Confusions((), (), ("No run was finished, so there are no predictions to count.",))
-    reader = _Reader(machine)
+    reader = _Reader(machine, permission)
     matrices = [
         _confusion(series, experiment.done(series), reader) for series in comparison.series if not series.row.diverged
     ]
@@ -84,6 +84,7 @@ class _Reader:
     """Reader of the matrices of runs, with notes on those that it could not read."""
 
     machine: MachineConfig
+    permission: Permission
     classes: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     data: DataSet | NormbenchError | None = None
@@ -100,14 +101,14 @@ class _Reader:
         return np.array(kept.counts, dtype=np.int64)
 
     def evaluate(self, run: Finished) -> np.ndarray:
-        """Evaluate the run's weights on the test images, unless the code of its norm has changed.
+        """Evaluate the run's weights on the test images, if the code of its norm and network may run.
 
         Raises:
             NormbenchError: It has no usable weights, or its data set is not available.
         """
         data = self.images(run)
         self.classes = data.classes
-        return np.array(score_again(run.entry, data).confusion, dtype=np.int64)
+        return np.array(score_again(run.entry, data, self.permission).confusion, dtype=np.int64)
 
     def images(self, run: Finished) -> DataSet:
         """Load the data set that all runs share, without downloading it for a report."""
@@ -130,6 +131,8 @@ def _confusion(series: Series, runs: Sequence[Finished], reader: _Reader) -> Con
         kept = reader.kept(run)
         try:
             matrices.append(reader.evaluate(run) if kept is None else kept)
+        except UntrustedCodeError as error:
+            failed.setdefault(f"{error.message} (report --trust runs it)", []).append(run.result.seed)
         except NormbenchError as error:
             failed.setdefault(error.message, []).append(run.result.seed)
         else:

@@ -15,6 +15,7 @@ from normbench.report.experiment import Experiment, collect
 from normbench.report.figure import Plot
 from normbench.report.html import page_to_html
 from normbench.report.study import study_page
+from normbench.runs import Permission
 
 REPORT, PLOTS = "report.html", "plots"
 PLOT_NAMES = ("differences", "curve-*", "per-class", "confusion-*", "chart-*")
@@ -32,10 +33,13 @@ class Written:
     """Sentences on sections and runs that are not in it."""
 
 
-def write_report(folder: Path, machine: MachineConfig, control: str | None = None, margin: float = MARGIN) -> Written:
+def write_report(
+    folder: Path, machine: MachineConfig, control: str | None = None, margin: float = MARGIN, *, trust: bool = False
+) -> Written:
     """Write an experiment's report and plots into its folder, over those of an earlier report.
 
-    The folder of a study is reported by its result, any other experiment by its runs.
+    The folder of a study is reported by its result, any other experiment by its runs. The code of custom norms and
+    networks that run folders keep runs only with `trust`, and only for runs that kept no confusions.
 
     Raises:
         UsageError: No run has a result, or none has the control norm.
@@ -43,7 +47,7 @@ def write_report(folder: Path, machine: MachineConfig, control: str | None = Non
     """
     result = read_study_result(folder)
     if result is None:
-        page = experiment_page(collect(folder, control, margin), machine)
+        page = experiment_page(collect(folder, control, margin), machine, Permission(trust=trust))
     else:
         page = study_page(folder.resolve().name, result)
     plots = _write_plots(folder / PLOTS, page.plots)
@@ -51,9 +55,9 @@ def write_report(folder: Path, machine: MachineConfig, control: str | None = Non
     return Written(folder / REPORT, tuple(plots), tuple(page.conclusions), tuple(page.left_out))
 
 
-def experiment_page(experiment: Experiment, machine: MachineConfig) -> Page:
+def experiment_page(experiment: Experiment, machine: MachineConfig, permission: Permission) -> Page:
     """Collect confusion matrices, and lay out the page of an experiment."""
-    confusions = collect_confusions(experiment, machine)
+    confusions = collect_confusions(experiment, machine, permission)
     laid_out = [
         sections.comparison(experiment),
         *sections.sensitivity(experiment),

@@ -24,7 +24,7 @@ from normbench.runs.result import Confusion, RunResult
 from normbench.runs.schema import SCHEMA_VERSION, NewerFormatError, read_model
 
 if TYPE_CHECKING:
-    from normbench.runs.checkpoint import Permission, SavedModel, as_channels, load_model
+    from normbench.runs.checkpoint import Permission, SavedModel, UntrustedCodeError, as_channels, load_model
 
 __all__ = [
     "FINDING",
@@ -39,6 +39,7 @@ __all__ = [
     "RunFolder",
     "RunResult",
     "SavedModel",
+    "UntrustedCodeError",
     "answers",
     "as_channels",
     "belongs_to_another",
@@ -61,4 +62,6 @@ __all__ = [
     "usable",
 ]
 
-__getattr__ = lazy_names(__name__, {"checkpoint": ("Permission", "SavedModel", "as_channels", "load_model")})
+__getattr__ = lazy_names(
+    __name__, {"checkpoint": ("Permission", "SavedModel", "UntrustedCodeError", "as_channels", "load_model")}
+)

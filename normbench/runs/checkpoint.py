@@ -32,6 +32,10 @@ from normbench.runs.result import RunResult
 REDO = "Train the run again: --force"
 
 
+class UntrustedCodeError(UsageError):
+    """A run whose custom code the user did not let run."""
+
+
 @dataclass(frozen=True)
 class Permission:
     """The code that the user lets run in this command."""
@@ -205,7 +209,7 @@ def _permitted(
         )
     if permission.trust and today is not None:
         return load(spec), () if unchanged else (f"{kind} '{spec}': {state}",)
-    raise UsageError(
+    raise UntrustedCodeError(
         f"{folder} was trained with a custom {kind}, '{spec}', and no run folder decides which code runs; {state}",
         f"Name the {kind} to run today's code: {_flags(config, permission)}"
         + (", or run the code in the folder: --trust" if then is not None else ""),

@@ -37,7 +37,7 @@ def evaluate_run(entry: Entry, machine: MachineConfig, permission: Permission) -
     return Evaluation(_details(model, config, data), disagreement(entry, model, data), model.warnings)
 
 
-def score_again(entry: Entry, data: DataSet) -> Details:
+def score_again(entry: Entry, data: DataSet, permission: Permission) -> Details:
     """Read a run's weights and score the test images of its data set, on the device that these are on.
 
     Raises:
@@ -45,7 +45,7 @@ def score_again(entry: Entry, data: DataSet) -> Details:
         RunFailedError: The run has no usable weights.
     """
     config = usable(entry)
-    return _details(load_model(entry.path, config, Permission()), config, data)
+    return _details(load_model(entry.path, config, permission), config, data)
 
 
 def _details(model: SavedModel, config: RunConfig, data: DataSet) -> Details:

@@ -1,6 +1,7 @@
 """`normbench norms NAME`: what it says of a norm, the picture in the terminal and as a file, and what was measured."""
 
 import re
+import shlex
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from helpers.small import run_config
 
 from normbench.analysis import norm_history
 from normbench.console.norm_page import MARKED, OTHER, cube
-from normbench.norms import NORMS, norm_info
+from normbench.norms import NORMS, canonical_name, norm_info
 from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes
 from normbench.report.axes import axes_svg
 from normbench.runs import Entry, RunResult
@@ -142,3 +143,12 @@ def test_what_cannot_be_shown_is_refused(arguments, words, tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     refused(normbench("norms", *arguments), 2, words)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["gn(groups=8)", "gn(groups=8)+ws", "gn", "a b/mine.py:Mine", "a b/mine.py:Mine(k='x')"])
+def test_the_command_of_a_page_can_be_typed_in_a_shell(name, tmp_path, monkeypatch):
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "a b" / "mine.py").write_text("from torch import nn\ndef Mine(channels, k=''): return nn.Identity()\n")
+    monkeypatch.chdir(tmp_path)
+    command = page(name, "--out", tmp_path).words.partition(" yet: ")[2]
+    assert shlex.split(command)[:4] == ["normbench", "compare", "--norms", f"bn,{canonical_name(name)}"]

@@ -79,6 +79,17 @@ def test_no_run_folder_decides_what_is_imported(home: Path, command: str) -> Non
         assert answer.code == 0
 
 
+def test_a_report_reads_weights_with_custom_code_only_if_it_is_trusted(home: Path) -> None:
+    run = run_of(home)
+    (run / "confusion.json").unlink()  # as of an earlier version: only the weights tell
+    report = ("report", run.parent.name, "--out", home / "runs", "--json")
+    (left_out,) = [text for text in normbench(*report).document["left_out"] if text.startswith("Accuracy by class")]
+    assert "custom norm" in left_out and "report --trust" in left_out
+    assert not (home / "imported").exists()
+    assert not [text for text in normbench(*report, "--trust").document["left_out"] if "Accuracy" in text]
+    assert (run / "code" / "imported").exists()
+
+
 def test_a_forged_run_folder_runs_nothing(home: Path, tmp_path: Path) -> None:
     run = shutil.copytree(run_of(home), tmp_path / "copy" / "experiment" / "run")
     (tmp_path / "evil.py").write_text("from pathlib import Path\nPath(__file__).with_name('evil').touch()\n")

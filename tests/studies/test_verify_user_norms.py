@@ -1,5 +1,6 @@
 """`normbench verify` on custom norms: checked as training runs them, without false alarms."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from normbench.norms import NORMS
 from normbench.studies.verify.cases import KINDS, Case, draw_cases, layer_shapes
 from normbench.studies.verify.checks import Verification, severity
 from normbench.studies.verify.custom import verify_custom
+from normbench.studies.verify.settings import VerifySettings, variant
 
 FILE = Path(__file__).parents[1] / "helpers" / "user_norms.py"
 CASES = draw_cases(0, 1)
@@ -240,3 +242,17 @@ def test_a_record_without_a_definition_is_refused_by_name_and_takes_a_reference(
 
 def test_a_reference_for_a_norm_that_has_a_definition_is_refused(tmp_path):
     refused(verify(tmp_path, "--norm", "bn", "--reference", f"{FILE}:batch"), 2, "--reference goes with")
+
+
+def test_the_folder_of_a_check_is_readable_and_of_one_norm_alone(tmp_path: Path) -> None:
+    specs = ["m.py:Scale", "n.py:Scale", "m.py:Scale(power=0.5)", "m.py:Scale(power=0.25)", "m.py:Scale(power=0.5)+ws",
+             f"m.py:Scale(mode={'x' * 60})", f"m.py:Scale(mode={'x' * 61})", "m.py:Scale(mode='a-b')", "gn(groups=8)",
+             "m.py:Scale(mode='a b')", "gn", "gn+ws", "lrn(alpha=0.00050001,beta=0.750001,k=1.50001,size=3)",
+             "lrn(alpha=0.00050001,beta=0.750001,k=1.50001,size=5)"]  # fmt: skip
+    folders = [variant(VerifySettings(norm=spec)) for spec in specs]
+    assert len(set(folders)) == len(specs)
+    assert re.fullmatch(r"Scale-power0\.5-[0-9a-f]{8}", folders[2])
+    assert re.fullmatch(r"Scale-power0\.5\+ws-[0-9a-f]{8}", folders[4])
+    assert folders[8] == "gn-groups8"
+    assert all(re.fullmatch(r"[A-Za-z0-9+._-]+", folder) and "--" not in folder for folder in folders)
+    assert variant(VerifySettings(norm="./m.py:Scale")) == folders[0], "another path to the same file"

@@ -1,13 +1,13 @@
 """Settings of the study `verify`."""
 
 import hashlib
-import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from normbench.config.norm_names import NormName
+from normbench.config.norm_names import LABEL_OF_ARGUMENTS, NormName
 from normbench.config.settings import Frozen, Seed, Whole
 from normbench.studies.study import Flag
 
@@ -45,8 +45,13 @@ def variant(settings: VerifySettings) -> str:
 def _label(text: str) -> str:
     spec = NormName.parse(text)  # networks are spelt as norms are, without arguments
     if not spec.is_custom:
-        return spec.label
-    source, name = spec.base.rpartition(":")[0], str(spec)[spec.base.rindex(":") + 1 :]
+        is_whole = len(spec.label) < LABEL_OF_ARGUMENTS  # a longer one may have lost arguments
+        return spec.label if is_whole else f"{spec.label}-{_digest(str(spec))}"
+    source, _, factory = spec.base.rpartition(":")
     path = str(Path(source).expanduser().resolve()) if source.endswith(".py") else source
-    plain = re.sub(r"[^A-Za-z0-9_+-]", "-", name)[:LONGEST_NAME]
-    return f"{plain}-{hashlib.sha256(f'{path}:{name}'.encode()).hexdigest()[:8]}"
+    label = replace(spec, base=factory).label[:LONGEST_NAME]
+    return f"{label}-{_digest(str(replace(spec, base=f'{path}:{factory}')))}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
