@@ -97,3 +97,8 @@ def unknown(kind: str, name: str, known: Iterable[str], others: Mapping[str, str
 def shortened(text: str, most: int = 200) -> str:
     """A text that somebody typed or wrote, for a message of one line."""
     return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
+
+
+def in_one_line(error: BaseException) -> str:
+    """An exception that is not in words of normbench, with its type, whatever its length."""
+    return f"{type(error).__name__}: {shortened(' '.join(str(error).split()), 500)}"

@@ -15,6 +15,7 @@ import torch
 
 from normbench import data as datasets
 from normbench import interruption
+from normbench.config import RunConfig
 from normbench.data import DataSet, OnDownload
 from normbench.device import describe, resolve_precision
 from normbench.engine.callbacks import Callback, CallbackError, PlanCallback
@@ -22,7 +23,7 @@ from normbench.engine.concurrency import fitting, run_groups
 from normbench.engine.execute import ExecutionOptions, execute
 from normbench.engine.plan import Plan
 from normbench.engine.threads import Stopped, Threads, threads_each
-from normbench.errors import NormbenchError, RunFailedError, UsageError
+from normbench.errors import NormbenchError, RunFailedError, UsageError, in_one_line
 from normbench.randomness import deterministic
 from normbench.runs import HeldError, RunFolder, RunResult, holder_of
 from normbench.shortage import shortage
@@ -97,10 +98,23 @@ def _result(folder: RunFolder) -> RunResult | Exception | None:
 def _stop_if_hopeless(
     plan: Plan, outcome: RunResult | Exception, outcome_of: dict[RunFolder, RunResult | Exception]
 ) -> None:
-    """A setting that the first run to end cannot be trained with is one of all."""
+    """Stop if the only run failed, or the first one by a setting, which is one of all runs."""
     first = not any(isinstance(result, RunResult) for result in outcome_of.values())
     if isinstance(outcome, Exception) and (len(plan.configs) == 1 or (isinstance(outcome, UsageError) and first)):
-        raise outcome
+        raise _in_words(plan.configs[0], outcome)
+
+
+def _in_words(config: RunConfig, error: Exception) -> Exception:
+    """The failure of the only run of a plan; custom code that fails is no fault of normbench, and is named."""
+    custom = [name for name in (config.norm, config.network.name) if ":" in name]
+    if not custom or isinstance(error, NormbenchError) or shortage(error):
+        return error
+    failure = RunFailedError(
+        f"{config.norm} seed {config.seed} failed: {in_one_line(error)}",
+        f"It ran the code of {' and '.join(custom)}. NORMBENCH_DEBUG=1 shows where it failed.",
+    )
+    failure.__cause__ = error
+    return failure
 
 
 def _train_or_wait(
@@ -231,7 +245,7 @@ def _execute(
 def _problem(error: BaseException) -> str:
     """An exception in one line; one of normbench's is in words already."""
     error = shortage(error) or error
-    return error.message if isinstance(error, NormbenchError) else f"{type(error).__name__}: {error}"
+    return error.message if isinstance(error, NormbenchError) else in_one_line(error)
 
 
 def _row(

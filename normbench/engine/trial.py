@@ -19,7 +19,7 @@ from normbench.config.norm_names import NormName
 from normbench.config.settings import is_custom_network
 from normbench.custom_code import uncovered_files
 from normbench.data import DataSet, Split, channel_statistics
-from normbench.errors import NormbenchError, UsageError
+from normbench.errors import NormbenchError, UsageError, in_one_line
 from normbench.networks import IMAGE_SHAPE, build_for, custom_network, neglected_norm
 from normbench.norms import Norm
 from normbench.runs import model_bytes
@@ -93,10 +93,17 @@ class _Trial:
         initial = untouched.network.state_dict()
         before = {name: value.clone() for name, value in initial.items() if isinstance(value, Tensor)}
         kept = _beside_the_state(first.network)
+        alone = self._outputs(self._start())
+        repeatable = _alike(alone, self._outputs(self._start()))
         self._epoch(first, 1)
         state, weights = self._through_a_file(first), self._weights(first)
         outputs = self._outputs(first)
         self._refuse_shared(before, untouched)
+        if repeatable and not _alike(alone, self._outputs(self._start())):
+            raise UsageError(
+                f"{self.subject} shares state between networks: training one changes the outputs of another",
+                "Keep it in parameters or buffers of each module: no variable of the file, no cached module.",
+            )
         moved = sorted({name for name, value in _beside_the_state(first.network).items() if kept.get(name) != value})
         repeated = self._start()
         self._epoch(repeated, 1)
@@ -160,7 +167,7 @@ class _Trial:
             loaded.network.load_state_dict(weights)
             resumed.load_state(state)
         except Exception as error:
-            raise UsageError(f"{self.subject} cannot be loaded: {type(error).__name__}: {error}", SAVED) from error
+            raise UsageError(f"{self.subject} cannot be loaded: {in_one_line(error)}", SAVED) from error
         because = f"; what it keeps elsewhere: {', '.join(moved)}" if moved else ""
         if not _alike(outputs, self._outputs(loaded)):
             raise UsageError(
@@ -251,6 +258,8 @@ OF_TORCH = frozenset(vars(nn.Module()))
 def _alike(one: Tensor, other: Tensor) -> bool:
     if one.shape != other.shape:
         return False
+    if one.is_complex() and other.is_complex():
+        one, other = torch.view_as_real(one.resolve_conj()), torch.view_as_real(other.resolve_conj())
     a, b = one.double().nan_to_num(), other.double().nan_to_num()
     scale = max(float(a.abs().max()), 1e-30) if a.numel() else 1.0
     return bool(((a - b).abs() <= ROUNDING * scale).all()) and torch.equal(one.isnan(), other.isnan())

@@ -12,7 +12,7 @@ from helpers.small import run_config
 
 from normbench import engine
 from normbench.engine.trial import try_out
-from normbench.errors import USAGE, UsageError
+from normbench.errors import RUN_FAILED, USAGE, UsageError
 from normbench.networks import build
 from normbench.norms import NORMS, Norm
 
@@ -33,12 +33,15 @@ def config(name: str, **settings: object):
         ("ExtraState", "cannot be saved.*_extra_state"),
         ("shared", "shares tensors between networks"),
         ("SharedParameter", "shares tensors between networks"),
+        ("SharedMean", "shares state between networks"),
+        ("Expanded", "cannot be loaded"),
     ],
 )
 def test_norms_that_a_state_dict_does_not_hold_are_refused(name: str, words: str) -> None:
     with pytest.raises(UsageError, match=words) as error:
         try_out(config(name))
     assert error.value.hint
+    assert "\n" not in error.value.message
 
 
 @pytest.mark.parametrize("name", ["Tied", "Constant", "ActNorm", "Late", "Noisy", "NoisyInPython", "Exits"])
@@ -114,3 +117,19 @@ def test_runs_that_draw_from_the_host_train_one_at_a_time(tmp_path: Path) -> Non
     configs = [config("Noisy").model_copy(update={"seed": seed}) for seed in (0, 1)]
     plan = engine.plan(configs, MachineConfig(out=tmp_path, device="cpu", jobs=2), "x")
     assert plan.concurrency.runs == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_complex_buffer_is_compared_whole() -> None:
+    assert try_out(config("Complex")).captures, "a warning of torch would have ended the trial"
+
+
+@pytest.mark.parametrize(("name", "words"), [("Fails", "RuntimeError: boom"), ("Sparse", "NotImplementedError")])
+def test_a_custom_norm_that_fails_in_the_only_run_is_named_in_one_line(name: str, words: str, tmp_path: Path) -> None:
+    answer = train(tmp_path, "--norm", f"{FILE}:{name}", "--batch-size", 4, "--json")
+    error = answer.document["error"]
+    assert error["message"].startswith(f"{FILE}:{name} seed 0 failed: {words}")
+    assert "\n" not in error["message"]
+    assert len(error["message"]) < 1000
+    assert "not expected" not in error["hint"]
+    assert answer.code == error["exit_code"] == RUN_FAILED

@@ -213,3 +213,69 @@ class Exits(nn.Module):
         if self.training:
             raise SystemExit(3)
         return x
+
+
+MEANS: dict[int, float] = {}
+
+
+class SharedMean(nn.Module):
+    """Running mean in a variable of the file: every network of the process moves it."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.gn, self.channels = nn.GroupNorm(4, channels), channels
+
+    def forward(self, x):
+        if self.training:
+            MEANS[self.channels] = 0.9 * MEANS.get(self.channels, 0.0) + 0.1 * float(x.detach().mean() + 1)
+        return self.gn(x) - MEANS.get(self.channels, 0.0)
+
+
+class Complex(nn.Module):
+    """A complex buffer, which a state dict holds."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.gn = nn.GroupNorm(4, channels)
+        self.register_buffer("phase", torch.ones(1, dtype=torch.complex64) * 1j)
+
+    def forward(self, x):
+        return self.gn(x) * self.phase.imag
+
+
+class Expanded(nn.Module):
+    """A buffer whose entries share their memory: it cannot be loaded."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.gn = nn.GroupNorm(4, channels)
+        self.register_buffer("ones", torch.ones(1).expand(channels))
+
+    def forward(self, x):
+        return self.gn(x) * self.ones.view(-1, 1, 1)
+
+
+class Sparse(nn.Module):
+    """A sparse buffer, which torch cannot test for infinity."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.gn = nn.GroupNorm(4, channels)
+        self.register_buffer("links", torch.eye(3).to_sparse())
+
+    def forward(self, x):
+        return self.gn(x)
+
+
+class Fails(nn.Module):
+    """Raises in its third training step, after the trial, with a message of several lines."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.gn, self.steps = nn.GroupNorm(4, channels), 0
+
+    def forward(self, x):
+        self.steps += self.training
+        if self.steps > 4:
+            raise RuntimeError("boom\n" + "and more\n" * 200)
+        return self.gn(x)
