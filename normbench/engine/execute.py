@@ -88,7 +88,7 @@ class _Member:
 
 
 def execute(
-    folders: Sequence[RunFolder], data: DataSet, callback: Callback, conditions: ExecutionOptions
+    folders: Sequence[RunFolder], data: DataSet, callback: Callback, options: ExecutionOptions
 ) -> list[RunResult | HeldError]:
     """Bring runs to their results together, write these down and return them in the same order.
 
@@ -109,20 +109,20 @@ def execute(
                 outcomes[folder] = error
                 continue
             # Only now is it certain: until the lock was taken another process may have been about to finish.
-            if (result := _result_to_keep(folder, conditions)) is not None:
+            if (result := _result_to_keep(folder, options)) is not None:
                 callback.run_finished(folder.config, result, already_done=True)
                 outcomes[folder] = result
         free = [folder for folder in folders if folder not in outcomes]
         members = [
             _Member(training, code, folder)
-            for (training, code), folder in zip(_trainings(free, data, conditions), free, strict=True)
+            for (training, code), folder in zip(_trainings(free, data, options), free, strict=True)
         ]
         for member in members:
-            member.rows = _resume_or_start(member, callback, conditions.force)
+            member.rows = _resume_or_start(member, callback, options.force)
             callback.run_started(member.training.config, member.folder.path, len(member.rows) + 1)
         with _keeping_states(members):
-            _train(members, callback, conditions)
-        outcomes |= {member.folder: _conclude(member, callback, conditions) for member in members}
+            _train(members, callback, options)
+        outcomes |= {member.folder: _conclude(member, callback, options) for member in members}
     return [outcomes[folder] for folder in folders]
 
 
@@ -138,17 +138,17 @@ def _keeping_states(members: Sequence[_Member]) -> Iterator[None]:
         raise
 
 
-def _result_to_keep(folder: RunFolder, conditions: ExecutionOptions) -> RunResult | None:
-    if conditions.superseded is None:
-        return None if conditions.force else folder.result()
-    return None if folder.stamp == conditions.superseded.get(folder.path) else folder.result()
+def _result_to_keep(folder: RunFolder, options: ExecutionOptions) -> RunResult | None:
+    if options.superseded is None:
+        return None if options.force else folder.result()
+    return None if folder.stamp == options.superseded.get(folder.path) else folder.result()
 
 
 def _trainings(
-    folders: Sequence[RunFolder], data: DataSet, conditions: ExecutionOptions
+    folders: Sequence[RunFolder], data: DataSet, options: ExecutionOptions
 ) -> list[tuple[Training, RunCode]]:
     """Make a training per run, with its custom code; those with equal seeds share their batches."""
-    capturable = True if conditions.graphs else None  # None: as the device would have it
+    capturable = True if options.graphs else None  # None: as the device would have it
     batches: dict[tuple[int, str], Batches] = {}
     trainings = []
     for config in (folder.config for folder in folders):
@@ -170,7 +170,7 @@ def _check_unchanged(name: str, code: Code | None, digest: str | None) -> None:
         raise UsageError(f"the code of {name} was changed while its run waited", "Start it again.")
 
 
-def _train(members: Sequence[_Member], callback: Callback, conditions: ExecutionOptions) -> None:
+def _train(members: Sequence[_Member], callback: Callback, options: ExecutionOptions) -> None:
     """Train until no member has an epoch left; members that were interrupted earlier catch up first."""
     together: list[_Member] = []
     while waiting := [member for member in members if member.next_epoch]:
@@ -179,16 +179,16 @@ def _train(members: Sequence[_Member], callback: Callback, conditions: Execution
         if turn != together:  # a captured step is that of certain members
             together = turn
             trainings = [member.training for member in together]
-            group = RunGroup(trainings, conditions.graphs, conditions.interrupted, callback.warning)
+            group = RunGroup(trainings, options.graphs, options.interrupted, callback.warning)
         outcomes = group.epoch(epoch)
         for member, outcome in zip(together, outcomes, strict=True):
             member.capture_seconds = group.capture_seconds
-            _keep(member, outcome, callback, conditions)
+            _keep(member, outcome, callback, options)
 
 
-def _keep(member: _Member, outcome: EpochRow | DivergedError, callback: Callback, conditions: ExecutionOptions) -> None:
+def _keep(member: _Member, outcome: EpochRow | DivergedError, callback: Callback, options: ExecutionOptions) -> None:
     if isinstance(outcome, DivergedError):
-        _diverge(member, outcome, callback, conditions)
+        _diverge(member, outcome, callback, options)
         return
     member.rows.append(outcome)
     member.folder.append(outcome)
@@ -196,7 +196,7 @@ def _keep(member: _Member, outcome: EpochRow | DivergedError, callback: Callback
     callback.epoch_done(member.training.config, outcome)
 
 
-def _conclude(member: _Member, callback: Callback, conditions: ExecutionOptions) -> RunResult:
+def _conclude(member: _Member, callback: Callback, options: ExecutionOptions) -> RunResult:
     """The result of a member that has trained all its epochs, unless it has one already."""
     if member.result is None:
         training = member.training
@@ -205,22 +205,22 @@ def _conclude(member: _Member, callback: Callback, conditions: ExecutionOptions)
             scores, confusion = _scores(training, member.rows)
         except NonFiniteError:
             last = member.rows[-1]
-            _diverge(member, DivergedError(last.epoch, last.lr, "the logits are"), callback, conditions)
+            _diverge(member, DivergedError(last.epoch, last.lr, "the logits are"), callback, options)
         else:
             seconds = time.perf_counter() - started
             digest = member.folder.save_model(training.network, _model_metadata(training.data))
             if confusion is not None:
                 member.folder.save_confusion(confusion)
             outcome = {"evaluation_seconds": seconds, "model_sha256": digest} | scores
-            _finish(member, _result(member, conditions, status="done", **outcome), callback)
+            _finish(member, _result(member, options, status="done", **outcome), callback)
     assert member.result is not None, "it was just set"
     return member.result
 
 
-def _diverge(member: _Member, error: DivergedError, callback: Callback, conditions: ExecutionOptions) -> None:
+def _diverge(member: _Member, error: DivergedError, callback: Callback, options: ExecutionOptions) -> None:
     """End a run that has no accuracy."""
     problem = f"{error.message}. {error.hint}"
-    _finish(member, _result(member, conditions, status="diverged", problem=problem), callback)
+    _finish(member, _result(member, options, status="diverged", problem=problem), callback)
 
 
 def _finish(member: _Member, result: RunResult, callback: Callback) -> None:
@@ -276,7 +276,7 @@ def _scores(training: Training, rows: list[EpochRow]) -> tuple[dict[str, float |
     )
 
 
-def _result(member: _Member, conditions: ExecutionOptions, **outcome: Any) -> RunResult:
+def _result(member: _Member, options: ExecutionOptions, **outcome: Any) -> RunResult:
     training, rows = member.training, member.rows
     config, data = training.config, training.data
     seconds = sum(row.seconds for row in rows)
@@ -297,7 +297,7 @@ def _result(member: _Member, conditions: ExecutionOptions, **outcome: Any) -> Ru
         test_images=len(data.test),
         seconds=seconds,
         images_per_second=images / seconds if seconds else None,
-        side_by_side=conditions.concurrent_runs,
+        side_by_side=options.concurrent_runs,
         capture_seconds=member.capture_seconds or None,
         device=describe(training.device),
         torch=torch.__version__,

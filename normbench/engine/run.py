@@ -63,7 +63,7 @@ def run_all(plan: Plan, callback: Callback | None = None, on_download: OnDownloa
 
 
 def _run_all(plan: Plan, callback: PlanCallback, on_download: OnDownload | None) -> list[RunResult]:
-    conditions = _conditions(plan)  # first of all: with --force, results from now on are not redone
+    options = _execution_options(plan)  # first of all: with --force, results from now on are not redone
     outcome_of: dict[RunFolder, RunResult | Exception] = {}
     for folder in plan.folders:
         result = None if plan.machine.force else _result(folder)
@@ -77,7 +77,7 @@ def _run_all(plan: Plan, callback: PlanCallback, on_download: OnDownload | None)
     data = datasets.load(plan.configs[0].data, plan.machine, plan.device, on_download) if waiting or failed else None
     if data is not None:
         repeatable = any(config.deterministic for config in plan.configs)
-        outcomes = _train_or_wait(plan, waiting, data, callback, conditions)
+        outcomes = _train_or_wait(plan, waiting, data, callback, options)
         # Left early, it stops its threads. torch's flags are set before anything computes on the device.
         with deterministic(repeatable), closing(outcomes):
             for folder, outcome in outcomes:
@@ -118,7 +118,7 @@ def _in_words(config: RunConfig, error: Exception) -> Exception:
 
 
 def _train_or_wait(
-    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, callback: Callback, conditions: ExecutionOptions
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, callback: Callback, options: ExecutionOptions
 ) -> Outcomes:
     """Train what is free; then wait for the runs that other processes hold, and try these again.
 
@@ -128,7 +128,7 @@ def _train_or_wait(
     holders: dict[RunFolder, str] = {}
     while left:
         held = []
-        with closing(_train(plan, left, data, callback, conditions)) as outcomes:
+        with closing(_train(plan, left, data, callback, options)) as outcomes:
             for folder, outcome in outcomes:
                 if isinstance(outcome, HeldError):
                     held.append(folder)
@@ -151,25 +151,25 @@ def _wait(held: Sequence[RunFolder], callback: Callback, holders: dict[RunFolder
 
 
 def _train(
-    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, callback: Callback, conditions: ExecutionOptions
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, callback: Callback, options: ExecutionOptions
 ) -> Outcomes:
     """Train runs as the plan shares the device; gives each with its result, or with what it failed with."""
     if plan.device.type == "cuda":
-        yield from _as_run_groups(plan, waiting, data, callback, conditions)
+        yield from _as_run_groups(plan, waiting, data, callback, options)
     else:
-        yield from _on_threads(plan, waiting, data, callback, conditions)
+        yield from _on_threads(plan, waiting, data, callback, options)
 
 
 def _on_threads(
-    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, callback: Callback, conditions: ExecutionOptions
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, callback: Callback, options: ExecutionOptions
 ) -> Outcomes:
     if plan.concurrency.runs == 1:
         for folder in waiting:
-            yield from _run_group([folder], data, callback, conditions)
+            yield from _run_group([folder], data, callback, options)
         return
 
     def work(folder: RunFolder) -> RunResult | HeldError:
-        (result,) = _execute([folder], data, callback, replace(conditions, interrupted=threads.interrupted))
+        (result,) = _execute([folder], data, callback, replace(options, interrupted=threads.interrupted))
         return result
 
     threads = Threads(work, plan.concurrency.runs)
@@ -178,7 +178,7 @@ def _on_threads(
 
 
 def _as_run_groups(
-    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, callback: Callback, conditions: ExecutionOptions
+    plan: Plan, waiting: Sequence[RunFolder], data: DataSet, callback: Callback, options: ExecutionOptions
 ) -> Outcomes:
     size = plan.concurrency.runs
     if size > 1 and plan.machine.jobs is None and waiting:
@@ -186,10 +186,10 @@ def _as_run_groups(
         size = min(size, *(fitting(config, data, plan.device) for config in per_network.values()))
     for group in run_groups(waiting, size, plan.uncaptured):
         capturable = group[0].config.norm not in plan.uncaptured
-        yield from _run_group(group, data, callback, conditions if capturable else replace(conditions, graphs=None))
+        yield from _run_group(group, data, callback, options if capturable else replace(options, graphs=None))
 
 
-def _conditions(plan: Plan) -> ExecutionOptions:
+def _execution_options(plan: Plan) -> ExecutionOptions:
     return ExecutionOptions(
         force=plan.machine.force,
         superseded={folder.path: folder.stamp for folder in plan.folders} if plan.machine.force else None,
@@ -198,13 +198,11 @@ def _conditions(plan: Plan) -> ExecutionOptions:
     )
 
 
-def _run_group(
-    folders: Sequence[RunFolder], data: DataSet, callback: Callback, conditions: ExecutionOptions
-) -> Outcomes:
+def _run_group(folders: Sequence[RunFolder], data: DataSet, callback: Callback, options: ExecutionOptions) -> Outcomes:
     """Train a run group; if it fails, continue with its halves, until the run that fails is alone."""
-    how = replace(conditions, concurrent_runs=len(folders))
+    group_options = replace(options, concurrent_runs=len(folders))
     try:
-        results = _execute(folders, data, callback, how)
+        results = _execute(folders, data, callback, group_options)
     except Exception as error:  # told in the row of its run, once that is alone
         if interruption.happened():  # and was taken for a failure on its way
             raise KeyboardInterrupt from error
@@ -222,15 +220,15 @@ def _run_group(
         torch.cuda.empty_cache()
     middle = len(folders) // 2
     for half in (folders[:middle], folders[middle:]):
-        yield from _run_group(half, data, callback, replace(conditions, force=False))
+        yield from _run_group(half, data, callback, replace(options, force=False))
 
 
 def _execute(
-    folders: Sequence[RunFolder], data: DataSet, callback: Callback, conditions: ExecutionOptions
+    folders: Sequence[RunFolder], data: DataSet, callback: Callback, options: ExecutionOptions
 ) -> list[RunResult | HeldError]:
     """`execute`; a norm that ends the program, or raises what is no `Exception`, fails as any other does."""
     try:
-        return execute(folders, data, callback, conditions)
+        return execute(folders, data, callback, options)
     except (Exception, KeyboardInterrupt, GeneratorExit, Stopped, CallbackError):
         raise
     except SystemExit as error:
