@@ -70,8 +70,11 @@ def swap(model: nn.Module, norm: str, groups: int = 4) -> list[Swapped]:
         ('GroupNorm', 2)
     """
     new = Norm.parse(norm, checked(Groups, groups, "groups"))
-    if new.weight_standardization:
-        raise UsageError(f"{norm}: +ws belongs to convolutions, which swap leaves alone", "Name the norm without +ws.")
+    if new.weights:
+        raise UsageError(
+            f"{norm}: {new.weights} belongs to convolutions, which swap leaves alone",
+            f"Name the norm without {new.weights}.",
+        )
     kinds = (*REPLACEABLE, *OTHERS)
     modules: list[tuple[str, nn.Module]] = list(model.named_modules())
     layers = [(name, layer) for name, layer in modules if isinstance(layer, kinds)]

@@ -1,4 +1,4 @@
-"""Names of norms as text: `gn`, `gn(groups=8)`, `mynorm.py:Scale(power=0.5)`, each optionally with `+ws` behind.
+"""Names of norms as text: `gn`, `gn(groups=8)`, `mynorm.py:Scale(power=0.5)`, optionally with a switch such as `+ws`.
 
 This is the syntax alone: whether there is such a norm, and which arguments it takes, is up to `normbench.norms`.
 """
@@ -13,8 +13,9 @@ from normbench.errors import UsageError, shortened
 
 Argument = int | float | bool | str | None
 
-WEIGHT_STANDARDIZATION = "+ws"
-"""At the end of a norm's name: the switch for weight standardization."""
+WEIGHT_STANDARDIZATION, WEIGHT_NORMALIZATION, CENTERED_WEIGHT_NORMALIZATION = "+ws", "+wn", "+cwn"
+WEIGHT_SWITCHES = (WEIGHT_STANDARDIZATION, WEIGHT_NORMALIZATION, CENTERED_WEIGHT_NORMALIZATION)
+"""Switches at the end of a norm's name: weight standardization, weight normalization, and the latter centered."""
 
 LONGEST_ARGUMENTS = 500
 """Characters between the parentheses."""
@@ -38,7 +39,8 @@ class NormName:
     base: str
     """A built-in norm, `file.py:factory` or `package.module:factory`."""
     arguments: Mapping[str, Argument] = field(default_factory=dict)
-    weight_standardization: bool = False
+    weights: str = ""
+    """Switch for the weights of the convolutions before it, of `WEIGHT_SWITCHES`, or empty."""
 
     @classmethod
     def parse(cls, text: str) -> "NormName":
@@ -48,16 +50,19 @@ class NormName:
             UsageError: The arguments are not of the form `(name=value, ...)`.
         """
         text = text.strip()
-        bare = text.removesuffix(WEIGHT_STANDARDIZATION)
-        base, arguments = _split(bare.rstrip())
+        weights, bare = _switch(text)
+        _refuse_second_switch(text, weights, bare)
+        base, arguments = _split(bare)
         if arguments is None:
-            return cls(base, {}, bare != text)
-        if base.endswith(WEIGHT_STANDARDIZATION):
-            base = base.removesuffix(WEIGHT_STANDARDIZATION)
-            raise UsageError(f"norm '{shortened(text)}': +ws goes to the end", f"Write {base}({arguments})+ws.")
+            return cls(base, {}, weights)
+        _refuse_second_switch(text, weights, base)
+        other, _ = _switch(base)
+        if other:
+            base = base.removesuffix(other)
+            raise UsageError(f"norm '{shortened(text)}': {other} goes to the end", f"Write {base}({arguments}){other}.")
         if len(arguments) > LONGEST_ARGUMENTS:
             raise UsageError(f"norm '{shortened(text)}': at most {LONGEST_ARGUMENTS} characters of arguments")
-        return cls(base, _arguments(arguments, text), bare != text)
+        return cls(base, _arguments(arguments, text), weights)
 
     @property
     def is_custom(self) -> bool:
@@ -65,16 +70,16 @@ class NormName:
         return ":" in self.base
 
     @property
-    def without_ws(self) -> "NormName":
-        """The name of the norm alone."""
-        return replace(self, weight_standardization=False)
+    def alone(self) -> "NormName":
+        """The name of the norm without a switch for weights."""
+        return replace(self, weights="")
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
         """Names whose settings in a recipe apply to it, the most general first."""
-        names = [NormName(self.base), self.without_ws]
-        if self.weight_standardization:
-            names += [NormName(self.base, {}, True), self]
+        names = [NormName(self.base), self.alone]
+        if self.weights:
+            names += [NormName(self.base, {}, self.weights), self]
         return tuple(dict.fromkeys(map(str, names)))
 
     @property
@@ -82,13 +87,13 @@ class NormName:
         """The name in letters that need no quotes in a shell, for folders and files: `gn-groups8+ws`."""
         values = "-".join(f"{name}{_plain(value)}" for name, value in sorted(self.arguments.items()))
         arguments = f"-{values[:LABEL_OF_ARGUMENTS].strip('-.')}" * bool(values)
-        text = self.base + arguments + WEIGHT_STANDARDIZATION * self.weight_standardization
+        text = self.base + arguments + self.weights
         return re.sub(r"[^A-Za-z0-9+._-]+", "-", text).strip("-.")
 
     def __str__(self) -> str:
         """The canonical spelling: arguments sorted by name, values in their shortest form."""
         arguments = ",".join(f"{name}={_spelt(value)}" for name, value in sorted(self.arguments.items()))
-        return self.base + f"({arguments})" * bool(arguments) + WEIGHT_STANDARDIZATION * self.weight_standardization
+        return self.base + f"({arguments})" * bool(arguments) + self.weights
 
 
 def canonical_text(text: str) -> str:
@@ -104,6 +109,20 @@ def split_names(text: str) -> tuple[str, ...]:
     """The names in a text with commas, each once and none empty; commas in parentheses do not separate."""
     parts = _parts(text, quotes_from=1)
     return tuple(dict.fromkeys(name for part in (parts or text.split(",")) if (name := part.strip())))
+
+
+def _switch(text: str) -> tuple[str, str]:
+    """Split off the switch for weights at the end of a name, if there is one."""
+    switch = next((switch for switch in WEIGHT_SWITCHES if text.endswith(switch)), "")
+    return switch, text.removesuffix(switch).rstrip()
+
+
+def _refuse_second_switch(text: str, first: str, rest: str) -> None:
+    second, _ = _switch(rest)
+    if first and second:
+        raise UsageError(
+            f"norm '{shortened(text)}': {second} and {first} are two ways to treat the same weights", "Choose one."
+        )
 
 
 def _split(text: str) -> tuple[str, str | None]:

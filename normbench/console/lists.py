@@ -10,6 +10,7 @@ from normbench.console.tables import plain_table
 from normbench.console.text import Text
 from normbench.data import Status
 from normbench.norms import NORMS, NormInfo, default_arguments
+from normbench.norms.weights import WEIGHTS
 
 
 def arguments(info: NormInfo) -> list[str]:
@@ -34,7 +35,7 @@ def show_norms(output: Output) -> None:
         lines = [f"  y = {info.formula}", f"  {over}; {batch}; {modes}", f"  {info.when}"]
         lines += [f"  {info.name}({', '.join(arguments(info))})"] * bool(arguments(info))
         parts += [heading, Text("\n".join(lines) + "\n")]
-    parts.append(Text("Add +ws to any name for weight standardization (arXiv:1903.10520): --norm gn+ws"))
+    parts += [Text(f"Add {name} to any name for {switch.title} ({switch.paper})") for name, switch in WEIGHTS.items()]
     parts.append(Text("Arguments, with their defaults above: --norm 'gn(groups=8)', --norms 'bn,bn(momentum=0.01)'"))
     parts.append(Text("Page of a norm, with a picture of its axes and measured accuracies: normbench norms gn"))
     parts.append(

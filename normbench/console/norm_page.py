@@ -10,18 +10,17 @@ from rich.table import Table
 from normbench.analysis import HistoryEntry
 from normbench.analysis.example import EPSILON, INPUTS, Example, example_tables
 from normbench.analysis.format import accuracy, finished
+from normbench.config.norm_names import WEIGHT_STANDARDIZATION, NormName
 from normbench.console.lists import arguments, norm_document
 from normbench.console.output import Output
 from normbench.console.tables import plain_table, show_table
 from normbench.console.text import Text
 from normbench.norms import NormInfo
 from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes
+from normbench.norms.weights import WEIGHTS, WeightSwitch
 
 MARKED, OTHER = ("██", "bold blue"), ("··", "dim")
 """Cells inside and outside one statistic, which differ in shape as well as in colour."""
-WS_TITLE = " with weight standardization"
-WS_FORMULA = "w = (v - mean) / sqrt(var + eps) of each kernel v, in every convolution before it"
-WS_PAPER = "arXiv:1903.10520"
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,9 @@ class NormPage:
     """Folder that was searched for runs."""
 
     @property
-    def weight_standardized(self) -> bool:
-        """True if the convolutions before it have standardized weights."""
-        return self.name.endswith("+ws")
+    def switch(self) -> WeightSwitch | None:
+        """The record of the switch for the weights of convolutions, if it has one."""
+        return WEIGHTS.get(NormName.parse(self.name).weights)
 
 
 def show_norm(output: Output, page: NormPage) -> None:
@@ -46,7 +45,9 @@ def show_norm(output: Output, page: NormPage) -> None:
     info, batch = page.info, "depends on the batch" if page.info.batch_statistics else "each image alone"
     modes = "train and eval differ" if info.train_eval_differ else "train and eval agree"
     parts: list[RenderableType] = [
-        Text.assemble((page.name, "bold cyan"), f"  {info.title}{WS_TITLE * page.weight_standardized}\n"),
+        Text.assemble(
+            (page.name, "bold cyan"), f"  {info.title}{f' with {page.switch.title}' if page.switch else ''}\n"
+        ),
         _facts(page, "" if info.axes is None else f"{batch}; {modes}"),
     ]
     if info.axes and not info.axes.is_empty:
@@ -68,8 +69,9 @@ def show_example(output: Output, example: Example) -> None:
 
 def _facts(page: NormPage, nature: str) -> RenderableType:
     info = page.info
-    formulas = [f"y = {info.formula}"] + [WS_FORMULA] * page.weight_standardized
-    papers = [info.paper] * (info.paper != "-") + [WS_PAPER] * page.weight_standardized
+    switches = [page.switch] if page.switch else []
+    formulas = [f"y = {info.formula}", *(switch.formula for switch in switches)]
+    papers = [info.paper] * (info.paper != "-") + [switch.paper for switch in switches]
     lines = {
         "formula": formulas,
         "arguments": [", ".join(arguments(info))] if arguments(info) else [],
@@ -77,8 +79,8 @@ def _facts(page: NormPage, nature: str) -> RenderableType:
         "brings": [f"Its own activation; without it: {info.name.partition('(')[0]}(activation=false)."]
         * info.activates,
         "torch": [f"{call} on {shapes}" for call, shapes in info.torch],
-        "use": [info.when],
-        "avoid": [info.avoid] if info.avoid else [],
+        "use": [info.when, *(f"{switch.name}: {switch.when}" for switch in switches)],
+        "avoid": [info.avoid] * bool(info.avoid) + [f"{switch.name}: {switch.avoid}" for switch in switches],
         "mistakes": list(info.mistakes),
         "paper": papers,
     }
@@ -129,5 +131,10 @@ def document(page: NormPage) -> dict[str, object]:
     measured = [
         {"experiment": entry.experiment, **entry.row.to_dict(), "conditions": entry.caption} for entry in page.history
     ]
-    extra = {"weight_standardization": page.weight_standardized, "averages": page.info.axes_sentence}
+    switch = page.switch.name if page.switch else ""
+    extra = {
+        "weight_standardization": switch == WEIGHT_STANDARDIZATION,
+        "weights": switch,
+        "averages": page.info.axes_sentence,
+    }
     return {"command": "norms", "norm": fields | {"name": page.name} | extra, "measured": measured}

@@ -24,6 +24,7 @@ from normbench.networks.resnet import RESNET_WIDTHS, ResNet
 from normbench.networks.unet import UNET_WIDTHS, UNet
 from normbench.networks.vit import VIT_WIDTHS, VisionTransformer
 from normbench.norms import Norm
+from normbench.norms.layers import WeightNormConv2d
 from normbench.shortage import shortage
 
 IMAGE_SHAPE = (3, 32, 32)
@@ -170,6 +171,8 @@ def initialise(network: nn.Module, init: Init, gain: float = 1.0) -> None:
         if gain != 1.0:
             with torch.no_grad():
                 module.weight.mul_(gain)
+        if isinstance(module, WeightNormConv2d):
+            module.reset_scale()
 
 
 def _run_blank(network: nn.Module, norm: Norm, custom: CustomNetwork | None, classes: int) -> None:

@@ -11,7 +11,6 @@ from normbench.custom_code import Code, Location, import_factory, locate_in_fold
 from normbench.errors import NormbenchError, UsageError
 from normbench.networks.blocks import NormLayer, make_norm, norm_layers
 from normbench.norms import Norm
-from normbench.norms.layers import StandardizedConv2d
 from normbench.shortage import shortage
 
 CONTRACT = (
@@ -112,6 +111,6 @@ def neglected_norm(network: nn.Module, norm: Norm) -> list[str]:
     fixed = {type(m).__name__ for m in network.modules() if isinstance(m, FIXED_NORMS) and id(m) not in made}
     if fixed:
         sentences.append(f"its {', '.join(sorted(fixed))} is not of norm.make and stays the same for every norm")
-    if norm.weight_standardization and not any(isinstance(m, StandardizedConv2d) for m in network.modules()):
-        sentences.append("none of its convolutions is of norm.conv, so +ws has no effect")
+    if norm.weights and not any(isinstance(module, norm.conv) for module in network.modules()):
+        sentences.append(f"none of its convolutions is of norm.conv, so {norm.weights} has no effect")
     return sentences

@@ -3,6 +3,8 @@
 Every module maps (N, C, H, W) to (N, C, H, W).
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -288,6 +290,42 @@ class StandardizedConv2d(nn.Conv2d):
         weight = (self.weight - mean) * torch.rsqrt(var + self.eps)
         y: Tensor = self._conv_forward(x, weight, self.bias)
         return y
+
+
+class WeightNormConv2d(nn.Conv2d):
+    """Convolution whose kernels have a learned length each (arXiv:1602.07868): w = g v / ||v||.
+
+    g begins as the length of v, so that the network begins as without weight normalization.
+    """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.scale = Parameter(torch.ones(self.out_channels))
+        self.reset_scale()
+
+    def reset_scale(self) -> None:
+        """Take the lengths of the kernels as they are, after these were drawn."""
+        with torch.no_grad():
+            self.scale.copy_(torch.linalg.vector_norm(self.direction(), dim=(1, 2, 3)))
+
+    def direction(self) -> Tensor:
+        """Return the kernels (C_out, C_in, kH, kW) whose length is replaced."""
+        return self.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (N, C, H, W) with kernels of the learned lengths."""
+        direction = self.direction()
+        length = torch.linalg.vector_norm(direction, dim=(1, 2, 3), keepdim=True)
+        y: Tensor = self._conv_forward(x, direction * (self.scale.view(-1, 1, 1, 1) / length), self.bias)
+        return y
+
+
+class CenteredWeightNormConv2d(WeightNormConv2d):
+    """Weight normalization of kernels without their mean (Huang et al., ICCV 2017): w = g (v - mean) / ||v - mean||."""
+
+    def direction(self) -> Tensor:
+        """Return the kernels without their means."""
+        return self.weight - self.weight.mean(dim=(1, 2, 3), keepdim=True)
 
 
 def column(parameter: Tensor) -> Tensor:

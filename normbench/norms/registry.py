@@ -305,7 +305,7 @@ _ENTRIES = (
         "rms-c", "Root Mean Square Normalization over channels", "x / sqrt(mean_C(x^2) + eps) * gamma_c",
         Axes(channels="all"), batch_statistics=False, train_eval_differ=False,
         when="Transformers and other networks of tokens: torch's RMSNorm(C) on the features of each token.",
-        avoid="Where the scale of a position carries meaning: each position gets the same root mean square.",
+        avoid="Where a shift of the inputs must not matter: it leaves the mean in (arXiv:1910.07467, table 1).",
         mistakes=("nn.RMSNorm(C) on (N, C, H, W): that is over W: it raises, or where W = C it averages rows.",),
         paper="arXiv:1910.07467", build=_channel_rms_norm,
         torch=(("nn.RMSNorm(C, eps=1e-5)", "(N, C), (N, L, C) or (N, H, W, C)"),), statistic="mean square",
@@ -315,7 +315,7 @@ _ENTRIES = (
         batch_statistics=False, train_eval_differ=False,
         when="Transformers: one learned number a layer in place of a scale and a shift for each channel. It begins as "
         "sqrt(C), so that the root mean square of each position begins as 1.",
-        avoid="Where channels need scales of their own: it has a single one, and no shift.",
+        avoid="Where channels need scales of their own: it has a single one, and no shift (arXiv:1910.05895).",
         mistakes=("Beginning with g = 1: each position then has length 1, and its values are 1 / sqrt(C) small.",),
         paper="arXiv:1910.05895", build=_scale_norm, statistic="length",
     ),
@@ -331,7 +331,7 @@ _ENTRIES = (
         "derf", "Dynamic Erf", "erf(alpha * x + s) * gamma_c + beta_c", Axes(),
         batch_statistics=False, train_eval_differ=False,
         when="Transformers, as dyt: its authors measured it ahead of dyt and LayerNorm in ViT and DiT.",
-        avoid="As dyt in convolutional networks: nothing bounds what a batch or an image as a whole does.",
+        avoid="In place of BatchNorm: dyt, which it is made after, loses accuracy there (arXiv:2503.10622, table 16).",
         mistakes=("Values far above 1 / alpha: erf is flatter there than tanh, and passes even less gradient.",),
         paper="arXiv:2512.10938", build=_dynamic_erf, statistic="nothing",
     ),
@@ -354,7 +354,7 @@ _ENTRIES = (
         Axes(channels="group", count=4, positions=True), batch_statistics=False, train_eval_differ=False,
         when="Vision with small batches, as gn. It brings its activation, x * sigmoid(v * x), and blocks leave theirs "
         "out; where no activation follows a norm, and as evonorm-s0(activation=false), x takes its place.",
-        avoid="Where the activation is under study: it has its own.",
+        avoid="Where the activation is under study: it has its own, unlike gn (`normbench norms gn`).",
         mistakes=(
             "An activation after it: it has one.",
             "Groups that do not divide the channels: refused, with those that do.",
@@ -368,7 +368,7 @@ _ENTRIES = (
         "trained towards it. r is bounded by 1 and d by 0 in the first `warmup` steps, then by up to r_max "
         "and d_max, linearly within 7 and 4 times as many steps. The paper begins at step 5,000 and ends at 40,000 and "
         "25,000; short trainings, as here, need a tenth of that: 500, 4,000 and 2,500.",
-        avoid="In trainings of a few hundred steps: it is then BatchNorm at more cost.",
+        avoid="In trainings of a few hundred steps: then it is bn at more cost (`normbench cost --norms bn,brn`).",
         mistakes=(
             "Bounds that are wide from the first step: the moving averages are those of no batch yet.",
             "One value a channel while training, as of one image of 1x1 pixels: it raises.",
@@ -379,7 +379,7 @@ _ENTRIES = (
         "gbn", "Ghost Batch Normalization", "(x - mean_sHW) / sqrt(var_sHW + eps) * gamma_c + beta_c",
         Axes(images=True, positions=True, ghost=16), batch_statistics=True, train_eval_differ=True,
         when="Large batches that lose accuracy: statistics of `size` images each, as small batches have them.",
-        avoid="With small batches: a batch of no more than `size` images is one ghost batch, as with bn.",
+        avoid="With batches of no more than `size` images: they are one ghost batch, as with bn (arXiv:1705.08741).",
         mistakes=(
             "A size that does not divide the batch: the last ghost batch has the few images that are left over.",
             "Timing it as one BatchNorm: it is one for each ghost batch.",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from normbench.config.norm_names import WEIGHT_STANDARDIZATION, Argument, NormName
+from normbench.config.norm_names import Argument, NormName
 from normbench.custom_code import (
     Code,
     Location,
@@ -19,6 +19,7 @@ from normbench.errors import UsageError, unknown
 from normbench.norms.arguments import Signature
 from normbench.norms.axes import Axes
 from normbench.norms.registry import NORMS, OTHER_NAMES, NormInfo
+from normbench.norms.weights import WEIGHTS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +40,8 @@ class Norm:
     """Arguments of the builder, with the recipe's groups where it takes groups."""
     groups: int
     """The recipe's, which the name may overrule."""
-    weight_standardization: bool
+    weights: str
+    """Switch for the weights of the convolutions, of `WEIGHTS`, or empty."""
     code: Code | None = None
     """All the code of a custom norm; None for a built-in one."""
 
@@ -48,7 +50,7 @@ class Norm:
         """The norm of a name: built-in, `package.module:factory` or `file.py:factory`, optionally with arguments.
 
         Args:
-            spec: The name, as in `gn(groups=8)`; `+ws` at its end adds weight standardization.
+            spec: The name, as in `gn(groups=8)`; a switch at its end, as `+ws`, is for the weights of convolutions.
             groups: Channel groups of GroupNorm where the name does not state them.
 
         Raises:
@@ -60,12 +62,12 @@ class Norm:
         info = norm_info(spec, groups)
         signature = Signature.of(info.build)
         shared: dict[str, Argument] = {GROUPS: groups} if GROUPS in signature.parameters else {}
-        return cls(info, shared | signature.check(name), groups, name.weight_standardization)
+        return cls(info, shared | signature.check(name), groups, name.weights)
 
     @property
     def name(self) -> str:
-        """The canonical name, arguments and `+ws` included."""
-        return self.info.name + (WEIGHT_STANDARDIZATION if self.weight_standardization else "")
+        """The canonical name, arguments and a switch for weights included."""
+        return self.info.name + self.weights
 
     @property
     def is_custom(self) -> bool:
@@ -77,9 +79,7 @@ class Norm:
         """The class of every convolution before this norm."""
         from torch import nn
 
-        from normbench.norms.layers import StandardizedConv2d
-
-        return StandardizedConv2d if self.weight_standardization else nn.Conv2d
+        return WEIGHTS[self.weights].convolution() if self.weights else nn.Conv2d
 
     @property
     def activates(self) -> bool:
@@ -156,7 +156,7 @@ def norm_info(spec: str, groups: int = 4) -> NormInfo:
     Raises:
         UsageError: The name is neither built-in nor of the form of a custom norm, or an argument does not fit.
     """
-    name = replace(NormName.parse(spec), weight_standardization=False)
+    name = NormName.parse(spec).alone
     if not name.is_custom:
         record, name = _record(name), _without_defaults(name)
         return replace(record, name=str(name), axes=_axes(record.axes, {GROUPS: groups, **name.arguments}))
@@ -239,7 +239,7 @@ def norm_from_folder(folder: Path, main: str, spec: str, groups: int = 4) -> Nor
 def _custom(name: NormName, groups: int, location: Location | None = None) -> Norm:
     factory = import_factory(name.base, "norm", location)
     arguments = Signature.of(factory.call).check(name) if name.arguments else {}
-    norm = str(name.without_ws)
+    norm = str(name.alone)
     contract = "A norm factory takes the number of channels and returns a torch.nn.Module."
 
     def build(channels: int, **arguments: Argument) -> "nn.Module":
@@ -256,4 +256,4 @@ def _custom(name: NormName, groups: int, location: Location | None = None) -> No
         return module
 
     info = replace(norm_info(norm), build=build)
-    return Norm(info, arguments, groups, name.weight_standardization, factory.code)
+    return Norm(info, arguments, groups, name.weights, factory.code)

@@ -10,6 +10,7 @@ from normbench.reference.definitions import (
     definition,
     dropout,
     has_definition,
+    normalized_convolution,
     standardized_convolution,
 )
 from normbench.reference.standardize import Array
@@ -22,5 +23,6 @@ __all__ = [
     "definition",
     "dropout",
     "has_definition",
+    "normalized_convolution",
     "standardized_convolution",
 ]

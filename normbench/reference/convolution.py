@@ -30,6 +30,31 @@ def standardize_weight_backward(dw_hat: Array, weight: Array, eps: float = EPS) 
     return standardize_backward(dw_hat, weight, KERNEL, eps)
 
 
+def normalize_weight(weight: Array, scale: Array, centered: bool = False) -> Array:
+    """Give each kernel its length: w = g v / ‖v‖ (arXiv:1602.07868); centered, with v - mean(v) (ICCV 2017)."""
+    direction = _direction(weight, centered)
+    return scale.reshape(-1, 1, 1, 1) * direction / _length(direction)
+
+
+def normalize_weight_backward(dw: Array, weight: Array, scale: Array, centered: bool = False) -> tuple[Array, Array]:
+    """Back to v, dL/dv = g (dL/dw - v̂ Σ dL/dw v̂) / ‖v‖ with v̂ = v / ‖v‖, and to g, dL/dg = Σ dL/dw v̂."""
+    direction = _direction(weight, centered)
+    length = _length(direction)
+    unit = direction / length
+    along = (dw * unit).sum(KERNEL, keepdims=True)
+    dv = scale.reshape(-1, 1, 1, 1) * (dw - unit * along) / length
+    return (dv - dv.mean(KERNEL, keepdims=True) if centered else dv), along.reshape(-1)
+
+
+def _direction(weight: Array, centered: bool) -> Array:
+    return weight - weight.mean(KERNEL, keepdims=True) if centered else weight
+
+
+def _length(direction: Array) -> Array:
+    length: Array = np.sqrt((direction**2).sum(KERNEL, keepdims=True))
+    return length
+
+
 def convolve(x: Array, weight: Array) -> Array:
     """Convolve (N, C_in, H, W) to (N, C_out, H, W): y_o(p) = Σ_ik x_i(p + k) w_oi(k); odd kernels, zeros around."""
     y: Array = np.einsum("nihwkl,oikl->nohw", patches(x, weight), weight, optimize=True)

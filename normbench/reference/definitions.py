@@ -447,6 +447,38 @@ def standardized_convolution(outputs: int) -> Definition:
     )
 
 
+def normalized_convolution(outputs: int, *, centered: bool) -> Definition:
+    """The 3x3 convolution of `+wn` or `+cwn` to so many channels; `weight` is the direction, `scale` the lengths."""
+
+    def kernels(p: Parameters) -> Array:
+        return around.normalize_weight(p["weight"], p["scale"], centered)
+
+    def backward(dy: Array, x: Array, p: Parameters, _training: bool) -> Gradients:
+        dx, dw = around.convolve_backward(dy, x, kernels(p))
+        dweight, dscale = around.normalize_weight_backward(dw, p["weight"], p["scale"], centered)
+        return Gradients(dx, {"weight": dweight, "scale": dscale})
+
+    def bounds(p: Parameters) -> Array:
+        return _terms(kernels({name: _rounded(p[name]) for name in ("weight", "scale")}))
+
+    def backward_magnitudes(dy: Array, x: Array, p: Parameters, _training: bool) -> Gradients:
+        _, dw = around.convolve_backward(dy, x, kernels(p))
+        dx, terms = around.convolve_backward(np.abs(dy), np.abs(x), bounds(p))
+        rounded: Any = Rounded(dw, terms)
+        found = around.normalize_weight_backward(rounded, _rounded(p["weight"]), _rounded(p["scale"]), centered)
+        return Gradients(dx, dict(zip(("weight", "scale"), map(_terms, found), strict=True)))
+
+    return Definition(
+        forward=lambda x, p, _training: around.convolve(x, kernels(p)),
+        backward=backward,
+        forward_magnitudes=lambda x, p, _training: around.convolve(np.abs(x), bounds(p)),
+        backward_magnitudes=backward_magnitudes,
+        parameters=lambda shape: {"weight": (outputs, shape[1], 3, 3), "scale": (outputs,)},
+        summed=lambda shape: max(9 * max(shape[1], outputs), _shared(shape)),
+        initial=lambda _shape: {},
+    )
+
+
 def dropout(probability: float) -> Definition:
     """Dropout; its `mask` is among the parameters."""
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from normbench.analysis import Series, Table
 from normbench.analysis.format import percent
+from normbench.config.norm_names import NormName
 from normbench.config.settings import MOVES_NO_NUMBER
 from normbench.norms import NormInfo, norm_info
+from normbench.norms.weights import WEIGHTS
 from normbench.report.axes import axes_svg
 from normbench.report.elements import Code, Element, Fold, Norm, Section, TableElement, Text
 from normbench.report.experiment import Experiment
@@ -52,12 +54,12 @@ def norms(experiment: Experiment) -> Section:
 
 def _norm(series: Series, run: Finished) -> Norm:
     info = norm_info(series.row.norm, run.settings["groups"])
-    standardized = " Convolutions before it have standardized weights (+ws)." * series.row.norm.endswith("+ws")
+    switch = WEIGHTS.get(NormName.parse(series.row.norm).weights)
     return Norm(
         name=series.row.norm,
         title=info.title,
         formula=f"y = {info.formula}",
-        axes=_axes(info) + info.axes_sentence + standardized,
+        axes=_axes(info) + info.axes_sentence + (f" {switch.sentence}" if switch else ""),
         when=info.when,
         avoid=info.avoid,
         paper=info.paper,

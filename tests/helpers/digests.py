@@ -13,6 +13,7 @@ import torch
 
 from helpers.small import timeless, train_epoch
 from normbench.config import DataConfig, MachineConfig, NetworkConfig, RunConfig, TrainingConfig
+from normbench.config.norm_names import NormName
 from normbench.data import DataSet, load
 from normbench.evaluation import evaluate
 from normbench.networks import NETWORKS, build_for
@@ -26,11 +27,13 @@ OF_VECTORS = {"convnext", "mlp", "vit", "lstm"}
 
 def fits(network: str, norm: str) -> bool:
     """Test if a built-in norm has a meaning in a network."""
-    axes = NORMS[norm.removesuffix("+ws")].axes
+    axes = NORMS[NormName.parse(norm).base].axes
     return network not in OF_VECTORS or axes is None or not axes.is_single_value(64)
 
 
-CASES = [(network, norm) for network in NETWORKS for norm in (*NORMS, "gn+ws") if fits(network, norm)]
+CASES = [
+    (network, norm) for network in NETWORKS for norm in (*NORMS, "gn+ws", "gn+wn", "gn+cwn") if fits(network, norm)
+]
 
 
 def platform() -> str:

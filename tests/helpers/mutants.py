@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from normbench.norms.layers import (
     BatchRenorm,
+    CenteredWeightNormConv2d,
     ChannelLayerNorm,
     ChannelRMSNorm,
     DynamicErf,
@@ -19,6 +20,7 @@ from normbench.norms.layers import (
     GhostBatchNorm,
     ScaleNorm,
     StandardizedConv2d,
+    WeightNormConv2d,
 )
 from normbench.studies.verify.cases import Case
 
@@ -585,9 +587,42 @@ def begun(module: nn.Module, name: str, value: float) -> nn.Module:
     return module
 
 
+def of_weights() -> list[Mutant]:
+    """Convolutions with normalized weights."""
+
+    def conv(kind: type[WeightNormConv2d], **changes: Any) -> Make:
+        return lambda case: type("Wrong", (kind,), changes)(case.shape[1], 6, 3, padding=1, bias=False)
+
+    def forward(weight: Callable[[WeightNormConv2d], Tensor]) -> Callable[..., Tensor]:
+        return lambda self, x: self._conv_forward(x, weight(self), None)
+
+    def long(self: WeightNormConv2d, dims: tuple[int, ...] = (1, 2, 3)) -> Tensor:
+        return torch.linalg.vector_norm(self.direction(), dim=dims, keepdim=True)
+
+    def times(self: WeightNormConv2d) -> Tensor:
+        return self.direction() * self.scale.view(-1, 1, 1, 1)
+
+    blind = forward(lambda s: times(s) / long(s).detach())
+    shared = forward(lambda s: times(s) / long(s, (0, 1, 2, 3)))
+    rooted = forward(lambda s: times(s) / long(s) ** 0.5)
+    wide = forward(lambda s: times(s) / long(s) * s.weight[0].numel() ** 0.5)
+    faults = {
+        "length without gradient": blind,
+        "one length for all": shared,
+        "root of the length": rooted,
+        "deviation in place of length": wide,
+    }
+    return [
+        *(Mutant("+wn", fault, conv(WeightNormConv2d, forward=wrong)) for fault, wrong in faults.items()),
+        *(Mutant("+cwn", fault, conv(CenteredWeightNormConv2d, forward=wrong)) for fault, wrong in faults.items()),
+        Mutant("+wn", "centered", conv(CenteredWeightNormConv2d)),
+        Mutant("+cwn", "not centered", conv(WeightNormConv2d)),
+    ]
+
+
 def of_later() -> list[Mutant]:
     """Norms since 2017."""
-    return [*of_pointwise(), *of_activated(), *of_batches()]
+    return [*of_pointwise(), *of_activated(), *of_batches(), *of_weights()]
 
 
 def mutants() -> list[Mutant]:

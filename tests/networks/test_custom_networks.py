@@ -52,7 +52,7 @@ def train_here(*arguments: object):
 # Built with any norm.
 
 
-@pytest.mark.parametrize("norm", [*NORMS, "gn+ws"])
+@pytest.mark.parametrize("norm", [*NORMS, "gn+ws", "gn+wn", "gn+cwn"])
 def test_every_norm_goes_into_it(norm):
     logits = network(norm=norm)(torch.zeros(2, 3, 32, 32))
     assert logits.shape == (2, 10)

@@ -68,7 +68,12 @@ def test_c10_has_the_parameters_its_widths_say(norm, block):
     assert count_parameters(other) == by_hand(WIDTHS, norm, block)
 
 
-@pytest.mark.parametrize("norm", [name for name in NORMS if name != "ln-chw"])
+@pytest.mark.parametrize("switch", ["+wn", "+cwn"])
+def test_weight_normalization_adds_a_length_a_kernel(switch):
+    assert count_parameters(c10(f"gn{switch}")) == count_parameters(c10("gn")) + sum(default_widths("c10"))
+
+
+@pytest.mark.parametrize("norm", [*(name for name in NORMS if name != "ln-chw"), "gn+wn"])
 def test_c10_has_fewer_than_50000_parameters_with_every_norm_of_per_channel_parameters(norm):
     assert count_parameters(c10(norm)) < 50_000
 

@@ -6,7 +6,7 @@ from helpers.cli import TINY, compare, normbench, refused
 from torch import nn
 
 from normbench.config import load_recipe
-from normbench.config.norm_names import split_names
+from normbench.config.norm_names import NormName, split_names
 from normbench.errors import UsageError
 from normbench.norms import Norm, canonical_name
 
@@ -32,6 +32,8 @@ class Scale(nn.Module):
         ("bn(momentum=0.010,eps=1e-3)", "bn(eps=0.001,momentum=0.01)"),
         ("lrn(size=5,k=2)", "lrn(k=2)"),
         ("gn(groups=8)+ws", "gn(groups=8)+ws"),
+        ("gn( groups = 8 )+wn", "gn(groups=8)+wn"),
+        ("none+cwn", "none+cwn"),
     ],
 )
 def test_a_name_has_one_canonical_spelling(typed, canonical):
@@ -100,3 +102,13 @@ def test_verify_checks_a_norm_with_its_arguments(tmp_path):
     answer = normbench("verify", "--norm", "lrn(k=2)", "--cases", "4", "--out", tmp_path, "--json")
     assert answer.document["values"]["norms"][0]["norm"] == "lrn(k=2)"
     assert answer.document["values"]["passed"]
+
+
+@pytest.mark.parametrize("name", ["gn+ws+wn", "gn+wn+cwn", "gn(groups=2)+wn+wn", "gn+ws(groups=2)+cwn"])
+def test_two_switches_for_the_same_weights_are_refused(name):
+    with pytest.raises(UsageError, match="two ways to treat the same weights"):
+        Norm.parse(name)
+
+
+def test_the_settings_of_a_switch_in_a_recipe_are_its_own():
+    assert NormName.parse("gn(groups=8)+wn").fallbacks == ("gn", "gn(groups=8)", "gn+wn", "gn(groups=8)+wn")

@@ -111,7 +111,28 @@ def test_weight_standardization_gives_kernels_of_mean_0_and_variance_1():
     torch.testing.assert_close(kernels(conv).var(1, correction=0), torch.ones(16), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "invariant"), [("gn+ws", True), ("gn", False)])
+@pytest.mark.parametrize("init", ["kaiming", "xavier", "torch"])
+@pytest.mark.parametrize(("switch", "centered"), [("+wn", False), ("+cwn", True)])
+def test_weight_normalization_begins_with_the_weights_that_were_drawn(switch, centered, init):
+    config = NetworkConfig(init=init)
+    plain, normalized = build(config, Norm.parse("gn")), build(config, Norm.parse(f"gn{switch}"))
+    drawn = plain.C4.conv.weight - centered * plain.C4.conv.weight.mean((1, 2, 3), keepdim=True)
+    normalized.C4.conv.padding = (0, 0)
+    torch.testing.assert_close(kernels(normalized.C4.conv), drawn.flatten(1), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("switch", "centered"), [("+wn", False), ("+cwn", True)])
+def test_weight_normalization_gives_kernels_the_learned_lengths(switch, centered):
+    torch.manual_seed(0)
+    conv = Norm.parse(f"gn{switch}").conv(3, 16, 3, bias=False)
+    with torch.no_grad():
+        conv.weight.mul_(10).add_(1)
+        conv.scale.copy_(torch.linspace(0.5, 4, 16))
+    torch.testing.assert_close(kernels(conv).norm(dim=1), conv.scale.detach(), rtol=1e-4, atol=1e-5)
+    assert (kernels(conv).mean(1).abs().max().item() < 1e-5) is centered
+
+
+@pytest.mark.parametrize(("name", "invariant"), [("gn+ws", True), ("gn+cwn", True), ("gn+wn", False), ("gn", False)])
 def test_only_with_ws_a_constant_added_to_a_kernel_changes_nothing(name, invariant):
     network = build(NetworkConfig(), Norm.parse(name)).eval()
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(2))

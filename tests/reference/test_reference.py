@@ -9,14 +9,20 @@ from hypothesis import strategies as st
 
 from normbench.errors import UsageError
 from normbench.norms import NORMS
-from normbench.reference import Definition, definition, dropout, norms, standardized_convolution
+from normbench.norms.weights import WEIGHTS
+from normbench.reference import Definition, definition, dropout, normalized_convolution, norms, standardized_convolution
 from normbench.reference.standardize import standardize
 
 SHAPE = (3, 4, 3, 2)
 
 
 def subject(name: str, groups: int = 2) -> Definition:
-    return {"+ws": standardized_convolution(5), "dropout": dropout(0.3)}.get(name) or definition(
+    switches = {
+        "+ws": standardized_convolution(5),
+        "+wn": normalized_convolution(5, centered=False),
+        "+cwn": normalized_convolution(5, centered=True),
+    }
+    return (switches | {"dropout": dropout(0.3)}).get(name) or definition(
         name, {"groups": groups} if name == "gn" else {}
     )
 
@@ -43,7 +49,7 @@ def slope(function, at: np.ndarray, along: np.ndarray, step: float = 2e-4) -> fl
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
-@pytest.mark.parametrize("name", [*NORMS, "+ws", "dropout"])
+@pytest.mark.parametrize("name", [*NORMS, *WEIGHTS, "dropout"])
 def test_backward_is_the_slope_of_forward(name, training):
     chance, norm = np.random.default_rng(0), subject(name)
     x, p = 3 * chance.normal(size=SHAPE) + 1, parameters(name, chance)
@@ -106,7 +112,7 @@ def test_running_statistics_take_the_unbiased_variance():
 
 def test_rounding_is_measured_by_terms_that_are_never_below_the_result():
     chance = np.random.default_rng(1)
-    for name in [*NORMS, "+ws", "dropout"]:
+    for name in [*NORMS, *WEIGHTS, "dropout"]:
         norm, p = subject(name), parameters(name, chance)
         x = chance.normal(size=SHAPE) + 5
         y = norm.forward(x, p, True)

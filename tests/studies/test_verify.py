@@ -59,7 +59,7 @@ def test_every_norm_computes_its_definition(name):
 
 
 def test_every_built_in_norm_weight_standardization_and_dropout_are_verified():
-    assert list(SUBJECTS) == [*NORMS, "+ws", "dropout"]
+    assert list(SUBJECTS) == [*NORMS, "+ws", "+wn", "+cwn", "dropout"]
 
 
 shapes = st.tuples(st.integers(1, 3), st.sampled_from([2, 4, 6]), st.integers(2, 5), st.integers(2, 5))

@@ -229,7 +229,7 @@ def test_a_record_without_a_definition_is_named_and_the_others_are_checked(few, 
     verdicts = {norm["norm"]: (norm["verdict"], norm["passed"]) for norm in document["values"]["norms"]}
     assert verdicts.pop("new") == ("no reference definition", None)
     assert set(verdicts.values()) == {("as defined", True)}
-    assert set(verdicts) == {*NORMS, "+ws", "dropout"} - {"new"}
+    assert set(verdicts) == {*NORMS, "+ws", "+wn", "+cwn", "dropout"} - {"new"}
     assert any("No reference definition, so not checked: new." in sentence for sentence in document["conclusions"])
 
 

@@ -69,7 +69,7 @@ def assert_stays_on_the_device(training):
     assert watch.lines == []
 
 
-@pytest.mark.parametrize("norm", [*NORMS, "gn+ws"])
+@pytest.mark.parametrize("norm", [*NORMS, "gn+ws", "gn+wn", "gn+cwn"])
 def test_a_step_reads_no_number_and_makes_nothing_on_the_host(norm, monkeypatch):
     assert_stays_on_the_device(begun(norm, monkeypatch))
 

@@ -79,7 +79,7 @@ def assert_captured_equals_eager(config, data):
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
-@pytest.mark.parametrize("norm", [*NORMS, "gn+ws"])
+@pytest.mark.parametrize("norm", [*NORMS, "gn+ws", "gn+wn", "gn+cwn"])
 def test_a_captured_step_gives_the_numbers_of_the_eager_one(norm, precision, digits):
     assert_captured_equals_eager(run_config(norm, batch_size=8, precision=precision, step_size=1, gamma=0.5), digits)
 
@@ -232,7 +232,7 @@ def test_dropout_masks_differ_between_replays_and_follow_the_seed(digits):
     assert len({mask.cpu().numpy().tobytes() for mask in masks}) == len(masks) > 3
 
 
-@pytest.mark.parametrize("norm", [*NORMS, "gn+ws"])
+@pytest.mark.parametrize("norm", [*NORMS, "gn+ws", "gn+wn", "gn+cwn"])
 def test_no_step_makes_the_host_wait(norm, digits):
     one = training(run_config(norm, batch_size=8, schedule="onecycle"), digits)
     group = RunGroup([one], None)
@@ -263,7 +263,7 @@ def test_fp32_is_ieee_float32_and_tf32_rounds_the_inputs_of_matrix_products():
     assert 2e-5 < errors["tf32"][1] < 5e-3
 
 
-@pytest.mark.parametrize("norm", [*NORMS, "gn+ws"])
+@pytest.mark.parametrize("norm", [*NORMS, "gn+ws", "gn+wn", "gn+cwn"])
 def test_under_autocast_every_norm_gives_bfloat16_and_computes_in_float32(norm):
     network = build(run_config(norm).network, Norm.parse(norm)).to(CUDA)
     inside, outside = set(), set()

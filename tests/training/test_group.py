@@ -41,7 +41,7 @@ def without_validation(data):
     return replace(data, validation=None)
 
 
-@pytest.mark.parametrize("norm", [*NORMS, "gn+ws"])
+@pytest.mark.parametrize("norm", [*NORMS, "gn+ws", "gn+wn", "gn+cwn"])
 def test_a_captured_step_gives_the_numbers_of_the_eager_one(norm, digits):
     config = run_config(norm, batch_size=8, gamma=0.5, step_size=1)
     graphs = RecordedGraphs()
@@ -201,7 +201,7 @@ def test_a_group_asks_before_each_step_whether_to_go_on(digits):
         RunGroup([capturable(run_config(batch_size=8), digits)], interrupted=interrupted).epoch(1)
 
 
-@pytest.mark.parametrize("norm", [*NORMS, "gn+ws"])
+@pytest.mark.parametrize("norm", [*NORMS, "gn+ws", "gn+wn", "gn+cwn"])
 def test_the_host_reads_no_single_number_in_an_epoch(norm, digits):
     """Every read makes a GPU wait: `.item()`, `float()` and `.tolist()` are all one of these two kernels."""
     network = build(run_config().network, Norm.parse(norm))

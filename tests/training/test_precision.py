@@ -18,7 +18,7 @@ from normbench.runs import RunResult
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 CUSTOM = f"{__file__}:Custom"
-NORMALIZING = [*(name for name in NORMS if name != "none"), "gn+ws", CUSTOM]
+NORMALIZING = [*(name for name in NORMS if name != "none"), "gn+ws", "gn+wn", CUSTOM]
 
 
 class Custom(nn.Module):

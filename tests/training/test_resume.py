@@ -53,7 +53,7 @@ def test_resuming_equals_never_stopping_with_every_optimizer(optimizer, settings
     assert_resumes_bit_for_bit(run_config(epochs=3, optimizer=optimizer, **settings), digits)
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", [*NORMS, "gn+ws", "gn+wn", "gn+cwn"])
 def test_resuming_equals_never_stopping_with_every_norm(norm, digits):
     assert_resumes_bit_for_bit(run_config(norm, epochs=3), digits)
 

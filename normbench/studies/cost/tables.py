@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from normbench.analysis import Chart, Line, StudyResult, Table
-from normbench.config.norm_names import WEIGHT_STANDARDIZATION
+from normbench.config.norm_names import WEIGHT_SWITCHES
 from normbench.runs.environment import environment
 from normbench.studies.cost.measure import CONTROL, Cost, Measurement
 from normbench.studies.cost.profiling import Spread
@@ -29,7 +29,7 @@ def study_result(measurement: Measurement) -> StudyResult:
 
 def _tables(costs: Sequence[Cost]) -> tuple[Table, ...]:
     on_cuda = any(cost.step_peak is not None for cost in costs)
-    hidden = [cost.norm for cost in costs if cost.norm.endswith(WEIGHT_STANDARDIZATION)]
+    hidden = [cost.norm for cost in costs if cost.norm.endswith(WEIGHT_SWITCHES)]
     return (
         Table(
             title="One training step",
@@ -37,7 +37,7 @@ def _tables(costs: Sequence[Cost]) -> tuple[Table, ...]:
             rows=tuple((c.norm, _spread(c.step, 1000), _spread(c.ratio), percent(c.share)) for c in costs),
             note="ratio: to the step of `none` in the same round. share: time of the norm layers alone, forward and "
             "backward, divided by that of the step."
-            + (f" {', '.join(hidden)}: weight standardization is in the step, not in the share." if hidden else ""),
+            + (f" {', '.join(hidden)}: the work on weights is in the step, not in the share." if hidden else ""),
         ),
         Table(
             title="All norm layers of the network alone, one batch",

@@ -13,6 +13,7 @@ from normbench.engine.concurrency import LARGEST_GROUP, cores
 from normbench.engine.threads import Threads, threads_each
 from normbench.networks.stacks import Kind, Position, StackConfig
 from normbench.norms import Norm
+from normbench.norms.weights import WEIGHTS
 from normbench.studies.depth.settings import DepthSettings
 from normbench.studies.depth.signal import Signal, mean_signal, measure_signal
 from normbench.studies.depth.training import StackTraining, TrainedStack, train_stack, train_together
@@ -125,8 +126,8 @@ def reason_to_leave_out(variant: Variant, device: torch.device) -> str | None:
     if variant.kind != "mlp":
         return None
     name = variant.norm.name
-    if variant.norm.weight_standardization:
-        return f"{name} is left out of the mlp: weight standardization is defined for convolutions"
+    if weights := WEIGHTS.get(variant.norm.weights):
+        return f"{name} is left out of the mlp: {weights.title} is that of convolutions here"
     x = torch.randn(8, 8, 1, 1, generator=torch.Generator().manual_seed(0)).to(device)
     try:
         varies = bool(Norm.parse(name, 1).make(8).to(device)(x).std() > 0)

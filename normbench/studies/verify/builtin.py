@@ -2,15 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 
-from normbench.config.norm_names import NormName
+from normbench.config.norm_names import (
+    CENTERED_WEIGHT_NORMALIZATION,
+    WEIGHT_NORMALIZATION,
+    WEIGHT_STANDARDIZATION,
+    NormName,
+)
 from normbench.errors import UsageError
 from normbench.norms import NORMS, Norm
-from normbench.norms.layers import StandardizedConv2d
+from normbench.norms.weights import WEIGHTS
 from normbench.reference import (
     Array,
     Definition,
@@ -19,6 +25,7 @@ from normbench.reference import (
     definition,
     dropout,
     has_definition,
+    normalized_convolution,
     standardized_convolution,
 )
 from normbench.studies.verify.cases import Case
@@ -31,6 +38,7 @@ from normbench.studies.verify.modules import (
     counters,
     forward_backward,
     gradient_of,
+    late,
     materialized,
     numpy,
     randomized,
@@ -64,10 +72,10 @@ class Subject:
 
 
 def subjects() -> list[Subject]:
-    """List every built-in norm, the convolution of `+ws`, and dropout."""
+    """List every built-in norm, the convolution of each switch for weights, and dropout."""
     return [
         *(built_in(name) for name in NORMS),
-        Subject("+ws", _convolution, lambda _case, _one_pass: standardized_convolution(KERNELS), CONVOLUTION_IMAGES),
+        *(_convolution(switch, define) for switch, define in CONVOLUTIONS.items()),
         Subject("dropout", lambda _case: nn.Dropout(DROPOUT), lambda _case, _one_pass: dropout(DROPOUT)),
     ]
 
@@ -89,8 +97,19 @@ def built_in(name: str) -> Subject:
     return Subject(Norm.parse(name).name, make, define, defined=has_definition(base), base=base)
 
 
-def _convolution(case: Case) -> nn.Module:
-    return StandardizedConv2d(case.shape[1], KERNELS, 3, padding=1, bias=False)
+CONVOLUTIONS: dict[str, Callable[[int], Definition]] = {
+    WEIGHT_STANDARDIZATION: standardized_convolution,
+    WEIGHT_NORMALIZATION: partial(normalized_convolution, centered=False),
+    CENTERED_WEIGHT_NORMALIZATION: partial(normalized_convolution, centered=True),
+}
+"""Definitions of the convolutions with treated weights, by the number of their channels."""
+
+
+def _convolution(switch: str, define: Callable[[int], Definition]) -> Subject:
+    def make(case: Case) -> nn.Module:
+        return WEIGHTS[switch].convolution()(case.shape[1], KERNELS, 3, padding=1, bias=False)
+
+    return Subject(switch, make, lambda _case, _one_pass: define(KERNELS), CONVOLUTION_IMAGES)
 
 
 def verify_builtin(subject: Subject, cases: Sequence[Case]) -> Verification:
@@ -211,6 +230,8 @@ class _Trial:
         for index, x in enumerate(self.case.steps[:steps]):
             if not self._step(index, training=True):
                 return
+            if index == 0:
+                late(self.module, self.case)
             if after is None or magnitudes is None:
                 continue
             buffers, terms = after(x, buffers), magnitudes(x, terms)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from normbench.config.norm_names import WEIGHT_STANDARDIZATION, NormName
+from normbench.config.norm_names import NormName
 from normbench.errors import UsageError, unknown
 from normbench.norms import NORMS, Norm, canonical_name, is_custom
 from normbench.norms.registry import OTHER_NAMES
@@ -63,7 +63,7 @@ def measure(settings: VerifySettings, context: StudyContext) -> Measurement:  # 
 def _parts(norm: str) -> list[str]:
     """Split a norm into its canonical name and its switch: `gn+ws` into `gn` and `+ws`."""
     name = NormName.parse(norm)
-    base = str(name.without_ws)
+    base = str(name.alone)
     if name.base in NORMS or name.is_custom:
         base = canonical_name(base)
-    return [part for part in (base, WEIGHT_STANDARDIZATION * name.weight_standardization) if part]
+    return [part for part in (base, name.weights) if part]

@@ -18,7 +18,7 @@ from normbench.studies.verify.checks import Check, Errors, Precision, Quantity
 DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
 INPUT_GRADIENT = "dL/dx"
 MOST_STEPS = 5000
-"""Steps that a count of them may begin with."""
+"""Largest count of steps that is drawn."""
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
 
 
@@ -125,10 +125,7 @@ def randomized(module: nn.Module, case: Case) -> nn.Module:
         for _, parameter in _floats(module.named_parameters()):
             drawn = 1 + 0.5 * rng.standard_normal(tuple(parameter.shape))
             parameter.copy_(torch.from_numpy(float32(np.asarray(drawn))))
-        for name, buffer in module.named_buffers():
-            if not buffer.is_floating_point():
-                buffer.fill_(int(rng.integers(MOST_STEPS)))
-                continue
+        for name, buffer in _floats(module.named_buffers()):
             spread = "var" in name or "std" in name
             drawn = rng.uniform(0.5, 2, tuple(buffer.shape)) if spread else rng.normal(size=buffer.shape)
             buffer.copy_(torch.from_numpy(float32(np.asarray(drawn))))
@@ -138,6 +135,15 @@ def randomized(module: nn.Module, case: Case) -> nn.Module:
 def state(module: nn.Module) -> dict[str, Array]:
     """Return parameters and buffers by name, as float64, without counters."""
     return {name: numpy(value) for name, value in _floats(module.state_dict().items())}
+
+
+def late(module: nn.Module, case: Case) -> None:
+    """Draw other counts of steps, as of a training that is far on, unless the case keeps the initial values."""
+    if not case.initial:
+        rng = case.rng(3)
+        for _, buffer in module.named_buffers():
+            if not buffer.is_floating_point():
+                buffer.fill_(int(rng.integers(MOST_STEPS)))
 
 
 def counters(module: nn.Module) -> dict[str, Array]:

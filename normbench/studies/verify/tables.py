@@ -74,7 +74,8 @@ def _largest_errors(verifications: Sequence[Verification]) -> Table:
             "magnitude of the terms that it is made of, value by value. A bound is (3 m + 20) u, with m the number of "
             "values in the longest sum and u the unit roundoff: the worst case of rounding; for custom norms, finite "
             "differences add their uncertainty. used: largest ratio of an error to its bound, and that bound. "
-            f"+ws: 3x3 convolution with standardized weights; dropout: p = {DROPOUT}."
+            "+ws, +wn, +cwn: 3x3 convolution with standardized, normalized and centered normalized weights; "
+            f"dropout: p = {DROPOUT}."
         ),
     )
 
