@@ -3,6 +3,9 @@
 from normbench.analysis import Comparison, PairedDifference, Ranking
 from normbench.analysis.format import join_names, other_images, percent
 
+ROUNDING = 1e-12
+"""Largest difference of two means of equal accuracies."""
+
 
 def conclusions(comparison: Comparison) -> list[str]:
     """Sentences on the ranking, or on the settings that a search found, followed by their reservations."""
@@ -19,7 +22,18 @@ def _ranking(comparison: Comparison) -> list[str]:
         return [f"{ranking.norm} reaches {_reached(ranking)}. There is no other norm here to compare it with."]
     if len(ranking.seeds) == 1 and not ranking.tests:
         return [_with_one_seed(ranking)]
-    return [f"{ranking.norm} leads with {_reached(ranking)}. {_separation(ranking)}"]
+    tied = _tied(ranking)
+    leads = f"{join_names([ranking.norm, *tied])} lead together" if tied else f"{ranking.norm} leads"
+    return [f"{leads} with {_reached(ranking)}. {_separation(ranking)}"]
+
+
+def _tied(ranking: Ranking) -> list[str]:
+    """Norms with the leader's mean over the seeds of the ranking."""
+    return [
+        pair.norm
+        for pair in ranking.others
+        if pair.difference and tuple(pair.seeds) == ranking.seeds and abs(pair.difference.mean) < ROUNDING
+    ]
 
 
 def _no_leader(comparison: Comparison) -> str:
@@ -58,8 +72,11 @@ def _best_settings(comparison: Comparison) -> list[str]:
 def _with_one_seed(ranking: Ranking) -> str:
     second = max(ranking.others, key=lambda pair: pair.difference.mean if pair.difference else -1.0)
     ahead = f", {100 * -second.difference.mean:.2f} pp above {second.norm}" if second.difference else ""
+    has = f"{ranking.norm} has"
+    if tied := _tied(ranking):
+        has, ahead = f"{join_names([ranking.norm, *tied])} share", ""
     return (
-        f"{ranking.norm} has the highest test accuracy, {percent(ranking.accuracy.mean)}{ahead}. With one seed it is "
+        f"{has} the highest test accuracy, {percent(ranking.accuracy.mean)}{ahead}. With one seed it is "
         "unknown whether that is more than chance: it takes two or more to test a difference (--seeds 5)."
     )
 

@@ -50,7 +50,8 @@ class Entry:
     @property
     def name(self) -> str:
         """Experiment and folder: unique under one --out."""
-        return f"{self.path.parent.name}/{self.path.name}"
+        path = self.path.absolute()
+        return f"{path.parent.name}/{path.name}"
 
 
 def list_runs(out: Path) -> list[Entry]:

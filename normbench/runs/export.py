@@ -1,5 +1,7 @@
 """Export of a trained network as ONNX. The file is checked against torch before it is called done."""
 
+import io
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 from normbench import data as datasets
 from normbench import files
 from normbench.config import MachineConfig
-from normbench.errors import DataError, RunFailedError, UsageError
+from normbench.errors import DataError, RunFailedError, UsageError, in_one_line
 from normbench.networks import IMAGE_SHAPE
 from normbench.runs import Entry, Permission, SavedModel, as_channels, load_model, usable
 from normbench.runs.evaluate import disagreement
@@ -98,18 +100,20 @@ def _is_onnx(head: bytes) -> bool:
 
 def _write(model: nn.Module, pixels: Tensor, path: Path) -> None:
     try:
-        program = torch.onnx.export(
-            model,
-            (pixels,),
-            input_names=["pixels"],
-            output_names=["scores"],
-            dynamic_shapes={"pixels": {0: torch.export.Dim("images")}},
-            dynamo=True,
-            verbose=False,
-        )
+        with redirect_stderr(io.StringIO()):  # torch prints whole graphs there when it fails
+            program = torch.onnx.export(
+                model,
+                (pixels,),
+                input_names=["pixels"],
+                output_names=["scores"],
+                dynamic_shapes={"pixels": {0: torch.export.Dim("images")}},
+                dynamo=True,
+                verbose=False,
+            )
     except torch.onnx.OnnxExporterError as error:
+        reason = in_one_line(error.__cause__ or error)
         raise RunFailedError(
-            f"this network has no ONNX form: {str(error).splitlines()[0]}", "A norm of your own must be traceable."
+            f"this network has no ONNX form: {reason}", "A custom norm must be traceable by torch.export."
         ) from error
     assert program is not None, "the exporter that works by tracing returns what it has made"
     program.save(path)

@@ -78,3 +78,9 @@ def test_a_damaged_run_is_listed_as_damaged_and_cannot_be_evaluated(out: Path) -
     cleaned = normbench("runs", "clean", "--yes", "--out", out, "--json").document
     assert (cleaned["runs"], [kept["run"] for kept in cleaned["kept"]]) == ([], [str(folder)])
     assert (folder / "config.json").exists(), "what cannot be read is not removed"
+
+
+def test_a_run_has_its_whole_name_also_from_a_relative_path(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = names(out)[0]
+    monkeypatch.chdir((out / name).parent)
+    assert normbench("evaluate", Path(name).name, "--json").document["run"] == name

@@ -133,3 +133,15 @@ def test_a_custom_norm_that_fails_in_the_only_run_is_named_in_one_line(name: str
     assert len(error["message"]) < 1000
     assert "not expected" not in error["hint"]
     assert answer.code == error["exit_code"] == RUN_FAILED
+
+
+def test_a_norm_that_torch_cannot_export_is_refused_in_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript", reason="the extra normbench[onnx] is not installed")
+    assert train(tmp_path, "--norm", f"{FILE}:ActNorm").code == 0
+    (run,) = run_folders(tmp_path)
+    answer = normbench("export", run, "--trust", "--json")
+    message = answer.document["error"]["message"]
+    assert message.startswith("this network has no ONNX form: ")
+    assert "data-dependent" in message
+    assert "\n" not in message
+    assert "def forward" not in answer.stderr

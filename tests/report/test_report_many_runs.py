@@ -97,3 +97,13 @@ def test_a_report_of_2000_runs_takes_under_10_seconds_and_grows_in_line(tmp_path
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert seconds[1] < 10
     assert seconds[1] < 2.5 * seconds[0]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_no_norm_leads_another_with_the_same_accuracy(seeds: int, tmp_path: Path) -> None:
+    for seed in range(seeds):
+        for norm, accuracy in (("bn", 0.5), ("gn", 0.5), ("ln", 0.4)):
+            make_run(tmp_path, norm, seed, accuracy + 0.1 * seed)
+    answer = normbench("report", tmp_path / "many", "--json").document["answer"]
+    assert answer[0].startswith("bn and gn " + ("share the highest" if seeds == 1 else "lead together with 55.00 %"))
+    assert "-0.00" not in answer[0]
