@@ -56,7 +56,7 @@ def test_a_run_that_diverged_stands_in_every_table_and_in_no_mean(tmp_path) -> N
     page = (tmp_path / "many" / "report.html").read_text(encoding="utf-8")
     assert page.count("<td>2 of 3 diverged</td>") == 3  # train and test accuracy, and the difference
     assert "ln: 2 of 3 diverged, so it has no accuracy by class and no confusions." in page
-    assert "which flatters ln" in page
+    assert "Runs that diverged have no curve, which favours ln." in page
     assert "100.00 %" in page.split('id="per-class-table-caption"')[1].split("</table>")[0]  # class 0 of bn alone
     assert page.split('id="per-class-table-caption"')[1].split("</thead>")[0].count("<th ") == 2
     assert "<td>-</td>" in page.split('id="per-class-table-caption"')[1].split("</table>")[0], "a class without images"
