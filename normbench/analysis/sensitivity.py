@@ -107,7 +107,11 @@ def _best(accuracies: Sequence[Estimate | None]) -> Estimate | None:
 
 def sensitivity_charts(curves: Sequence[Sequence[Sensitivity]]) -> list[Chart]:
     """Chart each setting with the curves of all norms; values at which runs diverged are marked at the foot."""
-    return [_chart(of_setting, best_of_others=len(curves) > 1) for of_setting in curves]
+    return [
+        _chart(of_setting, best_of_others=len(curves) > 1)
+        for of_setting in curves
+        if any(curve.best_accuracy is not None for curve in of_setting)  # else there is no axis of accuracies
+    ]
 
 
 def _chart(curves: Sequence[Sensitivity], best_of_others: bool) -> Chart:

@@ -128,3 +128,9 @@ def test_a_search_shows_its_curves_in_the_terminal_the_document_and_the_report(t
 def test_a_comparison_that_is_no_search_has_no_curves(tmp_path: Path) -> None:
     answer = compare(tmp_path, "--norms", "gn", "--json")
     assert answer.document["sensitivity"] == []
+
+
+def test_a_search_that_finished_nothing_has_no_chart() -> None:
+    curves = sensitivity_curves(aggregate_runs(runs("none", None, None, None, None)))
+    assert sensitivity_charts(curves) == []
+    assert "none finished its runs at no value." in sensitivity_conclusions(curves[0])
