@@ -140,4 +140,4 @@ def read_study_result(folder: Path) -> StudyResult | None:
     except NewerFormatError:
         raise
     except RunFailedError as error:
-        raise RunFailedError(f"{path} is damaged", "Run the study again: it is written anew.") from error
+        raise RunFailedError(f"{path} is damaged", "Run the study again: it replaces the file.") from error
