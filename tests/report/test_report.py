@@ -216,7 +216,7 @@ def test_one_seed_leaves_out_the_differences_with_the_reason(copy):
     page = report(copy)
     assert "has the highest test accuracy" in page.visible
     assert "unknown whether that is more than chance" in page.visible
-    assert "Left out. It takes two seeds" in page.visible
+    assert "Left out. A difference takes two or more common seeds" in page.visible
     assert not (copy / "plots" / "differences.svg").exists()
 
 
