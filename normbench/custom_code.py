@@ -17,6 +17,7 @@ import shlex
 import sys
 import sysconfig
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ NEVER_OWN = frozenset({"normbench", "numpy", "torch"})
 """Shared by custom code and normbench, as the standard library is: files of the same names do not replace them."""
 ARGUMENTS_OF_NETWORK = "A network takes no arguments: write a factory (norm, classes) that sets them."
 EXAMPLES = {"norm": "norms/my.py:MyNorm", "network": "networks/my.py:MyNetwork"}
+PACKAGE = Path(__file__).parent
 LARGEST_PACKAGE = 300
 """Files. An installed package with more, such as torch, is known by its version instead of by its code."""
 
@@ -354,6 +356,16 @@ def holds_packages(path: Path) -> bool:
     return any(folder.name in {"site-packages", "dist-packages"} for folder in folders) or bool(folders & standard)
 
 
+def failing_line(error: BaseException) -> str | None:
+    """The innermost line of custom code that raised or passed on an exception, as file:line; None if there is none."""
+    loaded = {str(loaded.location.main.path) for loaded in _LOADED.values()}  # of an installed package, too
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if frame.filename in loaded or (path.is_file() and _is_custom(path)):
+            return f"{frame.filename}:{frame.lineno}"
+    return None
+
+
 def _is_installed(name: str) -> bool:
     """Test if a regular package or module of that name comes before a bare folder."""
     folders = _searched()
@@ -514,12 +526,12 @@ def _imported(loaded: Loaded) -> ModuleType:
 def _strangers(names: set[str]) -> set[str]:
     """Files of one's own that an import has brought in from elsewhere, as by a changed `sys.path`."""
     files = {getattr(sys.modules[name], "__file__", None) for name in names}
-    package = Path(__file__).parent
-    return {
-        file
-        for file in files
-        if file and package not in Path(file).parents and not holds_packages(Path(file).resolve())
-    }
+    return {file for file in files if file and _is_custom(Path(file))}
+
+
+def _is_custom(path: Path) -> bool:
+    """True for code of neither normbench, the standard library nor an installed package."""
+    return PACKAGE not in path.parents and not holds_packages(path.resolve())
 
 
 def _spec(module: Module, loaded: Loaded) -> ModuleSpec:

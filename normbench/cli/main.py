@@ -20,13 +20,14 @@ from normbench.cli import (
 )
 from normbench.cli.command import Command, Group
 from normbench.cli.studies import study_command
-from normbench.errors import INTERRUPTED, USAGE, NormbenchError, UsageError
+from normbench.errors import INTERRUPTED, USAGE, NormbenchError, RunFailedError, UsageError, shortened
 from normbench.shortage import shortage
 from normbench.studies import STUDIES
 from normbench.text import PLAIN_SIGNS
 
 MOST_COLUMNS = 1000
 """Columns or lines that the environment may claim for a terminal."""
+TRACEBACK = "NORMBENCH_DEBUG=1 shows the traceback."
 
 app = typer.Typer(
     name="normbench",
@@ -75,16 +76,18 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command, print its error, and return the exit code."""
-    code, failure = 0, None
+    code, failure, cause = 0, None, None
     try:
         _check_folder()
         code = app(standalone_mode=False) or 0
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the place where every exception becomes a message
-        failure = shortage(error) or _as_error(error)
+    except BaseException as error:  # the place where every exception becomes a message; custom code may raise any
+        if isinstance(error, SystemExit) and isinstance(error.__cause__, BrokenPipeError):
+            raise  # the reader of the output is gone
+        failure, cause = shortage(error) or _as_error(error), error
     interrupted = failure is not None and failure.exit_code == INTERRUPTED
     if code == INTERRUPTED or (interruption.happened() and not interrupted):
         failure = interruption.words()  # Typer caught it, or another failure hid it
-    return code if failure is None else _fail(failure)
+    return code if failure is None else _fail(failure, cause)
 
 
 def _prepare_streams() -> None:
@@ -149,16 +152,29 @@ def _as_error(error: BaseException) -> NormbenchError:
 
         silence(sys.stdout)
         return NormbenchError("")
+    return _unforeseen(error)
+
+
+def _unforeseen(error: BaseException) -> NormbenchError:
+    """Name the line of custom code that an exception comes from, or say that it comes from normbench."""
+    from normbench.custom_code import failing_line
+
+    if line := failing_line(error):
+        kind = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else type(error).__name__
+        text = "" if isinstance(error, SystemExit) else shortened(" ".join(str(error).split()))
+        return RunFailedError(f"custom code failed at {line}: {kind}{text and f': {text}'}", TRACEBACK)
     if isinstance(error, OSError):
         path = f"{error.filename}: " if error.filename is not None else ""
         return NormbenchError(f"{path}{error.strerror or error}")
     message = f"{type(error).__name__}: {error}"
-    return NormbenchError(message, "This was not expected. NORMBENCH_DEBUG=1 shows where it happened.")
+    return NormbenchError(message, f"This was not expected. {TRACEBACK}")
 
 
-def _fail(error: NormbenchError) -> int:
+def _fail(error: NormbenchError, cause: BaseException | None) -> int:
     """Print an error, and return its exit code."""
     if os.environ.get("NORMBENCH_DEBUG") == "1" and error.exit_code != INTERRUPTED:
+        if cause is not error:
+            error.__cause__ = cause
         raise error
     if not error.message:
         return error.exit_code

@@ -128,17 +128,17 @@ class _Trial:
             torch.save(training.state(), file)
             file.seek(0)
             state: dict[str, Any] = torch.load(file, weights_only=True)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._unsaved(error) from error
         return state
 
     def _weights(self, training: Training) -> dict[str, Tensor]:
         try:
             return load_safetensors(model_bytes(training.network))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._unsaved(error) from error
 
-    def _unsaved(self, error: Exception) -> UsageError:
+    def _unsaved(self, error: BaseException) -> UsageError:
         reason = " ".join(str(error).split())
         return UsageError(f"{self.subject} cannot be saved: {type(error).__name__}: {reason}", SAVED)
 
@@ -166,7 +166,7 @@ class _Trial:
         try:
             loaded.network.load_state_dict(weights)
             resumed.load_state(state)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(f"{self.subject} cannot be loaded: {in_one_line(error)}", SAVED) from error
         because = f"; what it keeps elsewhere: {', '.join(moved)}" if moved else ""
         if not _alike(outputs, self._outputs(loaded)):

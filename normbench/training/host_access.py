@@ -45,7 +45,7 @@ def host_access(network: nn.Module, image_shape: tuple[int, ...]) -> str | None:
     try:
         with watch:
             network(images).float().sum().backward()
-    except Exception as error:  # noqa: BLE001  # of the user's code: any kind, and it is told
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # of custom code: any kind, and it is told
         line = _line(traceback.extract_tb(error.__traceback__))
         return f"a step cannot be followed without its numbers: {_first_line(error)} ({line})"
     return f"a step uses tensors of the host ({watch.lines[0]})" if watch.lines else None
@@ -59,5 +59,5 @@ def _line(frames: Iterable[traceback.FrameSummary]) -> str:
     return f"{frame.filename}:{frame.lineno}"
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

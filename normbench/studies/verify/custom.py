@@ -143,7 +143,7 @@ class _CustomNorm:
         """Call the reference with copies, and check its results."""
         try:
             returned = self.reference(x.copy(), {name: value.copy() for name, value in parameters.items()}, training)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(
                 f"reference '{self.reference_name}' failed: {type(error).__name__}: {error}", CONTRACT
             ) from error
@@ -284,11 +284,11 @@ class _Trial:
         try:
             with OnePassWatch() as watch:
                 output = forward_backward(self.module, self.setting.tensor(self.case.steps[step]), self.case, step)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if isinstance(error, ValueError) and self.case.kind == "single":
                 self.refused = True
                 return False
-            raise UsageError(f"norm '{self.custom.norm}' failed on {where}: {error}") from error
+            raise UsageError(f"norm '{self.custom.norm}' failed on {where}: {type(error).__name__}: {error}") from error
         x = self.case.steps[step]
         if output.y.shape != x.shape:
             self.problems.append(f"{where}: y has shape {output.y.shape}, not {x.shape}")
