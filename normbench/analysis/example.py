@@ -86,7 +86,7 @@ def example_tables(example: Example) -> list[Table]:
     root = "sqrt(variance + eps)" if example.centred else "sqrt(mean square + eps)"
     shift = f" + {BETA:g}" if example.centred else ""
     above = f"(x - mean) / {root}" if example.centred else f"x / {root}"
-    steps = [("x: three inputs with four features", INPUTS)]
+    steps: list[tuple[str, tuple[tuple[float, ...], ...]]] = [("x: three inputs with four features", INPUTS)]
     steps += [("mean, for each value", example.mean)] * example.centred
     steps += [
         (f"{root}, for each value", example.deviation),

@@ -56,7 +56,7 @@ def _norm_page(options: NormsOptions, name: str) -> None:
         from normbench.analysis.example import worked_example
         from normbench.console.norm_page import show_example
 
-        count = norm.arguments.get("groups", groups)
+        count = int(norm.arguments.get("groups") or groups)
         show_example(options.output(), worked_example(norm.name, norm.info, count))
         return
     if options.svg is not None:
