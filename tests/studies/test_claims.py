@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.cli import SMALL, normbench, refused, run_folders
 from helpers.results import make_result
 
@@ -104,6 +105,12 @@ def test_the_target_is_the_lowest_end_without_a_norm_and_the_gap_is_train_less_v
     assert figures.gap(make_result("bn", status="diverged")) is None
 
 
+def test_the_gradient_of_the_first_layer_vanishes_with_depth_without_a_norm_and_not_with_one() -> None:
+    none, bn = (figures.gradient_change(norm, 4, 0, torch.device("cpu")) for norm in ("none", "bn"))
+    assert bn < 3
+    assert none > 10
+
+
 def claim(values: dict, *, higher: bool = False, costly: tuple[str, ...] = ()) -> Claim:
     table = {norm: dict(enumerate(of_norm)) for norm, of_norm in values.items()}
     pairs = compare_pairs([(norm, "none") for norm in table if norm != "none"], table)
@@ -119,6 +126,7 @@ def test_the_verdict_follows_from_the_paired_tests() -> None:
     assert claim({"none": none, "bn": less, "gn": more}).verdict == "depends"
     assert claim({"none": none, "bn": less, "gn": more}).outcomes == {"bn": "yes", "gn": "no"}
     assert claim({"none": (3.0, 3.0, 3.0), "bn": (2.0, 2.0, 2.0)}).verdict == "holds"
+    assert claim({"none": (3.0, 3.0), "bn": (2.0, 2.0)}).verdict == "not shown"
     assert claim({"none": (3.0,), "bn": (2.0,)}).verdict == "not shown"
     assert claim({"none": none, "bn": (0.1, None, 0.1)}).verdict == "not shown"
 

@@ -16,8 +16,8 @@ from normbench.studies.depth.signal import measure_signal
 
 TOLERANCE = 0.05
 """Loss of validation accuracy up to which a setting is tolerated; chance moves that on 2,000 images by two points."""
-STACK = StackConfig("conv", depth=30, width=64, side=4)
-"""Stack of 3x3 convolutions that gradients are sent through, as deep as that of `normbench depth`."""
+SHALLOW, DEEP = (StackConfig("conv", depth=depth, width=64, side=4) for depth in (1, 30))
+"""Stacks of 3x3 convolutions that gradients are sent through; the deep one is as deep as that of `normbench depth`."""
 SMALLEST = 1e-45
 """Gradient that a vanished one counts as: the smallest float32."""
 
@@ -85,11 +85,14 @@ def gap(result: RunResult) -> float | None:
     return result.train_accuracy - result.validation_accuracy
 
 
-def gradient_spread(norm: str, groups: int, seed: int, device: torch.device) -> float:
-    """Orders of magnitude between the largest and the smallest gradient of the layers of a fresh stack."""
-    gradients = measure_signal(STACK, Norm.parse(norm, groups), seed, device).gradient_norms
-    ends = [max(abs(value), SMALLEST) for value in gradients]
-    return math.log10(max(ends)) - math.log10(min(ends))
+def gradient_change(norm: str, groups: int, seed: int, device: torch.device) -> float:
+    """Orders of magnitude between the gradients of the first layer of a deep and of a shallow fresh stack.
+
+    The layers of one stack are not compared: without a norm their gradients vanish together.
+    """
+    made = Norm.parse(norm, groups)
+    shallow, deep = (measure_signal(stack, made, seed, device).gradient_norms[0] for stack in (SHALLOW, DEEP))
+    return abs(math.log10(max(deep, SMALLEST)) - math.log10(max(shallow, SMALLEST)))
 
 
 def ordered(norms: Sequence[str]) -> list[str]:

@@ -28,6 +28,8 @@ from normbench.studies.claims.study import STUDY
 from normbench.studies.study import StudyContext
 
 NOTEBOOK_SEEDS = 5
+FEWEST = 3
+"""Seeds that show a difference which is the same on each of them."""
 
 Values = Mapping[str, Mapping[int, float | None]]
 """Figure by norm (or regularizer) and seed; None of a run that diverged."""
@@ -49,7 +51,7 @@ class Claim:
     def outcome(self, norm: str) -> str:
         """`yes`, `no` (the opposite) or `not shown`, by the paired test."""
         pair = next(pair for pair in self.pairs if pair.norm == norm)
-        if pair.difference is None or not (pair.separated or (pair.has_no_spread and pair.difference.mean)):
+        if pair.difference is None or not (pair.separated or _is_constant(pair)):
             return "not shown"
         better = (pair.difference.mean > 0) == self.higher_is_better
         if better and norm in self.costly:
@@ -75,6 +77,12 @@ class Claim:
         if outcomes == {"no"}:
             return "does not hold"
         return "depends" if "yes" in outcomes or outcomes == {"no", "not shown"} else "not shown"
+
+
+def _is_constant(pair: PairedDifference) -> bool:
+    """True for the same difference on every one of enough seeds, which no t-test can judge."""
+    difference = pair.difference
+    return difference is not None and pair.has_no_spread and difference.n >= FEWEST and difference.mean != 0
 
 
 @dataclass(frozen=True)
@@ -220,5 +228,5 @@ def _gradients(norms: Sequence[str], recipe: Recipe, device: torch.device, conte
     values: dict[str, dict[int, float | None]] = {}
     for norm in norms:
         context.note(f"gradients: {norm}")
-        values[norm] = {seed: figures.gradient_spread(norm, recipe.groups, seed, device) for seed in seeds}
-    return _claim("stable gradients", "orders of magnitude between the gradients of 30 layers", values, higher=False)
+        values[norm] = {seed: figures.gradient_change(norm, recipe.groups, seed, device) for seed in seeds}
+    return _claim("stable gradients", "orders of magnitude by which 30 layers change a gradient", values, higher=False)

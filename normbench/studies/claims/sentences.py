@@ -19,8 +19,8 @@ FORMATS: dict[str, Callable[[float], str]] = {
 """Format of the figure of each claim."""
 RULE = (
     "A claim holds for a norm if its figure is better than that of none over the same seeds: paired t-test at 0.05, "
-    "Holm-adjusted over the norms, or the same difference on every seed. It holds if it does for every norm, depends "
-    "if for some, and is not shown where no test says so."
+    "Holm-adjusted over the norms, or the same difference on each of at least three seeds. It holds if it does for "
+    "every norm, depends if for some, and is not shown where no test says so."
 )
 
 

@@ -76,7 +76,7 @@ def _figures(measurement: Measurement) -> Table:
         f"Epochs and seconds to a validation accuracy of {target}, where no run without a norm ends below; a miss "
         "counts as one epoch more than there were, and has no seconds. Largest rate, and share of initialisations: "
         "with at most 5 points less than the best. Gap: train less validation accuracy. Gradients: orders of magnitude "
-        "between the largest and the smallest among 30 layers of 3x3 convolutions at initialisation."
+        "between those of the first layer in a stack of 30 3x3 convolutions and in a stack of one, at initialisation."
     )
     return Table(title="Figures by norm", columns=columns, rows=tuple(rows), note=note)
 
