@@ -10,13 +10,13 @@ from normbench.errors import UsageError
 from normbench.norms import NormInfo
 from normbench.norms.axes import Axes
 
-INPUTS = ((1.0, 2.0, 3.0, 4.0), (2.0, 4.0, 6.0, 8.0), (3.0, 9.0, 6.0, 0.0))
+Matrix = tuple[tuple[float, ...], ...]
+
+INPUTS: Matrix = ((1.0, 2.0, 3.0, 4.0), (2.0, 4.0, 6.0, 8.0), (3.0, 9.0, 6.0, 0.0))
 """Batch of the example: a row per input, a column per feature (channel)."""
 EPSILON = 1e-5
 GAMMA, BETA = 2.0, 1.0
 """Scale and shift of every feature; a fresh norm has 1 and 0."""
-
-Matrix = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)

@@ -207,8 +207,8 @@ def _permitted(
         return load_kept(store.path(folder), main), () if unchanged else (
             f"{kind} '{spec}': {state}; the code kept in {store.path(folder)} is used",
         )
-    if permission.trust and today is not None:
-        return load(spec), () if unchanged else (f"{kind} '{spec}': {state}",)
+    if permission.trust:
+        state += f"; the code kept in {store.path(folder)} is missing or was edited, so there is none to trust"
     raise UntrustedCodeError(
         f"{folder} was trained with a custom {kind}, '{spec}', and no run folder decides which code runs; {state}",
         f"Name the {kind} to run today's code: {_flags(config, permission)}"

@@ -217,7 +217,8 @@ def test_the_code_in_the_folder_is_enough_to_trust(home):
     document = normbench("evaluate", run, "--trust", "--json").document
     assert document["agrees"] is True
     (run / "network-code" / "net.py").write_text("raise SystemExit('edited')\n")
-    refused(normbench("evaluate", run, "--trust"), USAGE, "cannot import net.py")
+    (home / "net.py").write_text("raise SystemExit('the file that the run folder names')\n")
+    refused(normbench("evaluate", run, "--trust"), USAGE, "network-code", "edited", "none to trust")
 
 
 def test_custom_norm_and_custom_network_need_both_names(home):
