@@ -31,14 +31,15 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["compare"]])
-def test_help_answers_in_under_a_second(command: list[str], tmp_path: Path) -> None:
+def test_help_takes_less_than_a_second_of_computation(command: list[str], tmp_path: Path) -> None:
     seconds = []
     for _ in range(3):
-        began = time.monotonic()
+        before = os.times()
         code, stdout, _ = finish(start(*command, "--help", cwd=tmp_path))
-        seconds.append(time.monotonic() - began)
+        after = os.times()  # of the processor, since other tests run beside this one
+        seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
         assert (code, "Usage:" in stdout) == (0, True)
-    assert min(seconds) < 1
+    assert 0 < min(seconds) < 1
 
 
 def test_the_command_line_comes_up_without_torch(tmp_path: Path) -> None:
