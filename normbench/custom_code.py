@@ -34,6 +34,8 @@ NEVER_OWN = frozenset({"normbench", "numpy", "torch"})
 """Shared by custom code and normbench, as the standard library is: files of the same names do not replace them."""
 ARGUMENTS_OF_NETWORK = "A network takes no arguments: write a factory (norm, classes) that sets them."
 EXAMPLES = {"norm": "norms/my.py:MyNorm", "network": "networks/my.py:MyNetwork"}
+MOST_SUGGESTED = 8
+"""Factories of a file that a hint names."""
 PACKAGE = Path(__file__).parent
 LARGEST_PACKAGE = 300
 """Files. An installed package with more, such as torch, is known by its version instead of by its code."""
@@ -153,6 +155,10 @@ def locate_in_folder(folder: Path, main: str, attribute: str) -> Location:
     return location if len(path.parts) == 1 else replace(location, main=location.find(".".join(names)) or alone)
 
 
+def _without_path(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
 def locate_file(path: Path, attribute: str, kind: str = "norm") -> Location:
     """Location of `file.py:attribute`.
 
@@ -166,13 +172,13 @@ def locate_file(path: Path, attribute: str, kind: str = "norm") -> Location:
         if not path.is_file():
             beside = guess(path.name, sorted(file.name for file in path.parent.glob("*.py")))
             raise UsageError(
-                f"{kind} file {path} does not exist",
+                f"{kind} file {shortened(str(path))} does not exist",
                 (f"Did you mean {beside}? " if beside else "")
                 + f"Give the path to a .py file, as in {EXAMPLES.get(kind, 'norms/my.py:function')}.",
             )
         levels = max((level for level, _ in _imports(path.read_bytes())), default=0)
     except (OSError, RuntimeError, ValueError) as error:
-        raise UsageError(f"{kind} file {path} cannot be read: {error}") from error
+        raise UsageError(f"{kind} file {shortened(str(path))} cannot be read: {_without_path(error)}") from error
     names, root = [path.stem], path.parent
     while levels and (len(names) <= levels or (root / "__init__.py").is_file()):
         names.insert(0, root.name)
@@ -182,6 +188,21 @@ def locate_file(path: Path, attribute: str, kind: str = "norm") -> Location:
         attribute,
         tuple(_unique([path.parent, root, _above_package(path.parent), *_current(), *_own_paths()])),
     )
+
+
+def no_factory(file: str, kind: str) -> UsageError:
+    """Make the error for a file without a factory; the classes and functions in it are read, not imported.
+
+    Raises:
+        UsageError: There is no such file.
+    """
+    location = locate_file(Path(file), "", kind)
+    names = [name for name in _factories(location.main) if not name.startswith("_")][:MOST_SUGGESTED]
+    example = EXAMPLES[kind].rpartition(":")[2]
+    specs = (
+        ", ".join(f"{file}:{name}" for name in names) or f"{file}:{example}, if it had a class or function {example}"
+    )
+    return UsageError(f"{kind} '{shortened(file)}' names no factory in the file", f"Write file.py:factory: {specs}.")
 
 
 def check_defined(spec: str, kind: str = "norm") -> None:
@@ -217,6 +238,15 @@ def _check_package(spec: str, source: str, kind: str) -> None:
             f"{kind} '{shortened(spec)}': there is no module {shortened(source)}",
             "Is the package in the current folder, or installed in this environment?",
         )
+
+
+def _factories(module: Module) -> list[str]:
+    """Classes and functions at the top level of a file, in the order of the code; none where it cannot be parsed."""
+    try:
+        tree = ast.parse(module.path.read_bytes()) if module.path else ast.Module([], [])
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    return [node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
 
 
 def _defined_names(module: Module) -> set[str] | None:

@@ -67,9 +67,13 @@ def nearest(name: str, known: Iterable[str], others: Mapping[str, str] | None = 
         others: Further names that people use, small letters and digits alone, with the known ones that they mean.
     """
     names = sorted(known)
-    meant = guess(name, names, others)
+    return suggestion(guess(name, names, others), names)
+
+
+def suggestion(meant: str | None, known: Iterable[str]) -> str:
+    """The sentences that ask for the name that was probably meant, and list the known ones."""
     question = f"Did you mean '{meant}'? " if meant else ""
-    return f"{question}Known: {', '.join(names)}."
+    return f"{question}Known: {', '.join(sorted(known))}."
 
 
 def guess(name: str, names: list[str], others: Mapping[str, str] | None = None) -> str | None:

@@ -16,6 +16,27 @@ TASKS = {
     "sequence": "text, audio, time series, transformers",
     "online": "online learning, one example after another",
 }
+OTHER_TASKS = {
+    "classification": "vision", "classify": "vision", "imageclassification": "vision", "image": "vision",
+    "images": "vision", "cnn": "vision", "recognition": "vision", "cifar10": "vision", "imagenet": "vision",
+    "objectdetection": "detection", "detect": "detection", "yolo": "detection", "rcnn": "detection",
+    "semanticsegmentation": "segmentation", "instancesegmentation": "segmentation", "unet": "segmentation",
+    "gan": "generation", "gans": "generation", "dcgan": "generation", "stylegan": "generation",
+    "diffusion": "generation", "generative": "generation", "vae": "generation", "imagegeneration": "generation",
+    "cyclegan": "image-to-image", "pix2pix": "image-to-image", "translation": "image-to-image",
+    "imagetranslation": "image-to-image", "imagetoimagetranslation": "image-to-image",
+    "superresolution": "image-to-image",
+    "styletransfer": "style", "neuralstyletransfer": "style", "stylization": "style",
+    "transformer": "sequence", "transformers": "sequence", "text": "sequence", "nlp": "sequence",
+    "language": "sequence",
+    "llm": "sequence", "audio": "sequence", "speech": "sequence", "timeseries": "sequence", "rnn": "sequence",
+    "lstm": "sequence", "sequences": "sequence", "bert": "sequence", "gpt": "sequence",
+    "machinetranslation": "sequence",
+    "medicalimaging": "medical", "mri": "medical", "ct": "medical", "volumes": "medical", "3d": "medical",
+    "videos": "video", "actionrecognition": "video",
+    "onlinelearning": "online", "streaming": "online", "reinforcementlearning": "online", "rl": "online",
+}  # fmt: skip
+"""Other names of the tasks, in small letters and digits alone: a hint for whoever types one."""
 SEQUENCE_TASKS = ("sequence", "online")
 """Tasks whose data are sequences by default."""
 NEEDS = {
@@ -66,7 +87,7 @@ class Situation:
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
-            raise unknown("task", self.task, TASKS)
+            raise unknown("task", self.task, TASKS, OTHER_TASKS)
         for need in sorted(self.needs - NEEDS.keys()):
             raise unknown("need", need, NEEDS)
         for flag, number in (("--batch-size", self.batch_size), ("--devices", self.devices)):

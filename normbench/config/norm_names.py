@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from normbench.errors import UsageError, shortened
+from normbench.errors import UsageError, guess, shortened
 
 Argument = int | float | bool | str | None
 
@@ -134,7 +134,10 @@ def _split(text: str) -> tuple[str, str | None]:
     if built_in := BUILT_IN.fullmatch(text):
         return built_in["base"].strip(), built_in["arguments"]
     if ":" not in text and "(" in text:
-        raise UsageError(f"norm '{shortened(text)}': its parentheses do not close at its end", FORM)
+        end = text.rfind(")") + 1
+        switch = guess(text[end:], [*WEIGHT_SWITCHES]) if end else None
+        meant = f"Did you mean '{shortened(text[:end] + switch)}'? " if switch else ""
+        raise UsageError(f"norm '{shortened(text)}': its parentheses do not close at its end", meant + FORM)
     return text, None
 
 

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from normbench.config import NetworkConfig
 from normbench.config.settings import Activation
-from normbench.errors import UnfitNormError
+from normbench.errors import UnfitNormError, UsageError
 from normbench.norms import Norm
 from normbench.norms.layers import apply_norm
 
+CONTRACT_OF_NORMS = "A norm maps (N, C, H, W) to (N, C, H, W)."
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "silu": nn.SiLU,
@@ -169,6 +170,19 @@ def make_norm(norm: Norm, channels: int, *, vectors: bool = False, activated: bo
         check_vectors(norm, channels)
     with torch.random.fork_rng(devices=[]):
         return norm.make(channels, activated=activated)
+
+
+def check_output(norm: Norm, x: Tensor, output: object) -> None:
+    """Check that a norm maps its input to a tensor of the same shape.
+
+    Raises:
+        UsageError: It gives something else.
+    """
+    if not isinstance(output, Tensor):
+        raise UsageError(f"norm '{norm.name}' returns {type(output).__name__}, not a tensor", CONTRACT_OF_NORMS)
+    before, after = tuple(x.shape), tuple(output.shape)
+    if after != before:
+        raise UsageError(f"norm '{norm.name}' changes the shape: {before} becomes {after}", CONTRACT_OF_NORMS)
 
 
 def check_vectors(norm: Norm, channels: int) -> None:

@@ -11,8 +11,9 @@ from torch.nn.parameter import UninitializedParameter
 from normbench import randomness
 from normbench.config import NetworkConfig, RunConfig
 from normbench.config.settings import Init, is_custom_network
+from normbench.custom_code import no_factory
 from normbench.errors import NormbenchError, UsageError, shortened, unknown
-from normbench.networks.blocks import check_vectors, norm_layers
+from normbench.networks.blocks import CONTRACT_OF_NORMS, check_output, check_vectors, norm_layers
 from normbench.networks.c10 import C10, C10_WIDTHS
 from normbench.networks.convnext import CONVNEXT_WIDTHS, ConvNeXt
 from normbench.networks.custom import CONTRACT, CustomNetwork, custom_network
@@ -50,7 +51,7 @@ def default_widths(name: str) -> tuple[int, ...]:
         UsageError: The network is unknown.
     """
     if name.endswith(".py"):
-        raise UsageError(f"network '{name}' names no factory", f"Name one in the file: {name}:MyNetwork")
+        raise no_factory(name, "network")
     if (base := name.partition("(")[0]) in NETWORKS and base != name:
         raise UsageError(
             f"network '{shortened(name)}': {base} takes no arguments",
@@ -176,14 +177,11 @@ def initialise(network: nn.Module, init: Init, gain: float = 1.0) -> None:
 
 
 def _run_blank(network: nn.Module, norm: Norm, custom: CustomNetwork | None, classes: int) -> None:
-    contract = "A norm maps (N, C, H, W) to (N, C, H, W)."
-
     def check_shape(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        before, after = tuple(inputs[0].shape), tuple(getattr(output, "shape", ()))
-        if custom and before[2:] == (1, 1):
-            check_vectors(norm, before[1])
-        if after != before:
-            raise UsageError(f"norm '{norm.name}' changes the shape: {before} becomes {after}", contract)
+        shape = tuple(inputs[0].shape)
+        if custom and shape[2:] == (1, 1):
+            check_vectors(norm, shape[1])
+        check_output(norm, inputs[0], output)
 
     hooks = [layer.register_forward_hook(check_shape) for layer in norm_layers(network).values()]
     network.eval()
@@ -198,7 +196,7 @@ def _run_blank(network: nn.Module, norm: Norm, custom: CustomNetwork | None, cla
         reason = f"{type(error).__name__}: {error}"
         if custom:
             raise UsageError(f"network '{custom.name}' with norm '{norm.name}' fails: {reason}", CONTRACT) from error
-        raise UsageError(f"norm '{norm.name}' fails in the network: {reason}", contract) from error
+        raise UsageError(f"norm '{norm.name}' fails in the network: {reason}", CONTRACT_OF_NORMS) from error
     if custom:
         _check_logits(logits, custom, classes)
     network.train()

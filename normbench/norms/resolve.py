@@ -1,21 +1,22 @@
 """Norms from their names, built-in and custom. Custom ones are `file.py:factory` or `package.module:factory`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from normbench.config.norm_names import Argument, NormName
+from normbench.config.norm_names import WEIGHT_SWITCHES, Argument, NormName
 from normbench.custom_code import (
     Code,
     Location,
     check_defined,
     import_factory,
     locate_in_folder,
+    no_factory,
     read_code,
     split_spec,
 )
-from normbench.errors import UsageError, unknown
+from normbench.errors import UsageError, guess, shortened, suggestion
 from normbench.norms.arguments import Signature
 from normbench.norms.axes import Axes
 from normbench.norms.registry import NORMS, OTHER_NAMES, NormInfo
@@ -142,8 +143,23 @@ def _without_defaults(name: NormName) -> NormName:
 
 def _record(name: NormName) -> NormInfo:
     if name.base not in NORMS:
-        raise unknown("norm", name.base, NORMS, OTHER_NAMES)
+        raise unknown_norm(name, NORMS)
     return NORMS[name.base]
+
+
+def unknown_norm(name: NormName, known: Collection[str]) -> UsageError:
+    """The error for a name whose base is none of the known ones: it suggests the whole name, with its switch."""
+    if name.base.endswith(".py"):
+        return no_factory(name.base, "norm")
+    base, plus, typed = name.base.partition("+")
+    meant, switch = guess(base, sorted(known), OTHER_NAMES), name.weights
+    if plus and not switch:
+        switch = guess(f"+{typed}", [*WEIGHT_SWITCHES]) or ""
+    full = str(replace(name, base=meant, weights=switch)) if meant else None
+    hint = suggestion(full, known)
+    if plus and not switch:
+        hint += f" Switches for the weights: {', '.join(WEIGHT_SWITCHES)}."
+    return UsageError(f"unknown norm '{shortened(name.base)}'", hint)
 
 
 def norm_info(spec: str, groups: int = 4) -> NormInfo:

@@ -12,6 +12,7 @@ import pytest
 from helpers.cli import compare, normbench, refused, without_settings
 
 from normbench.advice import NEEDS, RULES, TASKS, Situation, advise
+from normbench.advice.situation import OTHER_TASKS
 from normbench.analysis import StudyResult, write_study_result
 from normbench.cli.main import app
 from normbench.console.advice import ask
@@ -283,6 +284,31 @@ def test_a_bad_question_is_refused_in_words(arguments: str, words: list[str]) ->
     assert [word for word in words if word not in answer.stderr] == []
     if "--json" not in arguments:
         refused(answer, USAGE, *words)
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("classification", "vision"),
+        ("Image Classification", "vision"),
+        ("gan", "generation"),
+        ("GANs", "generation"),
+        ("cyclegan", "image-to-image"),
+        ("pix2pix", "image-to-image"),
+        ("transformers", "sequence"),
+        ("time-series", "sequence"),
+        ("style-transfer", "style"),
+        ("object_detection", "detection"),
+        ("MRI", "medical"),
+    ],
+)
+def test_other_names_of_a_task_lead_to_it(name: str, task: str) -> None:
+    refused(normbench("advise", "--task", name), USAGE, f"Did you mean '{task}'?")
+
+
+def test_every_other_name_is_of_a_task_and_spelt_as_it_is_compared() -> None:
+    assert set(OTHER_TASKS.values()) <= TASKS.keys()
+    assert [name for name in OTHER_TASKS if name != "".join(filter(str.isalnum, name.lower()))] == []
 
 
 def test_questions_go_to_stderr_and_a_wrong_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,6 +208,48 @@ def test_the_class_of_a_norm_leads_to_its_name(name: str, norm: str) -> None:
     refused(normbench("norms", name), USAGE, f"Did you mean '{norm}'?")
 
 
+@pytest.mark.parametrize("command", ["train", "verify", "summary"])
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("gn+WS", "gn+ws"),
+        ("GN+ws", "gn+ws"),
+        ("GN + Ws", "gn+ws"),
+        ("groupnorm+ws", "gn+ws"),
+        ("bn+CWN", "bn+cwn"),
+        ("gn(groups=2)+WS", "gn(groups=2)+ws"),
+        ("GN(groups=2)+ws", "gn(groups=2)+ws"),
+        ("GN(groups=2)", "gn(groups=2)"),
+    ],
+)
+def test_a_suggested_norm_keeps_the_switch_and_the_arguments(command: str, name: str, meant: str) -> None:
+    refused(normbench(command, "--norm", name), USAGE, f"Did you mean '{meant}'?")
+
+
+def test_a_file_without_its_factory_is_answered_with_those_in_it_unimported(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "raise SystemExit('imported')\nfrom torch import nn\n"
+        "class Mine(nn.Module): ...\ndef make(channels): ...\ndef _no(): ...\n"
+    )
+    (tmp_path / "empty.py").write_text("")
+    file = tmp_path / "mine.py"
+    for command in ("train", "verify", "summary"):
+        answer = normbench(command, "--norm", file)
+        refused(answer, USAGE, "names no factory", f"{file}:Mine", f"{file}:make")
+        assert ("_no" in answer.stderr, "nn" in answer.stderr.split("hint")[1]) == (False, False)
+    refused(normbench("train", "--norm", tmp_path / "empty.py"), USAGE, "names no factory", "empty.py:MyNorm")
+    refused(normbench("train", "--norm", tmp_path / "mien.py"), USAGE, "does not exist", "Did you mean mine.py?")
+
+
+@pytest.mark.parametrize("kind", ["norm", "network"])
+def test_a_path_that_no_file_can_have_is_shortened(kind: str) -> None:
+    answer = normbench(
+        "train", "--norm", "bn", "--dataset", "digits", "--dry-run", f"--{kind}", "x" * 5000 + ".py:Mine"
+    )
+    refused(answer, USAGE, f"{kind} file")
+    assert len(answer.stderr) < 600
+
+
 def test_segmentation_is_a_task() -> None:
     assert normbench("advise", "--task", "segmentation", "--json").code == 0
 

@@ -113,7 +113,7 @@ def test_a_factory_that_makes_no_network_is_refused(factory, words):
     [
         ("net.py:Tinny", ("nothing called 'Tinny'", "Did you mean 'Tiny'?")),
         ("nte.py:Tiny", ("does not exist", "Did you mean net.py?")),
-        ("net.py", ("names no factory", "net.py:MyNetwork")),
+        ("net.py", ("names no factory", "net.py:Tiny")),
         ("net.py:Tiny(depth=3)", ("not of the form", "takes no arguments")),
         ("c10(depth=3)", ("c10 takes no arguments",)),
         ("c11", ("Did you mean 'c10'?",)),

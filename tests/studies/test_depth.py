@@ -13,7 +13,7 @@ from torch import nn
 
 from normbench import data
 from normbench.config import DataConfig, MachineConfig
-from normbench.errors import UsageError
+from normbench.errors import USAGE, UsageError
 from normbench.networks.stacks import StackConfig, build_stack, weights
 from normbench.norms import Norm
 from normbench.studies.depth import training as depth_training
@@ -192,6 +192,27 @@ def test_norms_without_meaning_on_vectors_are_left_out_of_the_mlp_only(tmp_path:
         reason_to_leave_out(variant(norm), CPU) for norm in ("bn", "gn", "ln", "ln-c", "ln-chw", "rms", "lrn", "none")
     ] == [None] * 8
     assert reason_to_leave_out(variant("in", "conv"), CPU) is None
+
+
+@pytest.mark.parametrize(
+    ("output", "problem"),
+    [
+        ("None", "returns NoneType, not a tensor"),
+        ("(x, x)", "returns tuple, not a tensor"),
+        ("x[:, :1]", "changes the shape: "),
+        ("x if x.shape[2] == 1 else None", "returns NoneType, not a tensor"),
+    ],
+)
+def test_a_norm_that_gives_no_tensor_of_its_shape_is_refused_in_words(tmp_path: Path, output: str, problem: str):
+    file = tmp_path / "wrong.py"
+    file.write_text(
+        "import torch\nclass Wrong(torch.nn.Module):\n"
+        "    def __init__(self, channels): super().__init__()\n"
+        f"    def forward(self, x): return {output}\n"
+    )
+    answer = normbench("depth", "--norms", f"none,{file}:Wrong", "--no-train", "--depth", 3, "--out", tmp_path / "out")
+    refused(answer, USAGE, f"wrong.py:Wrong' {problem}", "A norm maps")
+    assert "signal" not in answer.stderr
 
 
 def test_bn_learns_at_a_depth_at_which_nothing_is_learned_without_a_norm(digits):

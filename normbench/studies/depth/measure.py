@@ -7,10 +7,12 @@ from typing import get_args
 
 import torch
 
+from normbench import randomness
 from normbench.data import DataSet
 from normbench.device import resolve_device
 from normbench.engine.concurrency import LARGEST_GROUP, cores
 from normbench.engine.threads import Threads, threads_each
+from normbench.networks.blocks import check_output
 from normbench.networks.stacks import Kind, Position, StackConfig
 from normbench.norms import Norm
 from normbench.norms.weights import WEIGHTS
@@ -100,7 +102,7 @@ def measure_depth(
     variants = [variant for variant, reason in reasons.items() if reason is None]
     for variant in variants:
         for width in (_width(variant.kind, settings), TRAINED_WIDTH[variant.kind]):
-            variant.norm.make(width)  # report a norm that cannot be built before measuring anything
+            _check(variant, width, device)
     signals = {}
     for number, variant in enumerate(variants, 1):
         note(f"signal {number}/{len(variants)}: {variant.kind}, {variant.label}")
@@ -121,6 +123,16 @@ def _variants(norms: list[Norm]) -> Iterator[Variant]:
                 yield Variant(kind, position, norm)
 
 
+@torch.no_grad()
+def _check(variant: Variant, width: int, device: torch.device) -> None:
+    """Report a norm that cannot be built, or gives no tensor of its input's shape, before anything is measured."""
+    norm = variant.norm.make(width).to(device)
+    if variant.norm.is_custom:
+        x = torch.zeros(2, width, *((SIDE, SIDE) if variant.kind == "conv" else (1, 1)), device=device)
+        with randomness.restored():
+            check_output(variant.norm, x, norm(x))
+
+
 def reason_to_leave_out(variant: Variant, device: torch.device) -> str | None:
     """Explain why a norm is meaningless on vectors, found by trying it on random ones; None if it is not."""
     if variant.kind != "mlp":
@@ -130,10 +142,11 @@ def reason_to_leave_out(variant: Variant, device: torch.device) -> str | None:
         return f"{name} is left out of the mlp: {weights.title} is that of convolutions here"
     x = torch.randn(8, 8, 1, 1, generator=torch.Generator().manual_seed(0)).to(device)
     try:
-        varies = bool(Norm.parse(name, 1).make(8).to(device)(x).std() > 0)
+        output = Norm.parse(name, 1).make(8).to(device)(x)
     except (ValueError, RuntimeError) as error:
         return f"{name} is left out of the mlp, where a channel of an image is one value: {str(error).splitlines()[0]}"
-    return None if varies else f"{name} is left out of the mlp: of one value per channel it leaves nothing"
+    check_output(variant.norm, x, output)
+    return None if output.std() > 0 else f"{name} is left out of the mlp: of one value per channel it leaves nothing"
 
 
 def _width(kind: Kind, settings: DepthSettings) -> int:

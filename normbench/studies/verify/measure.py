@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from normbench.config.norm_names import NormName
-from normbench.errors import UsageError, unknown
+from normbench.errors import UsageError
 from normbench.norms import NORMS, Norm, canonical_name, is_custom
-from normbench.norms.registry import OTHER_NAMES
+from normbench.norms.resolve import unknown_norm
 from normbench.studies.study import StudyContext
 from normbench.studies.verify.builtin import built_in, subjects, verify_builtin
 from normbench.studies.verify.cases import draw_cases
@@ -39,7 +39,7 @@ def measure(settings: VerifySettings, context: StudyContext) -> Measurement:  # 
     names = list(known) if norm is None else _parts(norm)
     for name in names:
         if NormName.parse(name).base not in {*known, ""} and not is_custom(name):
-            raise unknown("norm", name, known, OTHER_NAMES)
+            raise unknown_norm(NormName.parse(norm or name), known)
         if name not in known:
             Norm.parse(name)  # a failed import is reported before a missing reference
         if name not in known and not is_custom(name):
