@@ -140,7 +140,7 @@ def test_a_norm_that_cannot_be_built_for_some_channels_is_checked_with_the_other
 
 
 def test_the_error_of_a_norm_that_fails_in_a_later_step_names_the_step():
-    with pytest.raises(UsageError, match=r"step 7: boom"):
+    with pytest.raises(UsageError, match=r"step 7: RuntimeError: boom"):
         verify_norm("FailsLater", "same", NETWORK)
 
 
