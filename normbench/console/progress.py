@@ -197,9 +197,14 @@ class ProgressCallback(Callback):
         if download.rate is not None and download.done != download.total and now < self.next_line:
             return
         self.next_line = now + LINE_INTERVAL
-        speed = "" if download.rate is None else f", {download.rate / 1e6:.3g} MB/s"
+        speed = "" if download.rate is None else f", {_speed(download.rate)}"
         done, total = download.done / 1e6, (download.total or 0) / 1e6
         self.output.note(f"downloading CIFAR-10: {done:.0f} of {total:.0f} MB{speed}")
+
+
+def _speed(rate: float) -> str:
+    """Bytes per second in words, of a host that drips in bytes."""
+    return f"{rate / 1e6:.3g} MB/s" if rate >= 1000 else f"{rate:.0f} bytes/s"
 
 
 def _settings(config: RunConfig) -> dict[str, str]:

@@ -1,14 +1,14 @@
 """Locks of run folders: one process at a time writes a run, another one learns which."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import BaseFileLock, Timeout
 
 from normbench import locking
 from normbench.errors import UsageError
-from normbench.files import remove_unfinished
+from normbench.files import REGULAR, kind_of, remove_unfinished
 from normbench.locking import HOLDER, Warn
 
 LOCK = ".lock"
@@ -56,12 +56,26 @@ def held(folder: Path, warn: Warn | None = None) -> Iterator[None]:
         except Timeout as error:
             raise HeldError(folder, locking.holder_of(folder)) from error
         except OSError as error:
+            if in_place := _in_place_of_a_file(folder):
+                path, kind = in_place
+                raise UsageError(
+                    f"{path} is {kind}, where a file belongs", f"Move it away, and try again: {path}"
+                ) from error
             raise UsageError(
                 f"cannot write to the output folder {folder}: {error.strerror or error}",
                 "Give a folder that can be written: --out FOLDER",
             ) from error
         remove_unfinished(folder)
         yield
+
+
+def _in_place_of_a_file(folder: Path) -> tuple[Path, str] | None:
+    """Find what is no regular file and has the name of a lock, with its kind."""
+    with suppress(OSError):  # the folder cannot be read either, which the caller's error says
+        for path in (folder / LOCK, folder / HOLDER):
+            if (kind := kind_of(path)) not in (None, REGULAR):
+                return path, str(kind)
+    return None
 
 
 def holder_of(folder: Path) -> str | None:

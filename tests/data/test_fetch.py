@@ -15,6 +15,8 @@ from helpers.host import Host, serving
 
 from normbench import data, locking
 from normbench.config import DataConfig, MachineConfig
+from normbench.console.output import Output
+from normbench.console.progress import ProgressCallback
 from normbench.data import cifar10, download
 from normbench.data.cifar10 import ARCHIVE, FOLDER
 from normbench.data.download import HOLDER, LOCK, PART, README, fetch
@@ -357,6 +359,13 @@ def test_a_fetch_that_waits_for_another_says_for_whom_and_not_for_ever(official,
     finally:
         lock.release()
     assert [f"process {os.getpid()} on " in one.note for one in told] == [True]
+
+
+def test_the_rate_of_a_host_that_drips_is_in_bytes(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = ProgressCallback(Output())
+    progress.next_line = 0.0
+    progress._note_download(download.Progress(2, 170_000_000, 2.04))
+    assert ", 2 bytes/s" in capsys.readouterr().err
 
 
 def test_the_console_says_the_rate_of_a_download(official, tmp_path: Path) -> None:

@@ -82,6 +82,18 @@ def test_a_link_in_a_run_folder_is_never_written_through(name: str, tmp_path: Pa
     assert target.read_text() == "of the user"
 
 
+@pytest.mark.parametrize("name", [".lock", ".holder"])
+def test_what_is_in_the_place_of_a_lock_is_named_as_what_to_remove(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "runs"
+    (folder,) = (Path(run["folder"]) for run in train(out, "--norm", "gn", "--dry-run", "--json").document["runs"])
+    (folder / name).mkdir(parents=True)
+    refused(train(out, "--norm", "gn"), USAGE, f"{folder / name} is a folder", "Move it away")
+    (folder / name).rmdir()
+    if name == ".lock":
+        (folder / name).symlink_to(tmp_path)
+        refused(train(out, "--norm", "gn"), USAGE, f"{folder / name} is a", "Move it away")
+
+
 def test_a_run_folder_that_can_no_longer_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     running = importlib.import_module("normbench.engine.execute")
     keep = running._keep
