@@ -47,7 +47,8 @@ def evonorm_s0_backward(
 ) -> dict[str, Array]:
     """Through the numerator n = x s, s = σ(v x), with n' = s + v x s (1 - s), and through the group's deviation."""
     deviation, gate = _deviation(x, groups, eps), 1.0 if v is None else sigmoid(over_images(v) * x)
-    numerator, closed = x * gate, 0.0 if v is None else gate * sigmoid(-over_images(v) * x)
+    # 1 - s, and not σ(-v x), which has no cancellation: a program has s at hand, and its bound must allow for that.
+    numerator, closed = x * gate, 0.0 if v is None else gate * (1.0 - gate)
     dn_hat, dgamma, dbeta = scale_and_shift_backward(dy, numerator / deviation, gamma)
     dn = dn_hat / deviation
     slope = gate if v is None else gate + over_images(v) * x * closed

@@ -187,7 +187,7 @@ def test_cost_keeps_its_result_and_prints_it(tmp_path: Path):
         (("--norms", "bnn"), ("unknown norm 'bnn'",)),
         (("--norms", " , "), ("names nothing",)),
         (("--config", "baselin"), ("unknown recipe", "did you mean 'baseline'")),
-        (("--batch-size", 0), ("batch_size",)),
+        (("--batch-size", 0), ("--batch-size 0", "from 1")),
     ],
 )
 def test_wrong_input_is_answered_in_words(tmp_path: Path, arguments, words):

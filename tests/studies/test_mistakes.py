@@ -291,7 +291,7 @@ def test_the_command_keeps_its_result_and_shows_it(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         ("--only stat", ["unknown mistake 'stat'", "Did you mean 'state'?", "bias"]),
-        ("--only ,", ["--only names no mistake", "train-mode"]),
+        ("--only ,", ["--only", "names nothing"]),
         ("--seeds 0", ["--seeds 0", "from 1 to 1,000"]),
         ("--subset 99999", ["subset of 99,999", "1,437"]),
         ("--batch-size 900", ["batch of 900", "--batch-size 800"]),

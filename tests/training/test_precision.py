@@ -214,5 +214,5 @@ def result(norm, precision, device="GPU"):
 
 def test_runs_of_different_precision_are_not_on_equal_terms():
     assert "precision: tf32 (bn); bf16 (gn)" in mismatches([result("bn", "tf32"), result("gn", "bf16")])[0]
-    assert "not noted" in mismatches([result("bn", "tf32"), result("gn", None)])[0]
+    assert "not recorded" in mismatches([result("bn", "tf32"), result("gn", None)])[0]
     assert mismatches([result("bn", "fp32", "CPU, 1 thread"), result("gn", None, "CPU, 1 thread")]) == []
