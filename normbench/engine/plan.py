@@ -72,7 +72,7 @@ def plan(
 
     All configs share their data settings. The data set `auto` is settled here; this may download it.
     With `leave_out_oversized` a norm that breaks the parameter budget, or has no meaning in the network, is left out,
-    with a warning.
+    with a warning; where that leaves none, the first one's error is raised.
 
     Raises:
         UsageError: A norm, network or device that cannot be, or a network over its parameter budget.
@@ -81,6 +81,7 @@ def plan(
     device = resolve_device(machine.device)
     warnings = {warning: None for config in configs for warning in _check_settings(config)}
     parameters = {}
+    first: OverBudgetError | UnfitNormError | None = None
     for config in one_per_model(configs):
         try:
             parameters[model_of(config)] = within_budget(config)
@@ -88,6 +89,9 @@ def plan(
             if not leave_out_oversized:
                 raise
             warnings[f"left out: {error.message}"] = None
+            first = first or error
+    if not parameters and first is not None:
+        raise first  # with every norm left out there is nothing to plan
     choice = datasets.settle(configs[0].data, machine, on_download)
     if choice.reason:
         warnings[choice.reason] = None

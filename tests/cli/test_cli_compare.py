@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.cli import Answer, compare, run_folders, train
+from helpers.cli import Answer, compare, normbench, refused, run_folders, train
 
-from normbench.errors import SOME_RUNS_FAILED
+from normbench.errors import SOME_RUNS_FAILED, USAGE
 from normbench.norms import NORMS
 
 
@@ -128,3 +128,9 @@ def test_a_comparison_reuses_the_run_of_train(tmp_path: Path) -> None:
     assert "gn seed 0: already done" in answer.stderr
     assert answer.document["runs"][0] == alone
     assert json.loads((run_folders(tmp_path)[0] / "result.json").read_text()) == alone
+
+
+@pytest.mark.parametrize("command", ["compare", "tune", "batch-size", "rank"])
+def test_a_budget_that_no_norm_keeps_is_refused(tmp_path: Path, command: str) -> None:
+    answer = normbench(command, "--every", "--max-params", 10, "--dataset", "digits", "--dry-run", "--out", tmp_path)
+    refused(answer, USAGE, "over the budget of fewer than 10")
