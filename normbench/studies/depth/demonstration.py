@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 import scipy
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from normbench import randomness
 from normbench.analysis import Chart, Line, StudyResult, Table
@@ -91,20 +91,27 @@ def build(network: PrintedNetwork, depth: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(units, OUTPUTS, bias=network.position == "pre"))
 
 
-def output_norm(network: PrintedNetwork, depth: int, seed: int) -> float:
-    """Frobenius norm of the output (5, 100) for inputs (5, 28, 28) of N(0, 1), in train mode, at initialization."""
-    with torch.random.fork_rng(devices=[]):
-        randomness.seed_global(seed, "init")
-        mlp = build(network, depth)
-    x = torch.randn(BATCH, 28, 28, generator=randomness.generator(seed, "order"))
-    with torch.no_grad():
-        output: Tensor = mlp(x)
-    return float(output.norm())
-
-
 def output_norms(network: PrintedNetwork, seeds: range) -> list[list[float]]:
     """Norms of the output by number of hidden layers, one per seed."""
-    return [[output_norm(network, depth, seed) for seed in seeds] for depth in network.depths]
+    by_seed = [_norms_of_seed(network, seed) for seed in seeds]
+    return [list(at_depth) for at_depth in zip(*by_seed, strict=True)]
+
+
+def _norms_of_seed(network: PrintedNetwork, seed: int) -> list[float]:
+    """Frobenius norms of the output (5, 100) for inputs (5, 28, 28) of N(0, 1), in train mode, at initialization.
+
+    The hidden layers are those of one network; every depth has an output layer of its own.
+    """
+    x = torch.randn(BATCH, 28, 28, generator=randomness.generator(seed, "order"))
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        randomness.seed_global(seed, "init")
+        *hidden, last = build(network, network.depths[-1])
+        norms: list[float] = []
+        for layer in hidden:
+            x = layer(x)
+            if isinstance(layer, nn.Flatten | nn.ReLU) and len(norms) < network.depths[-1]:
+                norms.append(float(nn.Linear(x.shape[1], OUTPUTS, bias=last.bias is not None)(x).norm()))
+        return [*norms, float(last(x).norm())]
 
 
 def demonstration_result(settings: DepthSettings) -> StudyResult:
@@ -126,8 +133,8 @@ def demonstration_result(settings: DepthSettings) -> StudyResult:
         caption=(
             f"MLP 784 - 512 x n - 100, ReLU, torch's default initialization; a batch of {BATCH} inputs from N(0, 1), "
             f"in train mode; Frobenius norm of the output ({BATCH} x {OUTPUTS} values); "
-            f"seeds {seeds[0]} to {seeds[-1]}, a network and a batch per seed and depth; CPU, "
-            f"torch {torch.__version__}."
+            f"seeds {seeds[0]} to {seeds[-1]}, per seed one batch and one network with an output layer at every depth; "
+            f"CPU, torch {torch.__version__}."
         ),
         tables=(_table_without(measured[PRINTED_NETWORKS[0].label]), _table_with(measured)),
         charts=(_chart(measured),),
