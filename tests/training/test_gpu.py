@@ -17,7 +17,7 @@ from normbench.device import autocast, float32_arithmetic
 from normbench.engine.concurrency import fitting
 from normbench.engine.execute import ExecutionOptions, execute
 from normbench.evaluation import evaluate
-from normbench.networks import build, build_for
+from normbench.networks import NETWORKS, build, build_for
 from normbench.networks.blocks import Block
 from normbench.networks.stacks import StackConfig
 from normbench.norms import NORMS, Norm
@@ -107,6 +107,13 @@ def test_so_it_does_with_other_settings(settings, digits):
 @pytest.mark.parametrize("norm", ["bn", "gn", "ln"])
 def test_so_it_does_at_the_real_widths_and_batch_size(norm, photos):
     config = run_config(norm, batch_size=64, lr=1e-3).model_copy(update={"network": NetworkConfig(activation="silu")})
+    assert_captured_equals_eager(config, photos)
+
+
+@pytest.mark.parametrize("norm", ["bn", "ln"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_so_it_does_in_every_network(network, norm, photos):
+    config = run_config(norm, batch_size=64, lr=1e-3).model_copy(update={"network": NetworkConfig(name=network)})
     assert_captured_equals_eager(config, photos)
 
 
