@@ -2,12 +2,16 @@
 
 `flock` is released by the kernel when its process dies. Some network file systems refuse it; there a file that only one
 process can create is the lock, and a killed process leaves it behind until another finds that its owner is gone.
+
+`EACCES` has two meanings: some file systems refuse every lock with it, others a lock that another process holds. A file
+that no other process knows tells them apart.
 """
 
 import contextlib
 import errno
 import os
 import platform
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -22,6 +26,9 @@ refused `flock` stays and would look like a soft lock that is held."""
 
 REFUSED = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 """Errors of `flock` on a file system without locks."""
+
+_PROBE = ".writing-lock-"
+"""Prefix of a file on which a lock is tried; one that a killed process leaves goes the way of unfinished files."""
 
 _WRITING = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
@@ -40,22 +47,51 @@ def acquire(path: Path, timeout: float = 0.0, warn: Warn | None = None) -> BaseF
         Timeout: Another process holds it.
         OSError: The file cannot be written.
     """
-    lock: BaseFileLock = FileLock(path, timeout=timeout, fallback_to_soft=False)
+    lock: BaseFileLock = FileLock(path, fallback_to_soft=False)
     try:
-        lock.acquire()
+        lock.acquire(timeout=0.0)
     except Timeout:
-        raise
+        if not _is_refused(path):
+            lock.acquire(timeout=timeout)
+            return lock
     except OSError as error:
         if error.errno not in REFUSED:
             raise
-        lock = SoftFileLock(f"{path}{SOFT}", timeout=timeout)
-        lock.acquire()
-        if warn is not None:
-            warn(
-                f"the file system of {path.parent} has no locks, so a file stands for one: if a process is killed, "
-                f"{path.name}{SOFT} may have to be removed by hand"
-            )
+    else:
+        return lock
+    lock = SoftFileLock(f"{path}{SOFT}", timeout=timeout)
+    lock.acquire()
+    if warn is not None:
+        warn(
+            f"the file system of {path.parent} has no locks, so a file stands for one: if a process is killed, "
+            f"{path.name}{SOFT} may have to be removed by hand"
+        )
     return lock
+
+
+def _is_refused(path: Path) -> bool:
+    """Test whether a lock that cannot be taken fails with EACCES, and a new file beside it fails likewise."""
+    try:
+        import fcntl  # noqa: PLC0415  # Windows has none
+    except ImportError:
+        return False
+
+    def denied(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno == errno.EACCES
+        finally:
+            os.close(descriptor)
+        return False
+
+    if not denied(os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))):
+        return False
+    probe = path.with_name(f"{_PROBE}{os.getpid()}-{threading.get_ident()}")
+    try:
+        return denied(os.open(probe, _WRITING, 0o600))
+    finally:
+        _unlink(probe)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def refuse_locks(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     monkeypatch.setattr(fcntl, "flock", flock)
 
 
-@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS])
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES])
 def test_a_file_system_without_locks_gets_a_soft_one_and_a_warning(
     code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,6 +48,28 @@ def test_a_soft_lock_keeps_a_second_process_out(tmp_path: Path, monkeypatch: pyt
         assert f"process {os.getpid()} on " in str(holder_of(tmp_path))
     with held(tmp_path):
         pass
+
+
+def test_a_lock_that_another_process_holds_is_not_refused_where_that_is_said_by_eacces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    flock = fcntl.flock
+
+    def as_on_smb(descriptor: int, operation: int) -> None:
+        try:
+            flock(descriptor, operation)
+        except BlockingIOError as error:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES)) from error
+
+    monkeypatch.setattr(fcntl, "flock", as_on_smb)
+    with held(tmp_path):
+        with pytest.raises(HeldError), held(tmp_path):
+            pass
+        assert not (tmp_path / ".lock.soft").exists()
+    with held(tmp_path):
+        assert {path.name for path in tmp_path.iterdir()} == {".lock", ".holder"}
 
 
 def _die_holding(path: Path) -> None:
