@@ -4,6 +4,7 @@
 
     nb.train("gn", epochs=5)                                # one run, as `normbench train`
     nb.compare(["bn", "gn", MyNorm], seeds=3)               # several norms on equal terms, as `normbench compare`
+    nb.tune(["bn", "gn"], trials=16).recipe                 # settings searched on equal budgets, as `normbench tune`
     nb.study("depth", no_train=True)                        # a study, as `normbench depth`
     nb.summary("bn"); nb.verify("gn"); nb.load("runs/baseline/gn-s0-1a2b3c4d").network
     nb.swap(model, "gn", groups=8)                          # the norm layers of any torch model, replaced
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from normbench.api import (
         ComparisonResult,
         Swapped,
+        TuningResult,
         compare,
         load,
         norm,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         summary,
         swap,
         train,
+        tune,
         verify,
     )
 
@@ -34,6 +37,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ComparisonResult",
     "Swapped",
+    "TuningResult",
     "compare",
     "load",
     "norm",
@@ -42,6 +46,7 @@ __all__ = [
     "summary",
     "swap",
     "train",
+    "tune",
     "verify",
 ]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.cli import compare, train
+from helpers.cli import SMALL, compare, normbench, train
 from torch import nn
 
 import normbench as nb
@@ -53,7 +53,7 @@ def test_no_name_of_the_api_is_a_subpackage_with_all_of_them_imported():
     assert sorted(nb.__all__) == sorted(api.__all__)
 
 
-@pytest.mark.parametrize("name", ["train", "compare", "norm", "summary", "swap"])
+@pytest.mark.parametrize("name", ["train", "compare", "tune", "norm", "summary", "swap"])
 def test_the_example_of_the_docstring_runs(name, tmp_path):
     tests = doctest.DocTestFinder().find(getattr(nb, name), globs={"tmp": tmp_path})
     assert [len(test.examples) > 1 for test in tests] == [True]
@@ -77,6 +77,25 @@ def test_compare_gives_the_rows_of_the_command_and_shows_them_everywhere(tmp_pat
     assert [label.get_text() for label in axes.get_yticklabels()] == ["bn", "gn"]
     assert sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() == "o") == 4
     assert comparison.report().is_file()
+
+
+def test_tune_finds_the_settings_of_the_command_and_compare_takes_its_recipe(tmp_path):
+    space = {"lr": [0.05, 0.1]}
+    tiny = {**TINY, "subset": 64, "settings": WIDTHS}
+    found = nb.tune(["bn", "gn"], trials=2, sampler="grid", space=space, **tiny, out=tmp_path / "api")
+    flags = ("--trials", 2, "--sampler", "grid", "--set", "search.lr=[0.05,0.1]", "--set", SMALL)
+    tiny_flags = ("--dataset", "digits", "--subset", 64, "--epochs", 1, "--batch-size", 64, "--norms", "bn,gn")
+    values = normbench("tune", *tiny_flags, *flags, "--out", tmp_path / "cli", "--json").document["values"]
+    scores = [[run["validation_accuracy"] for run in trial["runs"]] for trial in found.to_dicts()]
+    trials = [trial for of_norm in values["trials"].values() for trial in of_norm]
+    assert scores == [[run["validation_accuracy"] for run in trial["runs"]] for trial in trials]
+    assert found.best == {norm: trial["settings"] for norm, trial in values["best"].items()}
+    assert "| bn |" in repr(found)
+    assert "<table" in found._repr_html_()
+    assert r"\begin{tabular}" in found.latex()
+    comparison = nb.compare(recipe=str(found.recipe), out=tmp_path / "api")
+    assert {run.norm: run.lr for run in comparison.results} == {norm: best["lr"] for norm, best in found.best.items()}
+    assert all(run.tuned for run in comparison.results)
 
 
 def test_a_class_is_a_norm_and_a_registered_name_stands_for_it(tmp_path):

@@ -5,10 +5,12 @@ from normbench.api.models import load, norm, register_norm, summary
 from normbench.api.replacement import Swapped, swap
 from normbench.api.studies import study, verify
 from normbench.api.training import train
+from normbench.api.tuning import TuningResult, tune
 
 __all__ = [
     "ComparisonResult",
     "Swapped",
+    "TuningResult",
     "compare",
     "load",
     "norm",
@@ -17,5 +19,6 @@ __all__ = [
     "summary",
     "swap",
     "train",
+    "tune",
     "verify",
 ]

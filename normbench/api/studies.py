@@ -8,10 +8,11 @@ from typing import Any
 from normbench import engine, runs
 from normbench.analysis import StudyResult, write_study_result
 from normbench.api.settings import machine, nested
-from normbench.config import Recipe, RunConfig
+from normbench.config import MachineConfig, Recipe, RunConfig
 from normbench.config.validation import check_name, validated
 from normbench.data import OnDownload
 from normbench.engine import Plan
+from normbench.engine.callbacks import Callback
 from normbench.errors import unknown
 from normbench.report import write_tables
 from normbench.report.write import write_report
@@ -22,9 +23,9 @@ from normbench.studies import STUDIES, StudyContext
 class _Context(StudyContext):
     """Context of a study in Python: warnings go into its result, progress is ignored."""
 
-    def __init__(self, study: str, named: bool, **fields: Any) -> None:
+    def __init__(self, study: str, named: bool, callback: Callback | None, **fields: Any) -> None:
         super().__init__(**fields)
-        self.study, self.named = study, named
+        self.study, self.named, self.callback = study, named, callback
         self.warnings: list[str] = []
 
     def note(self, text: str) -> None:
@@ -48,7 +49,7 @@ class _Context(StudyContext):
         plan = engine.claim_experiment(plan, question, named=self.named)
         self.experiment = plan.folders[0].path.parent.name
         self.warnings += plan.warnings
-        return engine.finished_part(plan) if finished else (plan, engine.run_all(plan))
+        return engine.finished_part(plan) if finished else (plan, engine.run_all(plan, self.callback))
 
 
 def study(
@@ -83,6 +84,26 @@ def study(
     """
     if name not in STUDIES:
         raise unknown("study", name, STUDIES)
+    here = machine(out=out, data_dir=data_dir, device=device)
+    return run_study(name, settings, here, recipe=recipe, recipe_settings=recipe_settings, experiment=experiment)
+
+
+def run_study(
+    name: str,
+    settings: Mapping[str, Any],
+    machine: MachineConfig,
+    *,
+    recipe: str | None = None,
+    recipe_settings: Mapping[str, Any] | None = None,
+    experiment: str | None = None,
+    callback: Callback | None = None,
+) -> StudyResult:
+    """Run a study that exists, and keep its result, tables, plots and report.
+
+    Raises:
+        UsageError: A setting is not valid.
+        RunFailedError: The folder cannot be written.
+    """
     record = STUDIES[name]
     study_settings = validated(record.settings, settings, f"study {name}")
     suffix = record.variant(study_settings)
@@ -90,7 +111,8 @@ def study(
     context = _Context(
         name,
         experiment is not None,
-        machine=machine(out=out, data_dir=data_dir, device=device),
+        callback,
+        machine=machine,
         experiment=default if experiment is None else check_name(experiment, "the experiment"),
         recipe=recipe,
         overrides=nested(recipe_settings or {}),

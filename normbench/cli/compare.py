@@ -9,7 +9,7 @@ import typer
 from normbench.cli import flags
 from normbench.cli.command import command
 from normbench.cli.options import ControlOptions, PlanOptions, SelectionOptions
-from normbench.cli.plan import announce, claim_experiment, question_of, stop_after_part
+from normbench.cli.plan import announce, claim_experiment, part_of, question_of, stop_after_part
 from normbench.errors import SOME_RUNS_FAILED, RunFailedError, UsageError, unknown
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def compare(options: CompareOptions) -> None:
         control = options.control_norm()
         _check_control(control, list(plan.norms), grid)
         question = question_of(plan, recipe, "compare", grid.is_search)
-        plan = claim_experiment(options, plan, question)
+        plan = part_of(options, claim_experiment(options, plan, question))
         if not announce(options, plan, progress):
             return
         results = engine.run_all(plan, callback, progress.on_download)

@@ -23,14 +23,24 @@ def question_of(plan: "Plan", recipe: "Recipe", command: str, searching: bool = 
 
 
 def claim_experiment(options: PlanOptions, plan: "Plan", question: "Question") -> "Plan":
-    """Move a plan into the experiment of its question, claim that unless --dry-run was typed, and take the --shard.
+    """Move a plan into the experiment of its question, and claim that unless --dry-run was typed.
 
     Raises:
-        UsageError: --name is an experiment of another question, or the shard has no run.
+        UsageError: --name is an experiment of another question.
     """
     from normbench import engine
 
-    plan = engine.claim_experiment(plan, question, named=options.name is not None, dry_run=options.dry_run)
+    return engine.claim_experiment(plan, question, named=options.name is not None, dry_run=options.dry_run)
+
+
+def part_of(options: PlanOptions, plan: "Plan") -> "Plan":
+    """Return the part of a plan that --shard names, or all of it.
+
+    Raises:
+        UsageError: The part has no run.
+    """
+    from normbench import engine
+
     return engine.part_of(plan, *options.shard) if options.shard else plan
 
 

@@ -13,7 +13,7 @@ from normbench.cli import flags
 from normbench.cli.command import make_command
 from normbench.cli.flags import Parameter, parameters
 from normbench.cli.options import Options, PlanOptions, SelectionOptions
-from normbench.cli.plan import announce, claim_experiment, question_of, stop_after_part
+from normbench.cli.plan import announce, claim_experiment, part_of, question_of, stop_after_part
 from normbench.config.recipes import COMMAND_LINE, DEFAULT_RECIPE
 from normbench.config.validation import validated
 from normbench.studies import Flag as FieldFlag
@@ -129,6 +129,8 @@ class CommandContext(StudyContext):
             leave_out_oversized=options.every,
         )
         self.study, self.options, self.output = study, options, options.output()
+        self.part: list[RunResult] | None = None
+        """Results of the --shard of the last step that was trained; None without --shard."""
 
     def note(self, text: str) -> None:
         """Print a line."""
@@ -151,6 +153,9 @@ class CommandContext(StudyContext):
     ) -> "tuple[Plan, list[RunResult]]":
         """Plan the runs, place them in the experiment of their question, and execute them.
 
+        Of a --shard only its part is trained. A study with several steps goes on to the next one where the other
+        parts are finished, too.
+
         Raises:
             typer.Exit: The plan alone, or a part of it, was asked for, and is printed.
         """
@@ -170,11 +175,17 @@ class CommandContext(StudyContext):
             self.experiment = plan.folders[0].path.parent.name
             if finished:
                 return engine.finished_part(plan)
-            if not announce(self.options, plan, progress):
+            part = part_of(self.options, plan)
+            if not announce(self.options, part, progress):
                 raise typer.Exit
-            results = engine.run_all(plan, callback, progress.on_download)
-        stop_after_part(self.options, self.study.name, results)
-        return plan, results
+            results = engine.run_all(part, callback, progress.on_download)
+        if self.options.shard is None:
+            return plan, results
+        self.part = results
+        done, whole = engine.finished_part(plan)
+        if len(whole) < len(plan.configs):
+            stop_after_part(self.options, self.study.name, results)
+        return done, whole
 
 
 def _experiment(study: Study[Any], options: StudyOptions, settings: Any) -> str:
@@ -190,6 +201,8 @@ def _run(study: Study[Any], options: StudyOptions, settings: Any) -> None:
     """Run a study, keep its result and print it."""
     context = CommandContext(study, options, settings)
     result = study.run(settings, context)
+    if context.part is not None:
+        stop_after_part(options, study.name, context.part)
     _conclude(context, result)
     if code := study.exit_code(result):
         raise typer.Exit(code)

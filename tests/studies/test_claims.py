@@ -57,6 +57,29 @@ def test_the_tables_are_in_the_report(claimed: tuple[Path, dict]) -> None:
     )
 
 
+def test_parts_train_one_step_after_the_other_and_the_plain_command_shows_the_whole(
+    claimed: tuple[Path, dict], tmp_path: Path
+) -> None:
+    arguments = ("claims", *TINY, "--norms", "bn", "--seeds", 2, "--rates", "0.05,0.5", "--gains", 1, "--out", tmp_path)
+
+    def part(number: int) -> int:
+        answer = normbench(*arguments, "--shard", f"{number}/2", "--json")
+        assert answer.code == 0
+        assert not list(tmp_path.glob("*/finding.json"))
+        return len(answer.document["runs"])
+
+    rates = 2 * len(RATES) * 2
+    assert part(1) == rates // 2
+    assert len(run_folders(tmp_path)) == rates // 2
+    others = len(claimed[1]["values"]["runs"])
+    assert part(2) == part(1) > rates // 2, "the last part of the first step goes on with the second one"
+    assert len(run_folders(tmp_path)) == others
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/result.json")}
+    whole = normbench(*arguments, "--json").document["values"]["claims"]
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*/result.json")} == times
+    assert [claim["values"] for claim in whole] == [claim["values"] for claim in claimed[1]["values"]["claims"]]
+
+
 RECIPE = Recipe.model_validate(
     {"norms": ("bn",), "seeds": 2, "network": {"dropout": 0.1}, "training": {"weight_decay": 1e-3},
      "norm": {"bn": {"lr": 0.1, "weight_decay": 1e-4}}}

@@ -124,8 +124,9 @@ def measure(settings: ClaimsSettings, context: StudyContext) -> Measurement:
     norms = _fitting(figures.ordered(recipe.norms), recipe, settings, context)
     rate_runs = _train(rate_trials(norms, settings.rates), recipe, settings, context)
     best = figures.best_rates(figures.accuracies(rate_runs))
-    init_runs = _train(init_trials(best, settings.gains), recipe, settings, context)
-    others = _train(regularizer_trials(best[CONTROL]), recipe, settings, context)
+    from_inits, regularized = init_trials(best, settings.gains), regularizer_trials(best[CONTROL])
+    second = _train([*from_inits, *regularized], recipe, settings, context)
+    init_runs, others = second[: len(from_inits) * recipe.seeds], second[len(from_inits) * recipe.seeds :]
     at_best = [run for run in rate_runs if run.setting == ("rate", best[run.label])]
     target = figures.target_of([run.result for run in at_best if run.label == CONTROL])
     times = _times(at_best, target)

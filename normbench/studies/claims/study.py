@@ -36,13 +36,15 @@ learning rates, less sensitivity to initialisation, regularization, and stable g
 
 Every norm, and none, is trained at each of --rates; its best rate by validation accuracy is used for the other claims.
 A claim holds for a norm if its figure is better than that of `none` over the same seeds, by a paired t-test at 0.05
-with Holm's adjustment. The test images stay unread. Run again, it goes on where it stopped.""",
+with Holm's adjustment. The test images stay unread. Run again, it goes on where it stopped.
+
+The best rates settle the other runs: with --shard those are trained once every part of the first ones is finished.""",
     settings=ClaimsSettings,
     run=run,
     recipe="claims",
     flags=(
         *(flag for flag in RECIPE_FLAGS if flag not in ("lr", "weight_decay")), "seeds", *DATA_FLAGS, "val_split",
-        *FOLDER_FLAGS, "force", "jobs", "no_capture", "track", "dry_run",
+        *FOLDER_FLAGS, "force", "jobs", "shard", "no_capture", "track", "dry_run",
     ),
     variant=variant,
     exit_code=exit_code,
