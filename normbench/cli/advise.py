@@ -29,10 +29,11 @@ class AdviseOptions(Options):
 
 @command
 def advise(options: AdviseOptions) -> None:
-    """Recommend a norm: first choice, alternative, norms to avoid, each with its rules and their evidence.
+    """Recommend a norm for a task, with evidence.
 
-    On a terminal it asks; with --task it does not. Evidence is a paper, or the result of a study under --out, quoted
-    with its conditions. --rules lists every rule.
+    First choice, alternative and norms to avoid, each with its rules and their evidence. On a terminal it asks; with
+    --task it does not. Evidence is a paper, or the result of a study under --out, quoted with its conditions. --rules
+    lists every rule.
     """
     from normbench.advice import advise
     from normbench.console import advice as console

@@ -5,11 +5,12 @@ import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from normbench.cli.completion import choices, completer
 from normbench.cli.flags import Argument, Parameter, parameters
 from normbench.cli.options import Options
 from normbench.cli.parsing import parser
@@ -29,7 +30,14 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """Group of commands whose --help is shown without the type that Typer gives it."""
+    """Group of commands whose switches are shown without the type that Typer gives them."""
+
+    def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]
+        """Parameters, with the switches for shell completion without a type."""
+        for parameter in self.params:
+            if parameter.name in ("install_completion", "show_completion"):
+                _without_metavar(parameter)
+        return super().get_params(ctx)
 
     def get_help_option(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Option --help without a type."""
@@ -85,7 +93,12 @@ def _typer_parameter(name: str, parameter: Parameter) -> tuple[Any, Any]:
     """Annotation and default of a parameter in Typer's terms."""
     kind, shown = parameter.kind, parameter.presentation
     if isinstance(shown, Argument):
-        argument = typer.Argument(metavar=shown.metavar, help=escape(shown.text), parser=parser(str, shown.metavar))
+        argument = typer.Argument(
+            metavar=shown.metavar,
+            help=escape(shown.text),
+            parser=parser(str, shown.metavar),
+            autocompletion=completer(shown.complete, several=False) if shown.complete else None,
+        )
         required = inspect.Parameter.empty if parameter.required else None
         return Annotated[str if parameter.required else str | None, argument], required
     flag = f"--{name.replace('_', '-')}"
@@ -97,6 +110,8 @@ def _typer_parameter(name: str, parameter: Parameter) -> tuple[Any, Any]:
     else:
         metavar = shown.metavar or METAVARS.get(kind, "A,B,C")
         settings = {"metavar": metavar, "parser": shown.parse or parser(kind, flag, shown.bounds, shown.example)}
+    if names := choices(*shown.choices) if shown.choices else shown.complete:
+        settings["autocompletion"] = completer(names, several=get_origin(kind) is tuple)
     option = typer.Option(*spellings, help=escape(shown.help), rich_help_panel=shown.panel, **settings)
     if kind is bool:
         return Annotated[bool, option], False

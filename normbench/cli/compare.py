@@ -26,7 +26,9 @@ class CompareOptions(SelectionOptions, ControlOptions, PlanOptions):
 
 @command
 def compare(options: CompareOptions) -> None:
-    """Train several norms on the same network, data, epochs and batches, and print one table.
+    """Train several norms on equal terms, and print one table.
+
+    Network, data, epochs and batches are the same for all.
 
     With several --seeds a second table compares every norm with the control norm, in pairs of equal seeds: separated,
     alike (less than --margin apart, by an equivalence test), or undecided.

@@ -21,7 +21,10 @@ class DataOptions(Options):
 
 @command
 def data(options: DataOptions) -> None:
-    """Show where CIFAR-10 is searched for and the state of its files; --fetch downloads it."""
+    """Show the folder of CIFAR-10; --fetch downloads it.
+
+    Lists the folders that are searched, and the state of each file.
+    """
     from normbench.console import lists
     from normbench.data import fetch, locate
 

@@ -21,10 +21,11 @@ class EvaluateOptions(SavedRunOptions):
 
 @command
 def evaluate(options: EvaluateOptions) -> None:
-    """Score a finished run again: test accuracy, accuracy per class, confusion matrix, calibration.
+    """Score a finished run again, in detail.
 
-    With --images FOLDER it classifies pictures: rotated as their EXIF data say, transparent ones on white, their centre
-    scaled to 32x32. Sub-folders named after classes give the accuracy on them.
+    Test accuracy, accuracy per class, confusion matrix and calibration. With --images FOLDER it classifies pictures:
+    rotated as their EXIF data say, transparent ones on white, their centre scaled to 32x32. Sub-folders named after
+    classes give the accuracy on them.
 
     Exit code 1 if the accuracy is not the one that the run recorded. The code of a custom norm or network runs only
     if you name it (--norm, --network) or trust what the run folder keeps of it (--trust).

@@ -21,9 +21,10 @@ class ExportOptions(SavedRunOptions):
 
 @command
 def export(options: ExportOptions) -> None:
-    """Write a run's network as ONNX, taking pixel values 0-255, and check it against torch.
+    """Write a run's network as ONNX, checked against torch.
 
-    If the data set is available, a network that does not reproduce its run's recorded accuracy is refused.
+    It takes pixel values 0-255. If the data set is available, a network that does not reproduce its run's recorded
+    accuracy is refused.
 
     Needs: pip install 'normbench[onnx]'
     """

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import annotated_types
 from pydantic.fields import FieldInfo
 
+from normbench.cli import completion
+from normbench.cli.completion import Names
 from normbench.cli.parsing import check_experiment, parse_shard
 from normbench.config import MachineConfig, Recipe, RunConfig
 from normbench.config.machine import VARIABLES, variable
@@ -47,6 +49,8 @@ class Flag:
     """Value for the hint of an error."""
     parse: Callable[[str], Any] | None = None
     """Parser of the value, in place of the one for its type."""
+    complete: Names | None = None
+    """Names that a shell completes; those of the choices, where there are some."""
 
     @property
     def help(self) -> str:
@@ -70,6 +74,8 @@ class Argument:
 
     text: str
     metavar: str
+    complete: Names | None = None
+    """Names that a shell completes."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,9 @@ def _default(value: Any) -> str:
     return ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in values)
 
 
-def recipe_setting(key: str, panel: str, note: str = "", metavar: str | None = None) -> Flag:
+def recipe_setting(
+    key: str, panel: str, note: str = "", metavar: str | None = None, complete: Names | None = None
+) -> Flag:
     """Make the flag of a recipe's setting; the recipe holds the default, so the help states none.
 
     Args:
@@ -140,18 +148,19 @@ def recipe_setting(key: str, panel: str, note: str = "", metavar: str | None = N
         panel: Panel of the help.
         note: Sentence after the setting's description.
         metavar: Name of the value.
+        complete: Names that a shell completes.
     """
     *sections, name = key.split(".")
     model = reduce(lambda model, section: model.model_fields[section].annotation, sections, Recipe)  # type: ignore[arg-type, return-value]
     field = model.model_fields[name]
-    flag = Flag(f"{field.description} {note}".rstrip(), panel, metavar, setting=key)
+    flag = Flag(f"{field.description} {note}".rstrip(), panel, metavar, setting=key, complete=complete)
     return replace(flag.of_field(field), default="")
 
 
-def machine_setting(name: str, panel: str) -> Flag:
+def machine_setting(name: str, panel: str, complete: Names | None = None) -> Flag:
     """Make the flag of a machine setting."""
     field = MachineConfig.model_fields[name]
-    flag = Flag(field.description or "", panel).of_field(field)
+    flag = Flag(field.description or "", panel, complete=complete).of_field(field)
     return replace(flag, variable=variable(name) if name in VARIABLES else None)
 
 
@@ -162,16 +171,25 @@ Norm = Annotated[
         "Norm (see `normbench norms`), file.py:factory or package.module:factory; +ws adds weight standardization.",
         RUN,
         "NORM",
+        complete=completion.norms,
     ),
 ]
 Norms = Annotated[
     tuple[str, ...] | None,
-    Flag("Norms, separated by commas: bn,gn,ln.", RUN, example="bn,gn; see `normbench norms`"),
+    Flag(
+        "Norms, separated by commas: bn,gn,ln.",
+        RUN,
+        example="bn,gn; see `normbench norms`",
+        complete=completion.norms,
+    ),
 ]
 All = Annotated[bool, Flag("The norms of the assignment: bn, gn and ln.", RUN)]
 Every = Annotated[bool, Flag("Every built-in norm.", RUN)]
-Control = Annotated[str | None, Flag("Norm that the others are compared with.", RUN, "NORM", default="the first")]
-Network = Annotated[str | None, recipe_setting("network.name", RUN, metavar="NETWORK")]
+Control = Annotated[
+    str | None,
+    Flag("Norm that the others are compared with.", RUN, "NORM", default="the first", complete=completion.norms),
+]
+Network = Annotated[str | None, recipe_setting("network.name", RUN, metavar="NETWORK", complete=completion.networks)]
 Config = Annotated[
     str | None,
     Flag(
@@ -179,11 +197,17 @@ Config = Annotated[
         RUN,
         "RECIPE",
         default=DEFAULT_RECIPE,
+        complete=completion.recipes,
     ),
 ]
 Set = Annotated[
     list[str] | None,
-    Flag("Any setting of a recipe, as training.momentum=0.95; may be repeated.", RUN, "KEY=VALUE"),
+    Flag(
+        "Any setting of a recipe, as training.momentum=0.95; may be repeated.",
+        RUN,
+        "KEY=VALUE",
+        complete=completion.settings,
+    ),
 ]
 Groups = Annotated[int | None, recipe_setting("groups", RUN)]
 MaxParams = Annotated[
@@ -207,7 +231,7 @@ Seeds = Annotated[int | None, recipe_setting("seeds", TRAINING)]
 Deterministic = Annotated[bool, recipe_setting("deterministic", TRAINING)]
 
 # Data
-Dataset = Annotated[str | None, recipe_setting("data.name", DATA)]
+Dataset = Annotated[str | None, recipe_setting("data.name", DATA, complete=completion.data_sets)]
 Subset = Annotated[int | None, recipe_setting("data.subset", DATA)]
 ValSplit = Annotated[float | None, recipe_setting("data.val_split", DATA)]
 DataDir = Annotated[Path | None, machine_setting("data_dir", DATA)]
@@ -218,7 +242,7 @@ Images = Annotated[
 ]
 
 # Machine and run folders
-Device = Annotated[str | None, machine_setting("device", MACHINE)]
+Device = Annotated[str | None, machine_setting("device", MACHINE, complete=completion.devices)]
 Out = Annotated[Path | None, machine_setting("out", MACHINE)]
 Force = Annotated[bool, machine_setting("force", MACHINE)]
 Jobs = Annotated[int | None, machine_setting("jobs", MACHINE)]
@@ -241,6 +265,7 @@ Name = Annotated[
         MACHINE,
         default="the recipe's",
         parse=check_experiment,
+        complete=completion.experiments,
     ),
 ]
 Track = Annotated[str | None, Flag("Live view of the runs.", MACHINE, choices=("tensorboard", "trackio", "wandb"))]
@@ -272,6 +297,7 @@ Needs = Annotated[
         "Requirements, separated by commas, of: fold, streaming, agree, fast, export and pretrained.",
         RUN,
         example="fold,fast",
+        complete=completion.needs,
     ),
 ]
 Rules = Annotated[bool, Flag("List every rule and its evidence.", OUTPUT)]
@@ -289,6 +315,10 @@ Json = Annotated[bool, Flag("Print one JSON document on stdout.", OUTPUT)]
 Quiet = Annotated[bool, Flag("Print the essential value only.", OUTPUT, letter="-q")]
 
 # Arguments
-Run = Annotated[str, Argument("Folder of a run, or its name under --out (a part will do).", "RUN")]
-Experiment = Annotated[str, Argument("Folder of an experiment, or its name under --out.", "EXPERIMENT")]
-NormName = Annotated[str | None, Argument("Built-in norm, or file.py:factory, each with or without +ws.", "NORM")]
+Run = Annotated[str, Argument("Folder of a run, or its name under --out (a part will do).", "RUN", completion.runs)]
+Experiment = Annotated[
+    str, Argument("Folder of an experiment, or its name under --out.", "EXPERIMENT", completion.experiments)
+]
+NormName = Annotated[
+    str | None, Argument("Built-in norm, or file.py:factory, each with or without +ws.", "NORM", completion.norms)
+]

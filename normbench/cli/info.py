@@ -21,10 +21,11 @@ class NormsOptions(Options):
 
 @command
 def norms(options: NormsOptions) -> None:
-    """List the norms: formula, axes, dependence on the batch, when to use them, paper.
+    """List the norms; with NORM, show one.
 
-    With a NORM, built-in or custom, its page: a picture of the axes that it averages over, when not to use it, frequent
-    mistakes with it, and its accuracies in the experiments under --out. With --example it is worked out on numbers.
+    The list has formulas, axes, dependence on the batch, uses and papers. With a NORM, built-in or custom, its page: a
+    picture of the axes that it averages over, when not to use it, frequent mistakes with it, and its accuracies in the
+    experiments under --out. With --example it is worked out on numbers.
     """
     if options.norm_name is not None:
         _norm_page(options, options.norm_name)
@@ -87,7 +88,7 @@ class EnvOptions(Options):
 
 @command
 def env(options: EnvOptions) -> None:
-    """Show versions and the device, and whether torch and torchvision match."""
+    """Show versions and the device, and check the installation."""
     from normbench.console.environment import show_environment
 
     show_environment(options.output(), options.machine().device)

@@ -29,30 +29,35 @@ MOST_COLUMNS = 1000
 """Columns or lines that the environment may claim for a terminal."""
 TRACEBACK = "NORMBENCH_DEBUG=1 shows the traceback."
 
+NAME = "normbench"
+COMPLETING = "_NORMBENCH_COMPLETE"
+"""Variable by which a shell asks for completions."""
+
 app = typer.Typer(
-    name="normbench",
+    name=NAME,
     cls=Group,
     help="Small, honest, fast experiments on normalization layers.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train", cls=Command)(train.train)
-app.command("compare", cls=Command)(compare.compare)
+TRAIN, STUDY, KEEP, LOOK_UP = "Train", "Study", "Keep", "Look up"
+"""Panels of the list of commands, from top to bottom."""
+app.command("train", cls=Command, rich_help_panel=TRAIN)(train.train)
+app.command("compare", cls=Command, rich_help_panel=TRAIN)(compare.compare)
 for _study in STUDIES.values():
-    app.command(_study.name, cls=Command)(study_command(_study))
-app.command("summary", cls=Command)(summary.summary)
-app.command("evaluate", cls=Command)(evaluate.evaluate)
-app.command("report", cls=Command)(report.report)
-app.command("advise", cls=Command)(advise.advise)
-app.command("export", cls=Command)(export.export)
-app.add_typer(runs.app, name="runs")
-app.command("norms", cls=Command)(info.norms)
-app.command("recipes", cls=Command)(info.recipes)
-app.command("data", cls=Command)(data.data)
-app.command("env", cls=Command)(info.env)
+    app.command(_study.name, cls=Command, rich_help_panel=STUDY)(study_command(_study))
+app.command("report", cls=Command, rich_help_panel=KEEP)(report.report)
+app.command("evaluate", cls=Command, rich_help_panel=KEEP)(evaluate.evaluate)
+app.command("export", cls=Command, rich_help_panel=KEEP)(export.export)
+app.add_typer(runs.app, name="runs", rich_help_panel=KEEP)
+app.command("summary", cls=Command, rich_help_panel=LOOK_UP)(summary.summary)
+app.command("norms", cls=Command, rich_help_panel=LOOK_UP)(info.norms)
+app.command("advise", cls=Command, rich_help_panel=LOOK_UP)(advise.advise)
+app.command("recipes", cls=Command, rich_help_panel=LOOK_UP)(info.recipes)
+app.command("data", cls=Command, rich_help_panel=LOOK_UP)(data.data)
+app.command("env", cls=Command, rich_help_panel=LOOK_UP)(info.env)
 
 
 @app.callback(invoke_without_command=True)
@@ -79,15 +84,29 @@ def _run() -> int:
     code, failure, cause = 0, None, None
     try:
         _check_folder()
-        code = app(standalone_mode=False) or 0
+        code = app(prog_name=NAME, standalone_mode=False) or 0
     except BaseException as error:  # the place where every exception becomes a message; custom code may raise any
         if isinstance(error, SystemExit) and isinstance(error.__cause__, BrokenPipeError):
             raise  # the reader of the output is gone
+        if COMPLETING in os.environ or _is_plain_exit(error):
+            return _code_of(error)
         failure, cause = shortage(error) or _as_error(error), error
     interrupted = failure is not None and failure.exit_code == INTERRUPTED
     if code == INTERRUPTED or (interruption.happened() and not interrupted):
         failure = interruption.words()  # Typer caught it, or another failure hid it
     return code if failure is None else _fail(failure, cause)
+
+
+def _is_plain_exit(error: BaseException) -> bool:
+    """Test for the exit of Typer itself, after --show-completion, rather than of custom code."""
+    from normbench.custom_code import failing_line
+
+    return isinstance(error, SystemExit) and failing_line(error) is None
+
+
+def _code_of(error: BaseException) -> int:
+    """Exit code without a message: a shell shows what a completion prints on the line that is being typed."""
+    return error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1
 
 
 def _prepare_streams() -> None:

@@ -20,8 +20,9 @@ class ReportOptions(ControlOptions):
 
 @command
 def report(options: ReportOptions) -> None:
-    """Write EXPERIMENT/report.html: leading norms, tables, curves, confusion matrices, settings, command to repeat it.
+    """Write an experiment as one HTML page.
 
+    EXPERIMENT/report.html has leading norms, tables, curves, confusion matrices, settings and the command to repeat it.
     The page needs no internet access, and its plots are in EXPERIMENT/plots as SVG and PNG, too. Accuracy by class is
     the one recorded at the end of a run; for runs without it the saved weights are scored again if the data set is
     available (with --trust those of custom norms and networks, too). Nothing is downloaded.

@@ -43,7 +43,7 @@ class CleanOptions(RunsOptions):
 @app.callback(invoke_without_command=True)
 @command
 def list_all(options: RunsOptions) -> None:
-    """List the runs: state, norm, seed, accuracies, time. Sub-commands show details."""
+    """List the runs, with their accuracies; sub-commands show details."""
     from normbench import runs
     from normbench.console import runs as console
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from normbench.cli import flags
+from normbench.cli import completion, flags
 from normbench.cli.command import make_command
 from normbench.cli.flags import Parameter, parameters
 from normbench.cli.options import Options, PlanOptions, SelectionOptions
@@ -80,7 +80,12 @@ def _field_flag(field: FieldInfo) -> FieldFlag:
 def _flag(name: str, field: FieldInfo) -> flags.Flag:
     """Flag of a field: with the field's description, or that of the shared flag of this name."""
     shown = _field_flag(field)
-    flag = flags.Flag(field.description, shown.panel, shown.metavar) if field.description else SHARED[name].presentation
+    complete = completion.networks if name == "networks" else None
+    flag = (
+        flags.Flag(field.description, shown.panel, shown.metavar, complete=complete)
+        if field.description
+        else SHARED[name].presentation
+    )
     assert isinstance(flag, flags.Flag), f"{name} is a flag that studies share"
     return flag.of_field(field)
 

@@ -16,7 +16,10 @@ class SummaryOptions(SelectionOptions, NetworkOptions):
 
 @command
 def summary(options: SummaryOptions) -> None:
-    """Show the network layer by layer, and its parameters against the budget; of several norms: one row per norm."""
+    """Show the layers of a network, its size and the budget.
+
+    Of several norms: one row per norm.
+    """
     from normbench.console.summary import show_network, show_norms
     from normbench.errors import UnfitNormError
     from normbench.model_summary import model_summary

@@ -22,7 +22,7 @@ class TrainOptions(TrainingOptions):
 
 @command
 def train(options: TrainOptions) -> None:
-    """Train the network with one norm, and print its train and test accuracy.
+    """Train the network with one norm, and print its accuracies.
 
     An interrupted run is resumed; a finished one is shown again, not trained again.
     """

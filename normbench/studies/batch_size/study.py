@@ -26,7 +26,7 @@ def exit_code(result: "StudyResult") -> int:
 STUDY = Study(
     name="batch-size",
     question="What does a small batch cost, and which norms suffer?",
-    help="""Train every norm at every batch size over the same images, and show where accuracy falls.
+    help="""Train every norm at every batch size over the same images.
 
 The learning rate of each norm (--lr: of all) is that for the recipe's batch size; --scaling adapts it to the batch.
 

@@ -31,9 +31,9 @@ def variant(settings: ClaimsSettings) -> str:
 STUDY = Study(
     name="claims",
     question="Which of the benefits that are claimed of norms can be measured?",
-    help="""Measure five benefits that are claimed of norms, each with a norm and without: faster convergence, larger
-learning rates, less sensitivity to initialisation, regularization, and stable gradients.
+    help="""Measure five claimed benefits of norms, each against no norm.
 
+Faster convergence, larger learning rates, less sensitivity to initialisation, regularization, and stable gradients.
 Every norm, and none, is trained at each of --rates; its best rate by validation accuracy is used for the other claims.
 A claim holds for a norm if its figure is better than that of `none` over the same seeds, by a paired t-test at 0.05
 with Holm's adjustment. The test images stay unread. Run again, it goes on where it stopped.

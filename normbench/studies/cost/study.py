@@ -20,10 +20,11 @@ def run(settings: CostSettings, context: StudyContext) -> "StudyResult":
 STUDY = Study(
     name="cost",
     question="What does a norm cost in time and memory?",
-    help="""Time every norm at the shapes of the real network: its layers alone, and the training step around them.
+    help="""Time every norm: its layers alone, and a whole training step.
 
-Measures every built-in norm, or those of --norms, in turns; steps are compared with those of `none`. Reports as well
-the memory kept for the backward pass, parameters and buffers, and any difference between train and eval mode.""",
+The shapes are those of the real network. Measures every built-in norm, or those of --norms, in turns; steps are
+compared with those of `none`. Reports as well the memory kept for the backward pass, parameters and buffers, and any
+difference between train and eval mode.""",
     settings=CostSettings,
     run=run,
     flags=("config", "set", "network", "groups", "batch_size", *FOLDER_FLAGS),

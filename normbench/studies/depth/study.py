@@ -24,7 +24,7 @@ def run(settings: DepthSettings, context: StudyContext) -> "StudyResult":
 STUDY = Study(
     name="depth",
     question="What does depth do to signal, gradient and training, with and without a norm?",
-    help="""Follow signal and gradient through stacks of up to 30 layers, then train stacks of several depths.
+    help="""Follow signal and gradient through deep stacks, and train them.
 
 Each norm is placed before (pre) and after (post) the weights of every layer, in a stack of linear layers (mlp) and in
 one of 3x3 convolutions (conv); `none` is the control. Signal and gradient are measured on noise, before any training.

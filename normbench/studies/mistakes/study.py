@@ -20,10 +20,10 @@ def run(settings: MistakesSettings, context: StudyContext) -> "StudyResult":
 STUDY = Study(
     name="mistakes",
     question="What do common mistakes with norms cost?",
-    help="""Make common mistakes with norms on purpose, each beside the right way, and print what it costs.
+    help="""Make common mistakes on purpose, each beside the right way.
 
-Takes a minute or two on the embedded digits (recipe `mistakes`); --dataset cifar10 --subset 2000 uses real images.
-A mistake whose cost is not separated from zero is reported as such.""",
+Prints what each costs. Takes a minute or two on the embedded digits (recipe `mistakes`); --dataset cifar10 --subset
+2000 uses real images. A mistake whose cost is not separated from zero is reported as such.""",
     settings=MistakesSettings,
     run=run,
     recipe="mistakes",

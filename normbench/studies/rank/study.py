@@ -26,7 +26,7 @@ def exit_code(result: "StudyResult") -> int:
 STUDY = Study(
     name="rank",
     question="Which norm ranks best over networks and seeds, and which cannot be told apart?",
-    help="""Train every norm in every network with several seeds, and compare the average ranks.
+    help="""Rank norms over several networks and seeds.
 
 Friedman's and Nemenyi's tests say which norms differ (Demšar, JMLR 7 (2006), 1-30), and equivalence tests which are
 alike within --margin. A norm that cannot be in a network is named and not trained.

@@ -36,11 +36,12 @@ def exit_code(result: "StudyResult") -> int:
 STUDY = Study(
     name="tune",
     question="Which settings suit each norm, searched on equal budgets?",
-    help="""Search each norm's settings on equal budgets, and write the best ones as a recipe for `compare --config`.
+    help="""Search each norm's settings on equal budgets, for a recipe.
 
-Every norm has the same space ([search] of the recipe), sampler, seed, number of trials, epochs and images. Settings are
-chosen on the validation split; the test images stay unread. Trials are ordinary runs: a search that was stopped goes
-on, more --trials extend it, and several processes with the same command share it.""",
+The best settings are written as a recipe for `compare --config`. Every norm has the same space ([search] of the
+recipe), sampler, seed, number of trials, epochs and images. Settings are chosen on the validation split; the test
+images stay unread. Trials are ordinary runs: a search that was stopped goes on, more --trials extend it, and several
+processes with the same command share it.""",
     settings=TuneSettings,
     run=run,
     recipe="quick",

@@ -26,11 +26,11 @@ def exit_code(result: "StudyResult") -> int:
 STUDY = Study(
     name="verify",
     question="Does every norm compute its definition?",
-    help="""Check norms, weight standardization and dropout against float64 definitions: forward, gradients, buffers.
+    help="""Check every norm against its float64 definition.
 
-Inputs are random, hard (constant, huge, tiny, offset, single values), and of the shapes of the network's layers over
-several training steps, in float32 and float64. Bounds follow from the number of roundings. Exit code 1 if an error is
-out of bounds.
+Forward pass, gradients and buffers, also of weight standardization and dropout. Inputs are random, hard (constant,
+huge, tiny, offset, single values), and of the shapes of the network's layers over several training steps, in float32
+and float64. Bounds follow from the number of roundings. Exit code 1 if an error is out of bounds.
 
 A custom norm is checked against your NumPy function: --norm file.py:factory --reference file.py:function""",
     settings=VerifySettings,
