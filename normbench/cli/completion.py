@@ -68,7 +68,7 @@ def networks(_ctx: typer.Context) -> Iterable[str]:
             and isinstance(node.value, ast.Dict)
             and ast.unparse(node.target) == "NETWORKS"
         ):
-            return [key.value for key in node.value.keys if isinstance(key, ast.Constant)]
+            return [ast.literal_eval(key) for key in node.value.keys if key is not None]
     return []
 
 

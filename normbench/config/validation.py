@@ -42,8 +42,13 @@ def _in_words(model: type[BaseModel], error: ValidationError, where: str) -> Usa
 
 def sentence(message: str) -> str:
     """A message of pydantic as the end of a sentence."""
-    message = message.removeprefix("Value error, ")
+    message = re.sub(r"[0-9]{16,}", _shortest, message.removeprefix("Value error, "))
     return message[0].lower() + message[1:]
+
+
+def _shortest(digits: re.Match[str]) -> str:
+    """A number of very many digits as a user types it: 1e30."""
+    return f"{float(digits[0]):g}".replace("e+", "e")
 
 
 def _nearest_key(model: type[BaseModel], path: tuple[int | str, ...]) -> str:

@@ -147,18 +147,26 @@ def _record(name: NormName) -> NormInfo:
     return NORMS[name.base]
 
 
-def unknown_norm(name: NormName, known: Collection[str]) -> UsageError:
-    """The error for a name whose base is none of the known ones: it suggests the whole name, with its switch."""
+def unknown_norm(name: NormName, known: Collection[str], besides: Collection[str] = ()) -> UsageError:
+    """The error for a name whose base is none of the known ones: it suggests the whole name, with its switch.
+
+    Args:
+        name: As it was typed.
+        known: Names of norms.
+        besides: Names of what is no norm and can be given as well.
+    """
     if name.base.endswith(".py"):
         return no_factory(name.base, "norm")
     base, plus, typed = name.base.partition("+")
-    meant, switch = guess(base, sorted(known), OTHER_NAMES), name.weights
+    meant, switch = guess(base, sorted([*known, *besides]), OTHER_NAMES), name.weights
     if plus and not switch:
         switch = guess(f"+{typed}", [*WEIGHT_SWITCHES]) or ""
     full = str(replace(name, base=meant, weights=switch)) if meant else None
     hint = suggestion(full, known)
     if plus and not switch:
         hint += f" Switches for the weights: {', '.join(WEIGHT_SWITCHES)}."
+    if besides:
+        hint += f" Besides norms: {', '.join(besides)}."
     return UsageError(f"unknown norm '{shortened(name.base)}'", hint)
 
 

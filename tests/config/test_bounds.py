@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from normbench.config import MachineConfig, Recipe, RunConfig
 from normbench.errors import RUN_FAILED, USAGE
+from normbench.norms import NORMS
 from normbench.studies import STUDIES
 
 STUDY_SETTINGS = [study.settings for study in STUDIES.values()]
@@ -198,6 +199,18 @@ def test_a_path_that_can_be_none_is_refused_in_words(flag: str, path: str) -> No
 def test_the_names_that_others_have_for_a_norm_are_understood(name: str) -> None:
     for command in ("train", "verify", "summary"):
         refused(normbench(command, "--norm", name), USAGE, "Did you mean 'bn'?")
+
+
+def test_verify_lists_the_norms_as_norms_and_what_else_it_verifies_after_them() -> None:
+    listed = normbench("verify", "--norm", "xx").stderr.split("Known: ")[1]
+    norms, besides = listed.split(" Besides norms: ")
+    assert sorted(norms.rstrip(".").split(", ")) == sorted(NORMS)
+    assert besides.strip(" .\n").split(", ") == ["+ws", "+wn", "+cwn", "dropout"]
+    refused(normbench("verify", "--norm", "drop-out"), USAGE, "Did you mean 'dropout'?")
+
+
+def test_a_bound_of_thirty_zeros_is_shown_as_it_is_typed() -> None:
+    refused(normbench("train", "--norm", "gn", "--lr", "1e308"), USAGE, "less than or equal to 1e30\n")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from helpers.results import make_result
 from normbench.config import Recipe
 from normbench.errors import SOME_RUNS_FAILED, USAGE
 from normbench.studies.rank.measure import Measurement, complete_table, rank
-from normbench.studies.rank.runs import Task, candidates, found_rates, ranked_configs, search_configs
+from normbench.studies.rank.runs import Task, candidates, found_rates, group_holes, ranked_configs, search_configs
 from normbench.studies.rank.sentences import conclusions
 from normbench.studies.rank.settings import RankSettings
 
@@ -151,6 +151,25 @@ def test_another_network_takes_neither_the_widths_nor_the_mark_of_the_search() -
     assert (moved.network.widths, moved.run("gn", 0).tuned, moved.run("gn", 0).training.lr) == (None, False, 0.04)
     assert RECIPE.in_network("c10") is RECIPE
     assert RECIPE.run("gn", 0).tuned
+
+
+def test_holes_of_one_reason_are_named_together() -> None:
+    budget = "{} with {} has {} parameters, {} over the budget of fewer than 50,000"
+    holes = {
+        (Task("lnet", 128), "bn"): budget.format("lnet", "bn", "73,770", "23,771"),
+        (Task("lnet", 32), "bn"): budget.format("lnet", "bn", "73,770", "23,771"),
+        (Task("lnet", 128), "in"): budget.format("lnet", "in", "73,770", "23,771"),
+        (Task("lnet", 128), "ln-chw"): budget.format("lnet", "ln-chw", "202,058", "152,059"),
+        (Task("c10", 128), "ln-chw"): budget.format("c10", "ln-chw", "245,386", "195,387"),
+        (Task("mlp", 128), "in"): "in has no meaning on vectors of 128 channels",
+        (Task("vit", 128), "in"): "in has no meaning on vectors of 32 channels",
+    }
+    groups = group_holes(holes)
+    assert [(hole.norms, hole.networks) for hole in groups] == [
+        (("bn", "in"), ("lnet",)), (("ln-chw",), ("lnet", "c10")), (("in",), ("mlp", "vit")),
+    ]  # fmt: skip
+    assert groups[0].text == holes[Task("lnet", 128), "bn"] + "; the others likewise"
+    assert group_holes({(Task("mlp", 1), "in"): "no meaning"})[0].text == "no meaning"
 
 
 def test_rates_follow_the_batch_and_a_search_decides_by_validation_accuracy() -> None:

@@ -25,6 +25,7 @@ from normbench.studies.rank.runs import (
     candidates,
     check_networks,
     found_rates,
+    group_holes,
     ranked_configs,
     search_configs,
 )
@@ -105,8 +106,8 @@ def measure(settings: RankSettings, context: StudyContext) -> Measurement:
     recipes = {name: _recipe_of(name, recipe, context) for name in check_networks(settings.networks)}
     sizes = settings.batch_sizes or (recipe.training.batch_size,)
     chosen, holes = candidates({name: loaded for name, (_, loaded) in recipes.items()}, sizes, settings.max_params)
-    for (task, norm), reason in holes.items():
-        context.note(f"not possible: {norm} in {task.network}: {reason}")
+    for hole in group_holes(holes):
+        context.note(f"not possible: {', '.join(hole.norms)} in {', '.join(hole.networks)}: {hole.text}")
     seeds = range(recipe.seed, recipe.seed + recipe.seeds)
     rates = _search(chosen, settings, seeds.stop, recipe, context) if settings.rates else None
     chosen = [candidate for candidate in chosen if rates is None or candidate in rates]

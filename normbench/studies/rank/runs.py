@@ -1,5 +1,6 @@
 """Runs of `rank`: norms, networks and seeds. Their rates are those of a recipe or of an equal search."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +86,37 @@ def candidates(
     if not fitting:
         raise UsageError(f"no norm can be ranked: {next(iter(holes.values()))}", "Choose others: --norms, --networks.")
     return fitting, holes
+
+
+@dataclass(frozen=True)
+class Hole:
+    """Norms that have no run in the same networks for the same reason."""
+
+    norms: tuple[str, ...]
+    networks: tuple[str, ...]
+    reason: str
+    """Of the first norm in the first network; the others have it with other figures."""
+
+    @property
+    def text(self) -> str:
+        """Reason, for all norms and networks."""
+        return self.reason + "; the others likewise" * (len(self.norms) * len(self.networks) > 1)
+
+
+def group_holes(holes: Mapping[tuple[Task, str], str]) -> list[Hole]:
+    """Group holes whose reasons differ in no more than norm, network and figures."""
+    networks: dict[tuple[str, str], dict[str, str]] = {}
+    for (task, norm), reason in holes.items():
+        networks.setdefault((_kind_of(reason, task.network, norm), norm), {}).setdefault(task.network, reason)
+    groups: dict[tuple[str, tuple[str, ...]], list[tuple[str, str]]] = {}
+    for (kind, norm), reasons in networks.items():
+        groups.setdefault((kind, tuple(reasons)), []).append((norm, next(iter(reasons.values()))))
+    return [Hole(tuple(norm for norm, _ in members), names, members[0][1]) for (_, names), members in groups.items()]
+
+
+def _kind_of(reason: str, network: str, norm: str) -> str:
+    names = "|".join(map(re.escape, (network, norm)))
+    return re.sub(r"[0-9][0-9,]*", "", re.sub(rf"(?<![\w-])(?:{names})(?![\w-])", "", reason))
 
 
 def search_configs(chosen: Sequence[Candidate], rates: Sequence[float], seed: int) -> list[RunConfig]:

@@ -7,7 +7,7 @@ from normbench.analysis import Aggregate, Chart, Line, StudyResult, Table, misma
 from normbench.analysis import format as text
 from normbench.runs.environment import environment
 from normbench.studies.rank.measure import Measurement
-from normbench.studies.rank.runs import Task
+from normbench.studies.rank.runs import Task, group_holes
 from normbench.studies.rank.sentences import caption, conclusions, label, leader_cells, rates_note
 from normbench.studies.rank.study import STUDY
 
@@ -117,11 +117,9 @@ def _leaders(measurement: Measurement) -> Table:
 
 
 def _holes(measurement: Measurement) -> Table:
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for (task, norm), reason in measurement.holes.items():
-        reasons.setdefault((norm, reason), []).append(task.network)
-    rows = tuple((norm, ", ".join(dict.fromkeys(names)), reason) for (norm, reason), names in reasons.items())
-    return Table(title="Norms without a run", columns=("norm", "network", "reason"), rows=rows, sentences=True)
+    holes = group_holes(measurement.holes)
+    rows = tuple((", ".join(hole.norms), ", ".join(hole.networks), hole.text) for hole in holes)
+    return Table(title="Norms without a run", columns=("norms", "networks", "reason"), rows=rows, sentences=True)
 
 
 def _shared(measurement: Measurement) -> str:

@@ -39,7 +39,8 @@ def measure(settings: VerifySettings, context: StudyContext) -> Measurement:  # 
     names = list(known) if norm is None else _parts(norm)
     for name in names:
         if NormName.parse(name).base not in {*known, ""} and not is_custom(name):
-            raise unknown_norm(NormName.parse(norm or name), known)
+            besides = [subject for subject in known if subject not in NORMS]
+            raise unknown_norm(NormName.parse(norm or name), NORMS, besides)
         if name not in known:
             Norm.parse(name)  # a failed import is reported before a missing reference
         if name not in known and not is_custom(name):
