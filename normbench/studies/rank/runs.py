@@ -95,7 +95,7 @@ class Hole:
     norms: tuple[str, ...]
     networks: tuple[str, ...]
     reason: str
-    """Of the first norm in the first network; the others have it with other figures."""
+    """Reason of the first norm in the first network; the others have it with other figures."""
 
     @property
     def text(self) -> str:
