@@ -154,9 +154,13 @@ def compare(
         training__batch_size=batch_size,
     )
     margin = checked(Share, margin, "margin")
-    experiment = check_name(name if name is not None else Path(recipe).stem, "the experiment")
-    configs = comparison_configs(changed, Grid(), PARAMETER_BUDGET)
-    plan = engine.plan(configs, machine(out=out, data_dir=data_dir, device=device, jobs=jobs, force=force), experiment)
+    changed, plan = engine.plan_recipe(
+        changed,
+        lambda recipe: comparison_configs(recipe, Grid(), PARAMETER_BUDGET),
+        machine(out=out, data_dir=data_dir, device=device, jobs=jobs, force=force),
+        check_name(name if name is not None else Path(recipe).stem, "the experiment"),
+        named=name is not None,
+    )
     question = runs.Question.of(changed.model_copy(update={"data": plan.configs[0].data}), "compare")
     plan = engine.claim_experiment(plan, question, named=name is not None)
     results = engine.run_all(plan, callback or Callback())

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from normbench import engine
+from normbench import engine, runs
 from normbench.api.settings import NetworkLike, NormLike, changed_recipe, machine, network_spec, norm_spec
 from normbench.config.recipes import DEFAULT_RECIPE
 from normbench.config.validation import check_name
@@ -54,7 +54,7 @@ def train(
         callback: Callback of the run.
 
     Raises:
-        UsageError: A norm or setting is not valid.
+        UsageError: A norm or setting is not valid, or `name` is an experiment of another question.
         DataError: The data set is not available.
         RunFailedError: The run cannot be written.
 
@@ -76,7 +76,14 @@ def train(
         training__lr=lr,
         training__weight_decay=weight_decay,
     )
-    config = changed.run(norm_spec(norm), changed.seed)
-    experiment = check_name(name if name is not None else Path(recipe).stem, "the experiment")
-    plan = engine.plan([config], machine(out=out, data_dir=data_dir, device=device, force=force), experiment)
+    spec = norm_spec(norm)
+    changed, plan = engine.plan_recipe(
+        changed,
+        lambda recipe: [recipe.run(spec, recipe.seed)],
+        machine(out=out, data_dir=data_dir, device=device, force=force),
+        check_name(name if name is not None else Path(recipe).stem, "the experiment"),
+        named=name is not None,
+    )
+    question = runs.Question.of(changed.model_copy(update={"data": plan.configs[0].data}), "compare")
+    plan = engine.claim_experiment(plan, question, named=name is not None)
     return engine.run_all(plan, callback or Callback())[0]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from normbench.cli import flags
 from normbench.cli.command import command
 from normbench.cli.options import ControlOptions, PlanOptions, SelectionOptions
-from normbench.cli.plan import announce, claim_experiment, part_of, question_of, stop_after_part
+from normbench.cli.plan import announce, claim_experiment, part_of, question_of, show_way_back, stop_after_part
 from normbench.errors import SOME_RUNS_FAILED, RunFailedError, UsageError, unknown
 
 if TYPE_CHECKING:
@@ -55,14 +56,15 @@ def compare(options: CompareOptions) -> None:
             "a search needs a validation split: it must not be decided on the test images",
             "Add --val-split 0.1",
         )
-    configs = comparison_configs(recipe, grid, options.budget)
     with ProgressCallback(output) as progress:
         callback = options.callback(progress)
-        plan = engine.plan(
-            configs,
+        recipe, plan = engine.plan_recipe(
+            recipe,
+            lambda recipe: comparison_configs(recipe, grid, options.budget),
             options.planning_machine(),
             options.experiment,
             progress.on_download,
+            named=options.name is not None,
             leave_out_oversized=options.every,
         )
         control = options.control_norm()
@@ -101,7 +103,8 @@ def compare(options: CompareOptions) -> None:
         quiet=show.comparison_values(comparison),
     )
     if files:
-        output.note(f"also in {', '.join(files)}")
+        output.note(f"also in {folder}: {', '.join(Path(file).name for file in files)}")
+    show_way_back(output, plan)
     if comparison.some_failed:
         raise typer.Exit(SOME_RUNS_FAILED)
 

@@ -268,6 +268,10 @@ Name = Annotated[
         complete=completion.experiments,
     ),
 ]
+OfExperiment = Annotated[
+    str | None,
+    Flag("Only the runs of this experiment.", RUN, example="baseline", parse=check_experiment),
+]
 Track = Annotated[str | None, Flag("Live view of the runs.", MACHINE, choices=("tensorboard", "trackio", "wandb"))]
 Trust = Annotated[
     bool,

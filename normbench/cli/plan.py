@@ -1,5 +1,7 @@
 """Plan of a command that trains: the experiment that it goes to, its warnings, and --dry-run."""
 
+import shlex
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ from normbench.errors import SOME_RUNS_FAILED
 
 if TYPE_CHECKING:
     from normbench.config import Recipe
-    from normbench.console import ProgressCallback
+    from normbench.console import Output, ProgressCallback
     from normbench.engine import Plan
     from normbench.runs import Question, RunResult
 
@@ -52,9 +54,18 @@ def announce(options: TrainingOptions, plan: "Plan", progress: "ProgressCallback
     progress.expect(plan)
     for warning in plan.warnings:
         output.warning(warning)
+    if plan.obstacle and not any(plan.obstacle in warning for warning in plan.warnings):
+        output.note(plan.obstacle)
     if options.dry_run:
         show_plan(output, plan)
     return not options.dry_run
+
+
+def show_way_back(output: "Output", plan: "Plan") -> None:
+    """Print the command that goes on with CIFAR-10, where the digits have taken its place."""
+    if plan.obstacle:
+        typed = shlex.join(word for word in sys.argv[1:] if word != "--offline")
+        output.note(f"for CIFAR-10: normbench data --fetch && normbench {typed}")
 
 
 def stop_after_part(options: PlanOptions, command: str, results: "Sequence[RunResult]") -> None:

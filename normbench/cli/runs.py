@@ -1,12 +1,16 @@
 """`normbench runs`: list, show, compare, clean."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import typer
 
 from normbench.cli import flags
 from normbench.cli.command import Command, Group, command
 from normbench.cli.options import Options
+
+if TYPE_CHECKING:
+    from normbench.runs import Experiment
 
 app = typer.Typer(cls=Group)
 
@@ -16,6 +20,26 @@ class RunsOptions(Options):
     """Options of `runs`."""
 
     out: flags.Out = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListOptions(RunsOptions):
+    """Options of `runs` itself."""
+
+    name: flags.OfExperiment = None
+
+    def experiments(self) -> "list[Experiment]":
+        """Return the experiment of --name, or all of them.
+
+        Raises:
+            UsageError: There is none of that name.
+        """
+        from normbench import runs
+
+        out = self.machine().out
+        if self.name is None:
+            return runs.list_experiments(out)
+        return [runs.read_experiment(runs.find_experiment(self.name, out))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +58,7 @@ class DiffOptions(RunsOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CleanOptions(RunsOptions):
+class CleanOptions(ListOptions):
     """Options of `runs clean`."""
 
     yes: flags.Yes = False
@@ -42,13 +66,14 @@ class CleanOptions(RunsOptions):
 
 @app.callback(invoke_without_command=True)
 @command
-def list_all(options: RunsOptions) -> None:
-    """List the runs, with their accuracies; sub-commands show details."""
-    from normbench import runs
+def list_all(options: ListOptions) -> None:
+    """List the runs by experiment, with their accuracies; sub-commands show details.
+
+    Of many runs only the experiments are listed; --name lists the runs of one.
+    """
     from normbench.console import runs as console
 
-    out = options.machine().out
-    console.show_runs(options.output(), runs.list_runs(out), str(out))
+    console.show_runs(options.output(), options.experiments(), options.machine().out, named=options.name is not None)
 
 
 @app.command(cls=Command)
@@ -83,5 +108,6 @@ def clean(options: CleanOptions) -> None:
     from normbench import runs
     from normbench.console import runs as console
 
-    cleaned = runs.clean(options.machine().out, remove=options.yes)
+    entries = [entry for experiment in options.experiments() for entry in experiment.entries]
+    cleaned = runs.clean(entries, remove=options.yes)
     console.show_cleaned(options.output(), cleaned, removed=options.yes)

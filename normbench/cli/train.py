@@ -7,7 +7,7 @@ import typer
 from normbench.cli import flags
 from normbench.cli.command import command
 from normbench.cli.options import TrainingOptions
-from normbench.cli.plan import announce
+from normbench.cli.plan import announce, question_of, show_way_back
 from normbench.errors import RUN_FAILED, UsageError
 
 
@@ -35,15 +35,25 @@ def train(options: TrainOptions) -> None:
 
     output = options.output()
     recipe = options.load_recipe(options.overrides())
-    config = recipe.run(options.norm, recipe.seed, max_params=options.budget)
+    norm = options.norm
     with ProgressCallback(output) as progress:
         callback = options.callback(progress)
-        plan = engine.plan([config], options.planning_machine(), options.experiment, progress.on_download)
+        recipe, plan = engine.plan_recipe(
+            recipe,
+            lambda recipe: [recipe.run(norm, recipe.seed, max_params=options.budget)],
+            options.planning_machine(),
+            options.experiment,
+            progress.on_download,
+            named=options.name is not None,
+        )
+        question = question_of(plan, recipe, "compare")  # a comparison of the same settings takes up the run
+        plan = engine.claim_experiment(plan, question, named=options.name is not None, dry_run=options.dry_run)
         if not announce(options, plan, progress):
             return
         result = engine.run_all(plan, callback, progress.on_download)[0]
     document = {"command": "train", "run": result.model_dump(mode="json"), "warnings": list(plan.warnings)}
     accuracy = "" if result.test_accuracy is None else f"{result.test_accuracy:.4f}"
-    output.result(tables.run_table(result, config.training.epochs), document, quiet=accuracy)
+    output.result(tables.run_table(result, plan.configs[0].training.epochs), document, quiet=accuracy)
+    show_way_back(output, plan)
     if result.status != "done":
         raise typer.Exit(RUN_FAILED)

@@ -4,9 +4,9 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from normbench.config.norm_names import NormName, canonical_text
 from normbench.config.search import SearchSpace, ends
@@ -35,6 +35,8 @@ Canonical = Callable[[str], str]
 
 DEFAULT_RECIPE = "baseline"
 MOST_RUNS = 10_000
+CHOICE_OF_IMAGES = ("name", "subset")
+"""Settings of `[data]` that a recipe for other images does not take over."""
 COMMAND_LINE = "command line"
 """Source, in errors, of a setting that was not read from a file."""
 
@@ -51,6 +53,16 @@ class NormSettings(Frozen):
     l1: Penalty | None = None
     warmup: Number | None = Field(None, ge=0.0, lt=1.0)
     gamma: Number | None = Field(None, gt=0.0, le=1.0)
+
+
+def _check_recipe(name: str) -> str:
+    """Refuse what is no recipe that comes along; pydantic turns the ValueError into words."""
+    if name not in recipe_names():
+        raise ValueError(f"unknown recipe. {nearest(name, recipe_names())}")
+    return name
+
+
+RecipeName = Annotated[str, AfterValidator(_check_recipe)]
 
 
 PER_NORM_KEYS = frozenset(NormSettings.model_fields)
@@ -70,9 +82,14 @@ class Recipe(Frozen):
     sweep: SweepConfig = SweepConfig()
     search: SearchSpace = SearchSpace()
     norm: dict[str, NormSettings] = Field(default_factory=dict)
+    fallback: RecipeName | None = None
+    """Recipe that takes the place of this one, as a whole, where its data set `auto` does not find CIFAR-10."""
     _searched_rates: dict[str, tuple[float, float, str]] = PrivateAttr(default_factory=dict)
     """Learning rate, weight decay and optimizer of each norm with a rate of its own, as the file has them."""
     _canonical: Canonical = PrivateAttr(default_factory=lambda: canonical_text)
+    _existing: Canonical = PrivateAttr(default_factory=lambda: canonical_text)
+    _overrides: dict[str, Any] = PrivateAttr(default_factory=dict)
+    """Settings that were laid over those of the file."""
 
     @model_validator(mode="after")
     def _check_search(self) -> Self:
@@ -97,6 +114,18 @@ class Recipe(Frozen):
         recipe = validated(Recipe, settings, COMMAND_LINE)
         recipe._searched_rates, recipe._canonical = self._searched_rates, self._canonical
         return recipe
+
+    def replacement(self) -> "Recipe":
+        """Load the recipe of `fallback` with the same overrides, except for those that choose the images.
+
+        Raises:
+            UsageError: An override does not fit it.
+        """
+        assert self.fallback is not None, "asked for only where there is one"
+        overrides = dict(self._overrides)
+        if isinstance(data := overrides.get("data"), dict):
+            overrides["data"] = {key: value for key, value in data.items() if key not in CHOICE_OF_IMAGES}
+        return load_recipe(self.fallback, overrides, self._canonical, self._existing)
 
     def in_network(self, name: str) -> "Recipe":
         """Return the recipe for another network.
@@ -228,9 +257,17 @@ def load_recipe(
     settings = _per_norm(settings, str(path), canonical, existing or canonical)
     recipe = validated(Recipe, settings, str(path))
     recipe._canonical = canonical
-    if not overrides:
-        return recipe
-    overrides = _per_norm(overrides, COMMAND_LINE, canonical, existing or canonical)
+    if overrides:
+        recipe = _overridden(recipe, settings, overrides, canonical, existing or canonical)
+    recipe._existing, recipe._overrides = existing or canonical, overrides or {}
+    return recipe
+
+
+def _overridden(
+    recipe: Recipe, settings: dict[str, Any], overrides: dict[str, Any], canonical: Canonical, existing: Canonical
+) -> Recipe:
+    """Lay overrides over the settings of a recipe's file."""
+    overrides = _per_norm(overrides, COMMAND_LINE, canonical, existing)
     override_keys = _leaves({key: value for key, value in overrides.items() if key not in ("norm", "search")})
     for section in settings.get("norm", {}).values():
         for key in override_keys & section.keys():

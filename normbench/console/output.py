@@ -22,8 +22,6 @@ Mode = Literal["human", "json", "quiet"]
 SCHEMA_VERSION = 1
 NARROWEST, WIDEST = 40, 400
 """Range of widths that are laid out; a narrower terminal folds the lines by itself."""
-PIPE = 140
-"""Width of a stream without one, such as a pipe."""
 
 
 class Terminal(Console):
@@ -145,8 +143,6 @@ class Output:
         self.mode = mode
         self.stdout = Terminal()
         self.stderr = Terminal(progress=True)
-        if not self.stdout.is_terminal:
-            self.stdout = Terminal(width=max(self.stdout.width, PIPE))
 
     def result(self, human: RenderableType | list[RenderableType], document: dict[str, Any], quiet: str) -> None:
         """Print a command's result: rich for people, one document with `--json`, the bare value with `-q`.

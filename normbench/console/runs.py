@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
 
 from normbench.analysis.format import percent
+from normbench.config.settings import DATA_SETS
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
 from normbench.console.text import Text
-from normbench.runs import Cleaned, Entry, flat, read_environment
+from normbench.runs import Cleaned, Entry, Experiment, flat, read_environment
 
 COLOURS = {
     "done": "green",
@@ -22,14 +24,90 @@ COLOURS = {
 }
 
 
-def show_runs(output: Output, entries: Sequence[Entry], out: str) -> None:
-    """Print one row per run: state, norm, seed, accuracies, time."""
-    table = plain_table("run", "state", "norm", "seed", "epochs", "train accuracy", "test accuracy", "seconds", left=3)
-    for entry in entries:
-        table.add_row(entry.name, Text(entry.state, style=COLOURS[entry.state]), *_figures(entry))
-    content: RenderableType = table if entries else Text(f"There are no runs in {out}.")
-    document = {"command": "runs", "runs": [run_document(entry) for entry in entries]}
+MOST_LISTED = 60
+"""Runs that are listed one by one; of more only their experiments are."""
+
+
+def show_runs(output: Output, experiments: Sequence[Experiment], out: Path, named: bool = False) -> None:
+    """Print the runs of every experiment: state, norm, seed, accuracies, time.
+
+    Args:
+        output: Where they are printed.
+        experiments: Experiments with their runs.
+        out: Folder that they lie in.
+        named: True if the experiment was asked for by name, and is listed whatever its size.
+    """
+    entries = [entry for experiment in experiments for entry in experiment.entries]
+    if not experiments:
+        content: list[RenderableType] = [Text(f"There are no runs in {out}.")]
+    elif len(entries) > MOST_LISTED and not named:
+        content = _summary(experiments, len(entries))
+    else:
+        content = [part for experiment in experiments for part in _listed(experiment)]
+    document = {
+        "command": "runs",
+        "experiments": [experiment_document(experiment) for experiment in experiments],
+        "runs": [run_document(entry) for entry in entries],
+    }
     output.result(content, document, quiet="\n".join(str(entry.path) for entry in entries))
+
+
+def _listed(experiment: Experiment) -> list[RenderableType]:
+    """Lay out the heading of an experiment, and its runs."""
+    heading = Text.assemble((experiment.name, "bold"), f": {_description(experiment)}")
+    if not experiment.entries:
+        return [heading, Text("")]
+    table = plain_table("run", "state", "norm", "seed", "epochs", "train accuracy", "test accuracy", "seconds", left=3)
+    for entry in experiment.entries:
+        table.add_row(entry.path.name, Text(entry.state, style=COLOURS[entry.state]), *_figures(entry))
+    return [heading, table]
+
+
+def _summary(experiments: Sequence[Experiment], runs: int) -> list[RenderableType]:
+    """Lay out one row per experiment."""
+    table = plain_table("experiment", "of", "runs", "done", "norms", left=2, wraps=[4], keep=["experiment", "runs"])
+    for experiment in experiments:
+        norms = ", ".join(_norms(experiment))
+        table.add_row(
+            experiment.name, experiment.command or "-", str(len(experiment.entries)), str(_done(experiment)), norms
+        )
+    note = f"{runs:,} runs. `normbench runs --name EXPERIMENT` lists those of one experiment."
+    return [table, Text(note, style="dim")]
+
+
+def _description(experiment: Experiment) -> str:
+    """Describe what an experiment is of: its command, and the images and epochs of its runs."""
+    command = experiment.command or "runs"
+    if not experiment.entries:
+        return f"{command}, without runs of its own"
+    parts = [f"{command}, {_done(experiment)} of {len(experiment.entries)} runs done"]
+    configs = [entry.config for entry in experiment.entries if entry.config is not None]
+    facts = (
+        {DATA_SETS.get(config.data.name, config.data.name).partition(",")[0] for config in configs},
+        {config.network.name for config in configs},
+        {f"{config.training.epochs} epochs" for config in configs},
+    )
+    return "; ".join([*parts, *(next(iter(values)) for values in facts if len(values) == 1)])
+
+
+def _norms(experiment: Experiment) -> list[str]:
+    return list(dict.fromkeys(entry.config.norm for entry in experiment.entries if entry.config is not None))
+
+
+def _done(experiment: Experiment) -> int:
+    return sum(entry.state in ("done", "diverged") for entry in experiment.entries)
+
+
+def experiment_document(experiment: Experiment) -> dict[str, object]:
+    """Return the JSON document of an experiment, without its runs."""
+    return {
+        "name": experiment.name,
+        "folder": str(experiment.path),
+        "command": experiment.command,
+        "runs": len(experiment.entries),
+        "done": _done(experiment),
+        "norms": _norms(experiment),
+    }
 
 
 def _figures(entry: Entry) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from rich.table import Table as RichTable
 
 from normbench.analysis import Table, caption
 from normbench.analysis.format import learning_rate, percent, untuned
+from normbench.config.settings import DATA_SETS
 from normbench.console.output import Output
 from normbench.console.text import Text, for_encoding
 from normbench.runs import RunResult
@@ -236,11 +237,18 @@ def show_table(table: Table) -> list[RenderableType]:
     return [fitted, *([Text(table.note, style="dim")] if table.note else [])]
 
 
+def images_title(result: RunResult) -> str:
+    """Name of the images at the head of a table, so that no figure is taken for that of other images."""
+    name = DATA_SETS.get(result.dataset, result.dataset)
+    return name[0].upper() + name[1:]
+
+
 def run_table(result: RunResult, epochs: int) -> RenderableType:
     """Lay out the table at the end of `train`."""
     table = plain_table(
-        "norm", "train accuracy", "test accuracy", "train loss", "test loss", "parameters", "lr", "images/s", "seconds"
-    )
+        "norm", "train accuracy", "test accuracy", "train loss", "test loss", "parameters", "lr", "images/s", "seconds",
+        title=f"\n{images_title(result)}: result of the run",
+    )  # fmt: skip
     diverged = result.status == "diverged"
     speed = f"{result.images_per_second:,.0f}" if result.images_per_second else "-"
     table.add_row(

@@ -39,7 +39,7 @@ META_MD5 = {"batches.meta": "5ff9c542aee3614f3951f8cda6e48888"}
 ARCHIVE, ARCHIVE_MD5, ARCHIVE_BYTES = "cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", 170_498_071
 WAYS_OUT = (
     "`normbench data --fetch` downloads it (163 MiB); --data-dir FOLDER names a folder that has it; "
-    "NORMBENCH_MIRROR names another address; --dataset digits needs no download."
+    "NORMBENCH_MIRROR names another address; --config digits needs no download."
 )
 
 

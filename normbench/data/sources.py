@@ -13,18 +13,25 @@ from normbench.errors import DataError
 
 AUTO_PATIENCE = 120.0
 """Seconds that `auto` allows a download before it falls back to the digits."""
+WAY_BACK = "`normbench data --fetch` downloads it (163 MiB)"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Data settings with `auto` resolved, and the reason for a fallback."""
+    """Data settings with `auto` resolved, and the cause of a fallback."""
 
     config: DataConfig
-    reason: str = ""
+    cause: str = ""
+    """Obstacle to CIFAR-10, in words, where the digits take its place."""
+
+    @property
+    def reason(self) -> str:
+        """Warning of a fallback; empty without one."""
+        return f"training on the embedded digits, not on CIFAR-10: {self.cause}. {WAY_BACK}" if self.cause else ""
 
 
 def settle(config: DataConfig, machine: MachineConfig, on_download: OnDownload | None = None) -> Choice:
-    """Resolve `auto`: CIFAR-10 where it is found or quickly downloaded, else all of the digits, with the reason.
+    """Resolve `auto`: CIFAR-10 where it is found or quickly downloaded, else all of the digits, with the cause.
 
     With an explicit data folder it is always CIFAR-10: faults of the folder are reported when it is read.
     """
@@ -36,8 +43,7 @@ def settle(config: DataConfig, machine: MachineConfig, on_download: OnDownload |
     try:
         fetch(machine, on_download, patience=AUTO_PATIENCE)
     except DataError as error:
-        reason = f"TRAINING ON THE EMBEDDED DIGITS, NOT ON CIFAR-10: {error.message}. {error.hint}"
-        return Choice(config.model_copy(update={"name": "digits", "subset": None}), reason)
+        return Choice(config.model_copy(update={"name": "digits", "subset": None}), error.message)
     return cifar
 
 

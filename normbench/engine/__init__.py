@@ -11,6 +11,7 @@ from normbench.engine.plan import (
     in_experiment,
     part_of,
     plan,
+    plan_recipe,
     within_budget,
 )
 from normbench.engine.run import run_all
@@ -27,6 +28,7 @@ __all__ = [
     "in_experiment",
     "part_of",
     "plan",
+    "plan_recipe",
     "run_all",
     "within_budget",
 ]

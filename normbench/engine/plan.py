@@ -1,13 +1,13 @@
 """Plan of runs, checked before the first starts. It states how many of them train at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from normbench import data as datasets
 from normbench import runs
-from normbench.config import MachineConfig, NetworkConfig, RunConfig, TrainingConfig
+from normbench.config import MachineConfig, NetworkConfig, Recipe, RunConfig, TrainingConfig
 from normbench.data import OnDownload
 from normbench.device import resolve_device
 from normbench.engine.concurrency import Concurrency, plan_concurrency
@@ -40,6 +40,8 @@ class Plan:
     concurrency: Concurrency
     uncaptured: frozenset[str] = frozenset()
     """Norms, as they were typed, whose steps cannot be captured in a CUDA graph."""
+    obstacle: str = ""
+    """Obstacle to CIFAR-10, in words, where `auto` has fallen back to the digits."""
 
     @property
     def norms(self) -> tuple[str, ...]:
@@ -110,7 +112,47 @@ def plan(
     host = {name: "a step of it depends on more than tensors" for name, trial in trials if not trial.captures}
     reasons = host | _uncaptured(models) if capture else {}
     warnings |= {uncaptured(norm, reason): None for norm, reason in reasons.items()}
-    return Plan(settled, folders, machine, device, parameters, tuple(warnings), concurrency, frozenset(reasons))
+    return Plan(
+        settled, folders, machine, device, parameters, tuple(warnings), concurrency, frozenset(reasons), choice.cause
+    )
+
+
+def plan_recipe(
+    recipe: Recipe,
+    configs_of: Callable[[Recipe], Sequence[RunConfig]],
+    machine: MachineConfig,
+    experiment: str,
+    on_download: OnDownload | None = None,
+    *,
+    named: bool = False,
+    leave_out_oversized: bool = False,
+) -> tuple[Recipe, Plan]:
+    """Plan the runs of a recipe, or of its `fallback` where `auto` does not find CIFAR-10.
+
+    Args:
+        recipe: Settings of the runs.
+        configs_of: Returns the runs of a recipe.
+        machine: Folders, device and concurrency.
+        experiment: Name of the experiment; the fallback's own unless the user chose it.
+        on_download: Receives the progress of a download.
+        named: True if the user chose the name.
+        leave_out_oversized: As of `plan`.
+
+    Returns:
+        The recipe that is trained, and its plan.
+
+    Raises:
+        UsageError: As of `plan`, or an override does not fit the fallback.
+        DataError: As of `plan`.
+    """
+    made = plan(configs_of(recipe), machine, experiment, on_download, leave_out_oversized)
+    if not made.obstacle or recipe.fallback is None:
+        return recipe, made
+    fallback = recipe.replacement()
+    name = experiment if named else recipe.fallback
+    replaced = plan(configs_of(fallback), machine, name, on_download, leave_out_oversized)
+    warning = f"CIFAR-10 is not available: the recipe {recipe.fallback} takes its place"
+    return fallback, replace(replaced, warnings=(warning, *replaced.warnings), obstacle=made.obstacle)
 
 
 def in_experiment(plan: Plan, name: str, *warnings: str) -> Plan:

@@ -17,7 +17,16 @@ from normbench.runs.catalog import (
     read_environment,
     usable,
 )
-from normbench.runs.experiment import Question, answers, belongs_to_another, claim, place
+from normbench.runs.experiment import (
+    Experiment,
+    Question,
+    answers,
+    belongs_to_another,
+    claim,
+    list_experiments,
+    place,
+    read_experiment,
+)
 from normbench.runs.folder import RunFolder, model_bytes, read_confusion, read_rows
 from normbench.runs.lock import HeldError, holder_of
 from normbench.runs.result import Confusion, RunResult
@@ -32,6 +41,7 @@ __all__ = [
     "Cleaned",
     "Confusion",
     "Entry",
+    "Experiment",
     "HeldError",
     "NewerFormatError",
     "Permission",
@@ -51,12 +61,14 @@ __all__ = [
     "flat",
     "holder_of",
     "list_experiment",
+    "list_experiments",
     "list_runs",
     "load_model",
     "model_bytes",
     "place",
     "read_confusion",
     "read_environment",
+    "read_experiment",
     "read_model",
     "read_rows",
     "usable",

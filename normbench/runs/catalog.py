@@ -1,6 +1,7 @@
 """Finding, comparing and removing runs on disk."""
 
 import fnmatch
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,15 +150,15 @@ class Cleaned:
     kept: tuple[tuple[Entry, str], ...]
 
 
-def clean(out: Path, remove: bool) -> Cleaned:
+def clean(entries: Sequence[Entry], remove: bool) -> Cleaned:
     """Remove the runs that have no result and that this normbench can read: a damaged or newer one may be of use.
 
     Args:
-        out: The folder of experiments.
+        entries: The runs to look at, of any state.
         remove: False only tells which they are.
     """
     removed, kept = [], []
-    for entry in list_runs(out):
+    for entry in entries:
         if entry.state in {"done", "diverged"}:
             continue
         try:

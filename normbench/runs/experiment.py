@@ -16,7 +16,7 @@ from typing import Any
 from normbench.config import Recipe
 from normbench.errors import NormbenchError, UsageError
 from normbench.files import check_regular, in_words, replace_text
-from normbench.runs.catalog import FINDING, flat
+from normbench.runs.catalog import FINDING, Entry, flat, list_experiment
 from normbench.runs.folder import CONFIG, RESULT
 from normbench.runs.lock import holder_of
 from normbench.runs.schema import read_document, versioned
@@ -38,7 +38,7 @@ class Question:
     @classmethod
     def of(cls, recipe: Recipe, command: str, searching: bool = False) -> "Question":
         """The question of a recipe whose data set is settled; a search asks it at any rate and decay."""
-        settings = recipe.model_dump(mode="json", exclude={"norms", "seeds", "seed", "sweep", "search"})
+        settings = recipe.model_dump(mode="json", exclude={"norms", "seeds", "seed", "sweep", "search", "fallback"})
         settings |= {"search": searching, "lr_scaling": recipe.sweep.lr_scaling}
         if command == "tune":
             settings["space"] = recipe.search.model_dump_json(exclude_none=True)
@@ -76,6 +76,43 @@ class Question:
             for key in keys
             if there.get(key) != here.get(key)
         ]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment as it lies on disk."""
+
+    path: Path
+    command: str | None
+    """Command that its question is of; None where that is not written down."""
+    entries: tuple[Entry, ...]
+    """Its runs, by name; a study that trains nothing has none."""
+
+    @property
+    def name(self) -> str:
+        """Name under its --out."""
+        return self.path.name
+
+
+def list_experiments(out: Path) -> list[Experiment]:
+    """List the experiments under a folder, by name: those with a run or with the result of a study."""
+    folders = {path.parent.parent for path in out.glob(f"*/*/{CONFIG}")} | {
+        path.parent for path in out.glob(f"*/{FINDING}")
+    }
+    return [read_experiment(folder) for folder in sorted(folders)]
+
+
+def read_experiment(folder: Path) -> Experiment:
+    """Read an experiment with its runs; damage is part of the answer."""
+    return Experiment(folder, _command(folder), tuple(list_experiment(folder)))
+
+
+def _command(folder: Path) -> str | None:
+    for path, key in ((folder / EXPERIMENT, "command"), (folder / FINDING, "study")):
+        with contextlib.suppress(OSError, NormbenchError):
+            if isinstance(command := read_document(path).get(key), str):
+                return command
+    return None
 
 
 def place(out: Path, name: str, question: Question, chosen: bool, fingerprints: Collection[str]) -> tuple[str, str]:

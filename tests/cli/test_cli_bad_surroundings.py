@@ -30,7 +30,7 @@ def batch_file(root: Path, content: bytes) -> Path:
 def test_a_data_folder_that_is_not_there_is_named_with_the_ways_out(folder: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     answer = train_on_cifar10(tmp_path / folder)
-    refused(answer, DATA_UNAVAILABLE, str(tmp_path / folder), "data --fetch", "--data-dir", "--dataset digits")
+    refused(answer, DATA_UNAVAILABLE, str(tmp_path / folder), "data --fetch", "--data-dir", "--config digits")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
@@ -79,7 +79,7 @@ def test_a_file_of_the_wrong_md5_is_not_unpickled(tmp_path: Path) -> None:
 def test_offline_without_data_touches_no_network(tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     options = ("--norm", "gn", "--dataset", "cifar10", "--offline", "--out", tmp_path / "runs")
-    refused(normbench("train", *options, **home), DATA_UNAVAILABLE, "nothing may be downloaded", "--dataset digits")
+    refused(normbench("train", *options, **home), DATA_UNAVAILABLE, "nothing may be downloaded", "--config digits")
 
 
 def test_no_network_is_said_with_the_address(tmp_path: Path) -> None:

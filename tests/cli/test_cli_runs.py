@@ -1,6 +1,7 @@
 """`normbench runs`: what lies on disk, told apart, and cleaned up."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def test_every_run_is_listed_with_state_and_accuracies(out: Path) -> None:
     runs = normbench("runs", "--out", out, "--json").document["runs"]
     assert [(run["state"], run["result"]["norm"]) for run in runs] == [("done", "bn"), ("done", "gn")]
     words = normbench("runs", "--out", out).words
-    assert all(run["name"] in words for run in runs)
+    assert all(Path(run["folder"]).name in words for run in runs)
 
 
 def test_an_empty_folder_has_no_runs(tmp_path: Path) -> None:
@@ -84,3 +85,31 @@ def test_a_run_has_its_whole_name_also_from_a_relative_path(out: Path, monkeypat
     name = names(out)[0]
     monkeypatch.chdir((out / name).parent)
     assert normbench("evaluate", Path(name).name, "--json").document["run"] == name
+
+
+def test_runs_are_listed_by_experiment_and_one_of_them_by_name(out: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "runs"
+    for name in ("baseline", "other"):
+        shutil.copytree(out / "baseline", copied / name)
+    (copied / "a-study").mkdir()
+    (copied / "a-study" / "finding.json").write_text('{"schema_version": 1, "study": "depth"}')
+    document = normbench("runs", "--out", copied, "--json").document
+    listed = [(entry["name"], entry["command"], entry["runs"], entry["done"]) for entry in document["experiments"]]
+    assert listed == [("a-study", "depth", 0, 0), ("baseline", "compare", 2, 2), ("other", "compare", 2, 2)]
+    one = normbench("runs", "--name", "other", "--out", copied, "--json").document
+    assert {Path(run["folder"]).parent.name for run in one["runs"]} == {"other"}
+    unknown = normbench("runs", "--name", "othr", "--out", copied)
+    assert (unknown.code, "Did you mean 'other'" in unknown.stderr) == (USAGE, True)
+    (copied / "other" / "ln-s0-00000000").mkdir()
+    (copied / "other" / "ln-s0-00000000" / "config.json").write_bytes(
+        next(copied.glob("baseline/bn-*/config.json")).read_bytes()
+    )
+    kept = normbench("runs", "clean", "--name", "baseline", "--out", copied, "--json").document
+    assert kept["runs"] == []
+
+
+def test_of_many_runs_the_experiments_are_listed(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("normbench.console.runs.MOST_LISTED", 1)
+    many = normbench("runs", "--out", out)
+    assert ("bn-s0" in many.stdout, "--name EXPERIMENT" in many.words) == (False, True)
+    assert "bn-s0" in normbench("runs", "--name", "baseline", "--out", out).stdout

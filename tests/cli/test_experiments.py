@@ -10,6 +10,7 @@ from helpers.cli import compare, normbench, refused, train
 from hypothesis import given
 from hypothesis import strategies as st
 
+import normbench as nb
 from normbench.config import Recipe
 from normbench.config.validation import LONGEST_EXPERIMENT, check_name
 from normbench.errors import UsageError
@@ -167,3 +168,31 @@ def test_a_setting_that_was_added_later_had_its_default(out: Path) -> None:
     del document["settings"]["training"]["label_smoothing"]
     path.write_text(json.dumps(document))
     assert compare(out, "--norms", "bn", "--name", "baseline").code == 0
+
+
+def test_a_single_run_of_another_question_goes_elsewhere_and_says_so(out: Path) -> None:
+    other = train(out, "--norm", "ln", "--lr", "0.011", "--json")
+    folder = Path(other.document["run"]["folder"]).parent
+    assert (other.code, folder.name != "baseline", folder.name in " ".join(other.document["warnings"])) == (
+        0,
+        True,
+        True,
+    )
+    same = train(out, "--norm", "in", "--json")
+    assert Path(same.document["run"]["folder"]).parent.name == "baseline"
+
+
+def test_a_single_run_does_not_take_the_name_of_another_question(out: Path) -> None:
+    before = sorted(out.rglob("*"))
+    answer = train(out, "--norm", "ln", "--epochs", "2", "--name", "baseline")
+    refused(answer, 2, "training.epochs is 1 there and 2 here", "--name NAME")
+    assert sorted(out.rglob("*")) == before
+    with pytest.raises(UsageError, match="answers another question"):
+        nb.train("ln", dataset="digits", epochs=2, batch_size=64, name="baseline", out=out)
+
+
+def test_a_comparison_takes_up_a_single_run_of_its_settings(tmp_path: Path) -> None:
+    trained = train(tmp_path, "--norm", "gn", "--name", "mine", "--json").document["run"]
+    answer = compare(tmp_path, "--norms", "bn,gn", "--name", "mine", "--json")
+    assert trained["folder"] in [run["folder"] for run in answer.document["runs"]]
+    assert "already done" in answer.stderr

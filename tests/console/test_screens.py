@@ -186,6 +186,16 @@ def test_every_screen_is_whole_at_80_columns_in_plain_signs(screen: str, compare
         assert all(whole)
 
 
+@pytest.mark.parametrize("screen", ["compare", "runs", "dry-run"])
+def test_a_pipe_has_80_columns(screen: str, compared: Path) -> None:
+    from helpers.cli import TINY
+
+    tiny = TINY if SCREENS[screen][0] == "compare" else ()
+    answer = normbench(*SCREENS[screen], *tiny, "--out", compared, COLUMNS="")
+    lines = answer.stdout.splitlines()
+    assert [line for line in lines if cell_len(line) > 80 and str(compared) not in line] == []
+
+
 def test_progress_shows_bar_seed_and_count_at_80_columns(tmp_path: Path) -> None:
     answer = train(tmp_path, "--norm", "gn", "--epochs", 2, COLUMNS="80", FORCE_COLOR="1")
     lines = COLOURS.sub("", answer.stderr).replace("\r", "\n").splitlines()

@@ -119,7 +119,7 @@ def test_harmful_files_are_not_opened(tmp_path):
 def test_a_folder_without_cifar10_is_named_with_the_ways_out(tmp_path):
     with pytest.raises(DataError, match=str(tmp_path)) as error:
         data.load(DataConfig(), MachineConfig(data_dir=tmp_path), torch.device("cpu"))
-    for way in ("normbench data --fetch", "--data-dir", "NORMBENCH_MIRROR", "--dataset digits"):
+    for way in ("normbench data --fetch", "--data-dir", "NORMBENCH_MIRROR", "--config digits"):
         assert way in error.value.hint
 
 

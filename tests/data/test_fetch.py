@@ -66,14 +66,14 @@ def test_offline_asks_no_host(tmp_path: Path) -> None:
         assert host.asked == []
 
 
-def test_without_data_and_network_auto_takes_the_digits_and_says_so_loudly(
+def test_without_data_and_network_auto_takes_the_digits_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     empty = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "NORMBENCH_MIRROR": CLOSED}
     answer = train(tmp_path / "runs", "--norm", "gn", "--dataset", "auto", "--json", **empty)
     assert (answer.code, answer.document["run"]["dataset"]) == (0, "digits")
-    assert "TRAINING ON THE EMBEDDED DIGITS, NOT ON CIFAR-10" in answer.stderr
+    assert "CIFAR-10 is not available: the recipe digits takes its place" in answer.document["warnings"]
     assert CLOSED in answer.stderr
     assert "refused" in answer.stderr
 
@@ -247,7 +247,7 @@ def test_auto_falls_back_where_no_usual_place_can_be_read(
 ) -> None:
     trouble(monkeypatch)
     choice = data.settle(DataConfig(name="auto"), OFFLINE)
-    assert (choice.config.name, "DIGITS" in choice.reason) == ("digits", True)
+    assert (choice.config.name, "on the embedded digits" in choice.reason) == ("digits", True)
     assert not (home / "work" / "~").exists()
 
 

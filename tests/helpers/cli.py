@@ -21,6 +21,10 @@ SMALL = "network.widths=[8,8,8,8,8,8,8,8,8,8]"
 TINY = ("--dataset", "digits", "--subset", "256", "--epochs", "1", "--batch-size", "64", "--set", SMALL)
 
 
+WIDE = {"COLUMNS": "140"}
+"""Width at which no header of a table wraps; a pipe has 80 columns."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """Exit code and output of a command."""
@@ -52,7 +56,7 @@ def normbench(*arguments: object, **variables: str) -> Answer:
     stdout, stderr = io.StringIO(), io.StringIO()
     with (
         patch.object(sys, "argv", ["normbench", *map(str, arguments)]),
-        patch.dict(os.environ, without_settings() | variables, clear=True),
+        patch.dict(os.environ, without_settings() | WIDE | variables, clear=True),
         contextlib.redirect_stdout(stdout),
         contextlib.redirect_stderr(stderr),
         pytest.raises(SystemExit) as left,

@@ -37,7 +37,7 @@ def write_recipe(folder: Path, search: Search, recipe: Recipe) -> Path:
 
 def tuned_settings(search: Search, recipe: Recipe) -> dict[str, Any]:
     """Collect the settings of the recipe that differ from the defaults, and the best of every norm, nested."""
-    settings = recipe.model_dump(mode="json", exclude={"norm", "norms", "search"}, exclude_defaults=True)
+    settings = recipe.model_dump(mode="json", exclude={"norm", "norms", "search", "fallback"}, exclude_defaults=True)
     settings = _without_none(settings) | {"norms": [], "norm": {}}
     for norm, space in search.spaces.items():
         best = search.best(norm)
