@@ -314,6 +314,7 @@ Format = Annotated[str | None, Flag("Format of the file.", OUTPUT, default="onnx
 File = Annotated[Path | None, Flag("Path of the file.", OUTPUT, default="model.onnx in the run's folder")]
 Svg = Annotated[Path | None, Flag("Write the picture of the axes that it averages over to this file.", OUTPUT)]
 Example = Annotated[bool, Flag("Work out a batch of three inputs with four features, step by step.", OUTPUT)]
+Torchinfo = Annotated[bool, Flag("Print torchinfo's tree of the modules, too.", OUTPUT)]
 DryRun = Annotated[bool, Flag("List the runs without training any.", OUTPUT)]
 Json = Annotated[bool, Flag("Print one JSON document on stdout.", OUTPUT)]
 Quiet = Annotated[bool, Flag("Print the essential value only.", OUTPUT, letter="-q")]

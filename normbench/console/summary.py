@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import RenderableType
 
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
 from normbench.console.text import Text
-from normbench.model_summary import ModelSummary
+from normbench.model_summary import LayerRow, ModelSummary
 
 REACH = {
     "training": "While training, this norm's statistics make every output depend on every pixel of the batch.",
@@ -18,32 +19,49 @@ REACH = {
 """Extent of a norm's statistics beyond the receptive field, by `global_dependency`."""
 
 
-def show_network(output: Output, summary: ModelSummary) -> None:
-    """Print one network: torchinfo's table, layers with MACs, receptive field and jump, then the budget."""
-    table = plain_table("layer", "kind", "output", "parameters", "MACs", "receptive field", "jump", left=2)
+def show_network(output: Output, summary: ModelSummary, tree: str | None = None) -> None:
+    """Print one network: its layers with size and receptive field, then the budget.
+
+    Args:
+        output: Output of the command.
+        summary: Layers and size of the network.
+        tree: Tree of torchinfo, which stands above the table.
+    """
+    table = plain_table("layer", "output", "parameters", "MACs", "receptive field")
+    before = None
     for row in summary.rows:
-        table.add_row(
-            row.name,
-            row.kind,
-            "x".join(map(str, row.output)),
-            f"{row.parameters:,}" if row.parameters else "",
-            f"{row.macs:,}" if row.macs else "",
-            f"{row.receptive_field}x{row.receptive_field}" if row.receptive_field else "?",
-            str(row.jump) if row.jump else "?",
-            style="cyan" if row.is_norm else None,
-        )
+        if row.is_norm or row.parameters or row.macs or before is None or _moves(before, row):
+            table.add_row(
+                row.name,
+                "x".join(map(str, row.output)),
+                f"{row.parameters:,}" if row.parameters else "",
+                f"{row.macs:,}" if row.macs else "",
+                f"{row.receptive_field}x{row.receptive_field}" if row.receptive_field else "?",
+                style="cyan" if row.is_norm else None,
+            )
+        before = row
+    table.rows[-1:] = [replace(row, end_section=True) for row in table.rows[-1:]]
+    table.add_row("total", "", f"{summary.parameters:,}", f"{summary.macs:,}", "", style="bold")
     parts: list[RenderableType] = [
-        Text(summary.torchinfo),
+        *([Text(tree)] if tree else []),
         table,
         *map(Text, _sentences(summary)),
         _budget_line(summary),
     ]
-    output.result(parts, {"command": "summary", **summary_document(summary)}, quiet=str(summary.parameters))
+    document = {"command": "summary", **summary_document(summary)} | ({"torchinfo": tree} if tree else {})
+    output.result(parts, document, quiet=str(summary.parameters))
+
+
+def _moves(before: LayerRow, row: LayerRow) -> bool:
+    """Test for a layer that changes the shape or the receptive field, as pools do and activations do not."""
+    return (before.output, before.receptive_field, before.jump) != (row.output, row.receptive_field, row.jump)
 
 
 def _sentences(summary: ModelSummary) -> list[str]:
+    kinds = ", ".join(dict.fromkeys(row.kind for row in summary.rows if row.is_norm))
     total = (
-        f"{summary.network} with {summary.norm}: {summary.parameters:,} parameters, {summary.macs:,} MACs per image."
+        f"{summary.network} with {summary.norm}{f' ({kinds})' * bool(kinds)}: {summary.parameters:,} parameters, "
+        f"{summary.macs:,} MACs per image."
     )
     share = summary.norm_parameters / summary.parameters
     norm = f"Norm layers: {summary.norm_parameters:,} parameters ({share:.1%}), {summary.norm_buffers:,} buffer values."
@@ -87,7 +105,5 @@ def show_norms(output: Output, summaries: Sequence[ModelSummary]) -> None:
 
 
 def summary_document(summary: ModelSummary) -> dict[str, object]:
-    """Return the JSON document of a summary, without torchinfo's table, which is text."""
-    content = dataclasses.asdict(summary)
-    del content["torchinfo"]
-    return content | {"over_budget": summary.over_budget}
+    """Return the JSON document of a summary."""
+    return dataclasses.asdict(summary) | {"over_budget": summary.over_budget}

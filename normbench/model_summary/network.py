@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torchinfo
-from torch import nn
 
 from normbench.config import RunConfig
 from normbench.config.settings import is_custom_network
@@ -31,7 +29,6 @@ class ModelSummary:
     global_dependency: Reach
     """Modes in which the norm makes an output depend on pixels outside its receptive field."""
     budget: int
-    torchinfo: str
 
     @property
     def over_budget(self) -> int:
@@ -55,7 +52,6 @@ def model_summary(config: RunConfig) -> ModelSummary:
         norm_buffers=sum(row.buffers for row in norms),
         global_dependency=_reach(norm),
         budget=config.max_params,
-        torchinfo=_torchinfo_table(network),
     )
 
 
@@ -83,11 +79,14 @@ def _reach(norm: Norm) -> Reach:
     return "training" if norm.info.train_eval_differ else "always"
 
 
-def _torchinfo_table(network: nn.Module) -> str:
-    """Return the layer table of torchinfo.
+def torchinfo_tree(config: RunConfig) -> str:
+    """Return torchinfo's tree of the modules of a run's network, 80 columns wide.
 
     Called with `input_data` in eval mode, since otherwise it draws random numbers or changes buffers of BatchNorm.
     """
+    import torchinfo
+
+    network = build_for(config)
     blank = torch.zeros(1, *IMAGE_SHAPE)
     columns = ("output_size", "num_params")  # a third column makes the table wider than 80
     summary = torchinfo.summary(

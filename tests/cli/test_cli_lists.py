@@ -5,17 +5,17 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers.cli import Answer, normbench
+from helpers.cli import Answer, normbench, refused
 
 from normbench.config import PARAMETER_BUDGET
-from normbench.errors import DATA_UNAVAILABLE
+from normbench.errors import DATA_UNAVAILABLE, USAGE
 from normbench.norms import NORMS, NormInfo
 
 BATCH_FILES = {*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"}
 
 
-def summary(*arguments: object) -> Answer:
-    answer = normbench("summary", *arguments)
+def summary(*arguments: object, **variables: str) -> Answer:
+    answer = normbench("summary", *arguments, **variables)
     assert answer.code == 0
     return answer
 
@@ -27,6 +27,27 @@ def test_summary_shows_layers_size_and_budget_within_ten_seconds() -> None:
     for word in ("C1.conv", "c3.norm", "BatchNorm2d", "P1", "GAP", "C10", "MACs", "receptive field", "buffer values"):
         assert word in said
     assert "Within the budget of fewer than 50,000 parameters" in said
+
+
+@pytest.mark.parametrize("width", ["80", "120"])
+def test_summary_is_one_table_with_a_row_per_layer_that_does_something(width: str) -> None:
+    answer = summary("--norm", "gn", COLUMNS=width, FORCE_COLOR="1")
+    lines = re.sub("\x1b\\[[0-9;]*m", "", answer.stdout).splitlines()
+    assert max(map(len, lines)) <= int(width)
+    header = next(line for line in lines if line.startswith("layer"))
+    assert header.split() == ["layer", "output", "parameters", "MACs", "receptive", "field"]
+    document = summary("--norm", "gn", "--json").document
+    shown = [line.split()[0] for line in lines[lines.index(header) + 2 :] if " " in line and "x" in line.split()[1]]
+    assert shown == [row["name"] for row in document["rows"] if not row["name"].endswith(".act")]
+    total = next(line for line in lines if line.startswith("total"))
+    assert total.split()[1:] == [f"{document['parameters']:,}", f"{document['macs']:,}"]
+
+
+def test_the_tree_of_torchinfo_is_printed_when_it_is_asked_for() -> None:
+    assert "Layer (type" not in summary("--norm", "bn").stdout
+    assert "Layer (type" in summary("--norm", "bn", "--torchinfo").stdout
+    assert "BatchNorm2d: 2-2" in summary("--norm", "bn", "--torchinfo", "--json").document["torchinfo"]
+    refused(normbench("summary", "--all", "--torchinfo"), USAGE, "--torchinfo shows one network")
 
 
 def test_summary_adds_up() -> None:
