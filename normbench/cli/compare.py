@@ -11,6 +11,7 @@ from normbench.cli import flags
 from normbench.cli.command import command
 from normbench.cli.options import ControlOptions, PlanOptions, SelectionOptions
 from normbench.cli.plan import announce, claim_experiment, part_of, question_of, show_way_back, stop_after_part
+from normbench.cli.settled import stop_after_config
 from normbench.errors import SOME_RUNS_FAILED, RunFailedError, UsageError, unknown
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def compare(options: CompareOptions) -> None:
     grid = Grid(options.lr or (), options.weight_decay or ())
     norms = options.selected_norms()
     recipe = options.load_recipe(options.overrides() | ({"norms": norms} if norms else {}))
+    if grid.is_search and options.print_config:
+        raise UsageError("a recipe has no grid: --print-config takes one --lr and one --weight-decay", "Omit the grid.")
+    stop_after_config(options, recipe)
     if grid.is_search and not recipe.data.val_split:
         raise UsageError(
             "a search needs a validation split: it must not be decided on the test images",

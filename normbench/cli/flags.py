@@ -314,6 +314,9 @@ Format = Annotated[str | None, Flag("Format of the file.", OUTPUT, default="onnx
 File = Annotated[Path | None, Flag("Path of the file.", OUTPUT, default="model.onnx in the run's folder")]
 Svg = Annotated[Path | None, Flag("Write the picture of the axes that it averages over to this file.", OUTPUT)]
 Example = Annotated[bool, Flag("Work out a batch of three inputs with four features, step by step.", OUTPUT)]
+PrintConfig = Annotated[
+    bool, Flag("Print the recipe of these flags as TOML for --config, with every setting; train nothing.", OUTPUT)
+]
 Torchinfo = Annotated[bool, Flag("Print torchinfo's tree of the modules, too.", OUTPUT)]
 DryRun = Annotated[bool, Flag("List the runs without training any.", OUTPUT)]
 Json = Annotated[bool, Flag("Print one JSON document on stdout.", OUTPUT)]
@@ -327,3 +330,4 @@ Experiment = Annotated[
 NormName = Annotated[
     str | None, Argument("Built-in norm, or file.py:factory, each with or without +ws.", "NORM", completion.norms)
 ]
+RecipeName = Annotated[str, Argument("Name of a built-in recipe, or a TOML file.", "RECIPE", completion.recipes)]

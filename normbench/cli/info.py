@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+import typer
+
 from normbench.cli import flags
-from normbench.cli.command import command
+from normbench.cli.command import Command, Group, command
 from normbench.cli.options import Options
 from normbench.errors import UsageError
 
@@ -71,12 +73,40 @@ def _norm_page(options: NormsOptions, name: str) -> None:
     show_norm(options.output(), NormPage(norm.name, norm.info, norm_history(list_runs(out), norm.name), str(out)))
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecipeOptions(Options):
+    """Options of `recipes show`."""
+
+    recipe: flags.RecipeName
+
+
+recipes = typer.Typer(cls=Group)
+
+
+@recipes.callback(invoke_without_command=True)
 @command
-def recipes(options: Options) -> None:
-    """List the built-in recipes with the accuracies that they reach."""
+def list_recipes(options: Options) -> None:
+    """List the built-in recipes and what they reach; show one.
+
+    `recipes show NAME` prints the file of one; --print-config of a command prints all settings of its recipe.
+    """
     from normbench.console import lists
 
     lists.show_recipes(options.output())
+
+
+@recipes.command(cls=Command)
+@command
+def show(options: RecipeOptions) -> None:
+    """Show one recipe: its file, with the measurements behind it; with --json every setting."""
+    from normbench.config import load_recipe
+    from normbench.config.recipes import recipe_path
+    from normbench.console.recipe import show_recipe
+    from normbench.norms import canonical_name, existing_name
+
+    path = recipe_path(options.recipe)
+    recipe = load_recipe(options.recipe, None, canonical_name, existing_name)
+    show_recipe(options.output(), options.recipe, path, recipe)
 
 
 @dataclass(frozen=True, kw_only=True)

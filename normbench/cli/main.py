@@ -55,7 +55,7 @@ app.add_typer(runs.app, name="runs", rich_help_panel=KEEP)
 app.command("summary", cls=Command, rich_help_panel=LOOK_UP)(summary.summary)
 app.command("norms", cls=Command, rich_help_panel=LOOK_UP)(info.norms)
 app.command("advise", cls=Command, rich_help_panel=LOOK_UP)(advise.advise)
-app.command("recipes", cls=Command, rich_help_panel=LOOK_UP)(info.recipes)
+app.add_typer(info.recipes, name="recipes", rich_help_panel=LOOK_UP)
 app.command("data", cls=Command, rich_help_panel=LOOK_UP)(data.data)
 app.command("env", cls=Command, rich_help_panel=LOOK_UP)(info.env)
 

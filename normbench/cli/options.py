@@ -159,6 +159,7 @@ class TrainingOptions(NetworkOptions):
     force: flags.Force = False
     jobs: flags.Jobs = None
     no_capture: flags.NoCapture = False
+    print_config: flags.PrintConfig = False
     name: flags.Name = None
     track: flags.Track = None
     dry_run: flags.DryRun = False

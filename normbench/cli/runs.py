@@ -67,7 +67,7 @@ class CleanOptions(ListOptions):
 @app.callback(invoke_without_command=True)
 @command
 def list_all(options: ListOptions) -> None:
-    """List the runs by experiment, with their accuracies; sub-commands show details.
+    """List the runs by experiment; sub-commands show details.
 
     Of many runs only the experiments are listed; --name lists the runs of one.
     """

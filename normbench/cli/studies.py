@@ -1,6 +1,6 @@
 """One command per study, made from its record: flags -> settings -> run -> keep, report and print the result."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import NoneType
@@ -14,6 +14,7 @@ from normbench.cli.command import make_command
 from normbench.cli.flags import Parameter, parameters
 from normbench.cli.options import Options, PlanOptions, SelectionOptions
 from normbench.cli.plan import announce, claim_experiment, part_of, question_of, stop_after_part
+from normbench.cli.settled import stop_after_config
 from normbench.config.recipes import COMMAND_LINE, DEFAULT_RECIPE
 from normbench.config.validation import validated
 from normbench.studies import Flag as FieldFlag
@@ -46,7 +47,7 @@ def study_command(study: Study[Any]) -> Callable[..., None]:
     """Make the command of a study."""
 
     def run(values: dict[str, Any]) -> None:
-        shared = (*study.flags, *parameters(Options), "every")
+        shared = (*study.flags, *parameters(Options), "every", "print_config")
         options = StudyOptions(**{name: values[name] for name in shared if name in values})
         _run(study, options, _settings(study, values))
 
@@ -64,6 +65,8 @@ def _study_parameters(study: Study[Any]) -> dict[str, Parameter]:
     for name, default in (("config", study.recipe or DEFAULT_RECIPE), ("name", study.name)):
         if name in shared:
             shared[name] = shared[name].with_default(default)
+    if "config" in shared:
+        shared["print_config"] = SHARED["print_config"]
     return of_settings | shared
 
 
@@ -136,6 +139,12 @@ class CommandContext(StudyContext):
         self.study, self.options, self.output = study, options, options.output()
         self.part: list[RunResult] | None = None
         """Results of the --shard of the last step that was trained; None without --shard."""
+
+    def load_recipe(self, default: str | None, settings: "Mapping[str, Any] | None" = None) -> "Recipe":
+        """Load the study's recipe; with --print-config print it and exit."""
+        recipe = super().load_recipe(default, settings)
+        stop_after_config(self.options, recipe)
+        return recipe
 
     def note(self, text: str) -> None:
         """Print a line."""

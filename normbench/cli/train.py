@@ -8,6 +8,7 @@ from normbench.cli import flags
 from normbench.cli.command import command
 from normbench.cli.options import TrainingOptions
 from normbench.cli.plan import announce, question_of, show_way_back
+from normbench.cli.settled import stop_after_config
 from normbench.errors import RUN_FAILED, UsageError
 
 
@@ -34,8 +35,9 @@ def train(options: TrainOptions) -> None:
     from normbench.console import ProgressCallback, tables
 
     output = options.output()
-    recipe = options.load_recipe(options.overrides())
+    recipe = options.load_recipe(options.overrides() | {"norms": (options.norm,)})
     norm = options.norm
+    stop_after_config(options, recipe)
     with ProgressCallback(output) as progress:
         callback = options.callback(progress)
         recipe, plan = engine.plan_recipe(

@@ -53,6 +53,8 @@ class NormSettings(Frozen):
     l1: Penalty | None = None
     warmup: Number | None = Field(None, ge=0.0, lt=1.0)
     gamma: Number | None = Field(None, gt=0.0, le=1.0)
+    tuned: Switch | None = None
+    """False where the learning rate was not found by a search for this norm; by default it was."""
 
 
 def _check_recipe(name: str) -> str:
@@ -102,7 +104,9 @@ class Recipe(Frozen):
     def model_post_init(self, _context: Any, /) -> None:
         """Take what the recipe states for single norms as found by its search."""
         self._searched_rates = {
-            _file_and_name(norm): self._rates(norm) for norm, section in self.norm.items() if section.lr is not None
+            _file_and_name(norm): self._rates(norm)
+            for norm, section in self.norm.items()
+            if section.lr is not None and section.tuned is not False
         }
 
     def overridden(self, settings: dict[str, Any]) -> "Recipe":
@@ -140,6 +144,19 @@ class Recipe(Frozen):
         recipe._searched_rates = {}
         return recipe
 
+    def settled(self) -> dict[str, Any]:
+        """Every setting, nested as in a recipe's file: read again, it gives the same runs and the same marks.
+
+        Settings without a value are left out, since TOML has none.
+        """
+        settings = _without_none(self.model_dump(mode="json"))
+        if self._overrides:
+            settings.pop("fallback", None)  # to which they would not be applied again
+        for norm, section in settings.get("norm", {}).items():
+            if "lr" in section and not self.run(norm, self.seed).tuned:
+                section["tuned"] = False
+        return settings
+
     def _section_of(self, norm: str) -> dict[str, Any]:
         """The settings of one norm alone: those of its base norm, of its arguments, then of weight standardization.
 
@@ -147,7 +164,7 @@ class Recipe(Frozen):
         order; a later one wins.
         """
         sections = [
-            section.model_dump(exclude_none=True)
+            section.model_dump(exclude={"tuned"}, exclude_none=True)
             for name in map(_file_and_name, NormName.parse(norm).fallbacks)
             for given, section in self.norm.items()
             if _file_and_name(given) == name
@@ -330,6 +347,11 @@ def _per_norm(settings: dict[str, Any], where: str, canonical: Canonical, existi
         except UsageError as error:
             raise UsageError(f"{where}: {error.message} in norms", error.hint) from error
     return settings
+
+
+def _without_none(settings: dict[str, Any]) -> dict[str, Any]:
+    plain = {key: _without_none(value) if isinstance(value, dict) else value for key, value in settings.items()}
+    return {key: value for key, value in plain.items() if value not in (None, {})}
 
 
 def _leaves(settings: dict[str, Any]) -> set[str]:

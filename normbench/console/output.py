@@ -159,6 +159,13 @@ class Output:
                 self.stdout.print(part, crop=False)
             self._write("")
 
+    def text(self, content: str, document: dict[str, Any]) -> None:
+        """Print a text for a file, such as TOML, line by line as it is; one document with `--json`."""
+        if self.mode == "json":
+            self.document(document)
+        else:
+            self._write(visible(content))
+
     def document(self, content: dict[str, Any]) -> None:
         """Print the JSON document of a command; NaN and infinity become null, as JSON has neither."""
         document = {"schema_version": SCHEMA_VERSION} | content
