@@ -1,7 +1,7 @@
 # On a fresh machine with Python 3.11 or newer:
 #   make compare   set up .venv, then compare BatchNorm, GroupNorm and LayerNorm (a few minutes)
 #   make test      set up .venv, then run the tests
-#   make bench     set up .venv with Lightning and timm, then time normbench against them (BENCH=--quick: a shorter version)
+#   make bench     set up .venv with Lightning, timm and airbench, then time normbench against them (BENCH=--quick: shorter)
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready

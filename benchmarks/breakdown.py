@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import normbench.console  # noqa: F401  # what the command imports before its work begins
+from benchmarks.measure import OtherWork
 from benchmarks.records import Breakdown, Phase
 from normbench import data, engine
 from normbench.cli.main import main as command
@@ -37,7 +38,9 @@ def breakdown(arguments: list[str]) -> Breakdown:
         started = time.time()
         environment = {**os.environ, "PYTHONPATH": path}
         line += ["--json", "--out", scratch]
-        process = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
+        work = OtherWork()
+        with work.watching():
+            process = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
         seconds = time.time() - started
         if process.returncode:
             raise RuntimeError(process.stderr)
@@ -45,6 +48,7 @@ def breakdown(arguments: list[str]) -> Breakdown:
             command=" ".join(["normbench", "compare", *arguments]),
             seconds=seconds,
             phases=phases(json.loads(times.read_text()), json.loads(process.stdout)["runs"], started, seconds),
+            load=work.load,
         )
 
 

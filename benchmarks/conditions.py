@@ -11,7 +11,7 @@ import torch
 
 from normbench.runs.environment import environment
 
-PEERS = ("lightning", "timm")
+PEERS = ("lightning", "timm", "airbench")
 
 
 def conditions(device: torch.device, load_before: float | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import torch
 from benchmarks.bench import Bench
 from benchmarks.contenders import CONTENDERS, RUN_GROUP, SINGLE_RUN
 from benchmarks.job import Job
-from benchmarks.measure import Clock, spread
+from benchmarks.measure import Clock, OtherWork, spread
 from benchmarks.records import Point, Setup, Spread
 from normbench.config import RunConfig
 from normbench.data import DataSet
@@ -53,7 +53,9 @@ def _point(name: str, x: int, job: Job, data: DataSet) -> Point:
 def speed(name: str, job: Job, data: DataSet) -> Spread:
     """Measure images per second over the laps of a contender in this process, without the warm-up."""
     torch.set_num_threads(job.setup.threads)
-    clock = Clock(job.device)
-    CONTENDERS[name].load()(job, data, clock)
+    clock, work = Clock(job.device), OtherWork()
+    train = CONTENDERS[name].load()
+    with work.watching():
+        train(job, data, clock)
     images = job.images(data) * max(1, len(job.group))
-    return spread([images / lap.seconds for lap in clock.laps[1:]])
+    return spread([images / lap.seconds for lap in clock.laps[1:]], work.load)

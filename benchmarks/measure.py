@@ -8,9 +8,10 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -194,6 +195,56 @@ def _release_free_memory() -> None:
         trim(0)
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """Compute median and range."""
-    return Spread(median=statistics.median(values), low=min(values), high=max(values), values=tuple(values))
+class OtherWork:
+    """Mean number of processors that other processes kept busy during a measurement; available on Linux only."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.others = 0.0
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Count during this part of the measurement; several parts add up."""
+        before, started = processor_seconds(), time.perf_counter()
+        yield
+        after = processor_seconds()
+        if before is not None and after is not None:
+            self.seconds += time.perf_counter() - started
+            self.others += max(0.0, (after.machine - before.machine) - (after.family - before.family))
+
+    @property
+    def load(self) -> float | None:
+        """Processors kept busy, on average."""
+        return round(self.others / self.seconds, 2) if self.seconds else None
+
+
+class ProcessorSeconds(NamedTuple):
+    """Processor time so far, in seconds."""
+
+    machine: float
+    """Time that the processors were not idle, that which a host took from a virtual machine included."""
+    family: float
+    """Time of this process, its descendants, and those that have ended."""
+
+
+def processor_seconds() -> ProcessorSeconds | None:
+    """Read the processor time of machine and process family; None if it is not available."""
+    if sys.platform != "linux":
+        return None
+    tick = os.sysconf("SC_CLK_TCK")
+    user, nice, system, _idle, _waiting, *others = map(int, Path("/proc/stat").read_text().split()[1:9])
+    family = 0
+    for pid in _family(os.getpid()):
+        with contextlib.suppress(OSError):  # it has ended
+            family += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
+    return ProcessorSeconds((user + nice + system + sum(others)) / tick, family / tick)
+
+
+def spread(values: Sequence[float], load: float | None = None) -> Spread:
+    """Compute median and range.
+
+    Args:
+        values: Figure of each repeat.
+        load: Processors that other processes kept busy meanwhile.
+    """
+    return Spread(median=statistics.median(values), low=min(values), high=max(values), values=tuple(values), load=load)

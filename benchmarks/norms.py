@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmarks.measure import spread
+from benchmarks.measure import OtherWork, spread
 from benchmarks.records import NormCost
 from normbench.config import RunConfig
 from normbench.studies.cost.measure import Bench, noise
@@ -19,16 +19,18 @@ def norm_costs(config: RunConfig, norms: Sequence[str], device: torch.device, re
     data = noise(config.training.batch_size, device)
     layers = {norm: Bench(config.model_copy(update={"norm": norm}), data).layers for norm in norms}
     passes = {norm: repeatable(of_norm.passes(), device) for norm, of_norm in layers.items()}
-    times = [
-        {norm: [1000 * seconds(work, device) for work in works] for norm, works in passes.items()}
-        for _ in range(1 + repeats)
-    ][1:]
+    work = OtherWork()
+    with work.watching():
+        times = [
+            {norm: [1000 * seconds(of_norm, device) for of_norm in works] for norm, works in passes.items()}
+            for _ in range(1 + repeats)
+        ][1:]
     return [
         NormCost(
             norm=norm,
             layers=len(of_norm.layers),
-            forward_milliseconds=spread([turn[norm][0] for turn in times]),
-            backward_milliseconds=spread([turn[norm][1] for turn in times]),
+            forward_milliseconds=spread([turn[norm][0] for turn in times], work.load),
+            backward_milliseconds=spread([turn[norm][1] for turn in times], work.load),
             saved_bytes=of_norm.saved_bytes(),
         )
         for norm, of_norm in layers.items()

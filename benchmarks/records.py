@@ -27,6 +27,8 @@ class Spread(Record):
     low: float
     high: float
     values: tuple[float, ...]
+    load: float | None = None
+    """Processors that other processes kept busy during the measurement, on average; None if it is not known."""
 
 
 class Memory(Record):
@@ -108,6 +110,25 @@ class Breakdown(Record):
     command: str
     seconds: float
     phases: tuple[Phase, ...]
+    load: float | None = None
+    """Processors that other processes kept busy meanwhile, on average."""
+
+
+class Goal(Record):
+    """Ratio that training on a CPU is to reach, with what was measured in the same run."""
+
+    title: str
+    least: float
+    """Smallest ratio that meets the goal."""
+    ratio: Spread
+    """Ratio in each repeat."""
+    figures: dict[str, float] = {}
+    """Parts of the ratio by name, medians over the repeats."""
+
+    @property
+    def met(self) -> bool:
+        """True if the median reaches the goal."""
+        return self.ratio.median >= self.least
 
 
 class Results(Record):
@@ -128,6 +149,7 @@ class Results(Record):
     norms: tuple[Point, ...] = ()
     norm_costs: tuple[NormCost, ...] = ()
     breakdown: Breakdown | None = None
+    goals: tuple[Goal, ...] = ()
 
 
 def write(results: Results, path: Path) -> None:

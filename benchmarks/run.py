@@ -18,7 +18,7 @@ if __name__ == "__main__":
 
 import torch
 
-from benchmarks import curves, norms, plot, records, table
+from benchmarks import curves, goals, norms, plot, records, table
 from benchmarks.bench import Bench
 from benchmarks.breakdown import breakdown
 from benchmarks.conditions import conditions, load_average
@@ -31,7 +31,7 @@ from normbench.device import describe, resolve_device
 from normbench.errors import NormbenchError
 from normbench.norms import NORMS
 
-CURVES = ("batch-sizes", "run-counts", "norm-counts", "norm-costs", "breakdown")
+CURVES = ("batch-sizes", "run-counts", "norm-counts", "norm-costs", "breakdown", "goals")
 WHOLE = 50_000
 """Training images of CIFAR-10."""
 FULL = {"images": 8_000, "curve_images": 1_024, "epochs": 1, "repeats": 3, "counts": (1, 2, 3, 4, 6)}
@@ -119,6 +119,9 @@ def measure(args: argparse.Namespace) -> Path:
     measured: dict[str, Any] = {key: tuple(run()) for key, (part, run) in measurements.items() if part in args.only}
     if "breakdown" in args.only:
         measured["breakdown"] = whole_command(bench, data, args.config)
+    if "goals" in args.only and bench.device.type == "cpu":
+        log("goals of training on a CPU")
+        measured["goals"] = tuple(goals.goals(bench, few, contenders, measured.get("breakdown")))
     results = records.Results(
         date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         seconds=round(time.perf_counter() - started),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks import gpu
 from benchmarks.contenders import RUN_GROUP
-from benchmarks.records import Breakdown, Contender, Memory, NormCost, Point, Results, Spread, count, read
+from benchmarks.records import Breakdown, Contender, Goal, Memory, NormCost, Point, Results, Spread, count, read
 
 MARKERS = (
     "<!-- results: written by `run.py --write-readme` from results/*.json; edits here are lost -->",
@@ -19,8 +19,8 @@ def contender_table(results: Results) -> str:
     """Render one row per contender in Markdown, then the reasons why others are missing."""
     epochs = int(results.settings["epochs"])
     head = (
-        f"| contender | images/s | s per epoch | × normbench | memory | loss after {count(epochs, 'epoch')} | setup |\n"
-        "|---|---:|---:|---:|---:|---:|---|\n"
+        f"| contender | images/s | s per epoch | × normbench | memory | loss after {count(epochs, 'epoch')} | setup "
+        "| other load |\n|---|---:|---:|---:|---:|---:|---|---:|\n"
     )
     rows = "".join(_row(contender, epochs) for contender in results.contenders if not contender.skipped)
     missing = "".join(f"\nNot measured: {c.name}: {c.skipped}\n" for c in results.contenders if c.skipped)
@@ -40,6 +40,7 @@ def _row(contender: Contender, epochs: int) -> str:
         _memory(contender.memory),
         f"{loss:.3f}",
         str(contender.setup),
+        _load(contender.images_per_second.load),
     )
     return f"| {' | '.join(cells)} |\n"
 
@@ -47,6 +48,10 @@ def _row(contender: Contender, epochs: int) -> str:
 def _range(figure: Spread, digits: int) -> str:
     middle = f"{figure.median:,.{digits}f}"
     return middle if figure.low == figure.high else f"{middle} ({figure.low:,.{digits}f} to {figure.high:,.{digits}f})"
+
+
+def _load(load: float | None) -> str:
+    return "-" if load is None else f"{load:.2f}"
 
 
 def _memory(memory: Memory | None) -> str:
@@ -61,29 +66,45 @@ def curve_table(title: str, points: Iterable[Point]) -> str:
     """Render one row per x and one column per series in Markdown, medians with their ranges."""
     points = list(points)
     series = list(dict.fromkeys(point.series for point in points))
-    speeds = {(point.series, point.x): _range(point.images_per_second, 0) for point in points}
-    rows = [
-        f"| {x} | " + " | ".join(speeds.get((name, x), "-") for name in series) + " |\n"
-        for x in dict.fromkeys(point.x for point in points)
-    ]
-    head = f"| {title} | " + " | ".join(f"{name}: images/s" for name in series) + " |\n"
-    return head + "|---:|" + "---:|" * len(series) + "\n" + "".join(rows)
+    speeds = {(point.series, point.x): point.images_per_second for point in points}
+    rows = []
+    for x in dict.fromkeys(point.x for point in points):
+        figures = [speeds.get((name, x)) for name in series]
+        loads = [figure.load for figure in figures if figure and figure.load is not None]
+        cells = [*("-" if figure is None else _range(figure, 0) for figure in figures), _load(max(loads, default=None))]
+        rows.append(f"| {x} | {' | '.join(cells)} |\n")
+    head = f"| {title} | " + " | ".join(f"{name}: images/s" for name in series) + " | other load |\n"
+    return head + "|---:|" + "---:|" * (len(series) + 1) + "\n" + "".join(rows)
 
 
 def cost_table(costs: Iterable[NormCost]) -> str:
     """Render the cost of each norm in a step in Markdown."""
     rows = "".join(
         f"| {cost.norm} | {_range(cost.forward_milliseconds, 2)} | {_range(cost.backward_milliseconds, 2)} "
-        f"| {cost.saved_bytes / 2**20:.1f} |\n"
+        f"| {cost.saved_bytes / 2**20:.1f} | {_load(cost.forward_milliseconds.load)} |\n"
         for cost in costs
     )
-    return "| norm | forward, ms | backward, ms | kept for backward, MiB |\n|---|---:|---:|---:|\n" + rows
+    head = "| norm | forward, ms | backward, ms | kept for backward, MiB | other load |\n|---|---:|---:|---:|---:|\n"
+    return head + rows
 
 
 def breakdown_table(breakdown: Breakdown) -> str:
     """Render the time of a command by phase in Markdown."""
     rows = "".join(f"| {phase.name} | {phase.seconds:.2f} |\n" for phase in breakdown.phases)
-    return f"| `{breakdown.command}` | seconds |\n|---|---:|\n{rows}| total | {breakdown.seconds:.2f} |\n"
+    rows += f"| total | {breakdown.seconds:.2f} |\n| other load | {_load(breakdown.load)} |\n"
+    return f"| `{breakdown.command}` | seconds |\n|---|---:|\n{rows}"
+
+
+def goal_table(goals: Iterable[Goal]) -> str:
+    """Render the goals in Markdown, each with what was measured."""
+    head = "| ratio | goal | measured | met | of | other load |\n|---|---:|---:|---|---|---:|\n"
+    return head + "".join(map(_goal, goals))
+
+
+def _goal(goal: Goal) -> str:
+    figures = ", ".join(f"{name} {figure:,.0f}" for name, figure in goal.figures.items())
+    met, load = "yes" if goal.met else "no", _load(goal.ratio.load)
+    return f"| {goal.title} | {goal.least:.2f} | {_range(goal.ratio, 2)} | {met} | {figures} | {load} |\n"
 
 
 def conditions(results: Results) -> str:
@@ -112,6 +133,8 @@ def report(results: Results) -> str:
         parts.append(cost_table(results.norm_costs))
     if results.breakdown:
         parts.append(breakdown_table(results.breakdown))
+    if results.goals:
+        parts.append(goal_table(results.goals))
     return "\n".join([*parts, conditions(results) + "\n"])
 
 

@@ -1,10 +1,11 @@
 """Timing of the contenders: each is warmed up, then all take turns, in another order in every repeat."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from benchmarks.bench import Bench
 from benchmarks.contenders import CONTENDERS, RUN_GROUP, SINGLE_RUN
-from benchmarks.measure import Lap, spread
+from benchmarks.measure import Lap, OtherWork, spread
 from benchmarks.process import ContenderProcess, FailedError, Finished, Prepared
 from benchmarks.records import Contender, Spread
 
@@ -32,12 +33,13 @@ class Timing:
         self.prepared: dict[str, Prepared] = {}
         self.finished: dict[str, Finished] = {}
         self.problems: dict[str, str] = {}
+        self.work: dict[str, OtherWork] = defaultdict(OtherWork)
 
     def start(self, names: Sequence[str]) -> None:
         """Start a process per contender; they load concurrently."""
         for name in names:
             entry = CONTENDERS[name]
-            if reason := entry.missing():
+            if reason := entry.missing(self.bench.device):
                 self.problems[name] = reason
                 continue
             job = self.bench.contender_job(is_group=name == RUN_GROUP)
@@ -57,8 +59,9 @@ class Timing:
         """Time all contenders in every repeat, each repeat beginning with another one."""
 
         def turn(process: ContenderProcess) -> None:
-            for _ in range(self._laps(process.entry.name)):
-                process.lap()
+            with self.work[process.entry.name].watching():
+                for _ in range(self._laps(process.entry.name)):
+                    process.lap()
 
         def finish(process: ContenderProcess) -> None:
             self.finished[process.entry.name] = process.finish()
@@ -97,7 +100,7 @@ class Timing:
         prepared, laps, per_repeat = self.prepared[name], self.processes[name].laps, self._laps(name)
         runs = max(1, len(self.processes[name].job.group))
         seconds = [_seconds(laps[start : start + per_repeat]) for start in range(1, len(laps), per_repeat)]
-        epochs = runs * self.bench.epochs
+        epochs, load = runs * self.bench.epochs, self.work[name].load
         return Contender(
             name=name,
             title=title,
@@ -105,8 +108,8 @@ class Timing:
             tried=prepared.tried,
             runs=runs,
             images=prepared.images,
-            images_per_second=spread([prepared.images * epochs / of_repeat for of_repeat in seconds]),
-            seconds_per_epoch=spread([of_repeat / epochs for of_repeat in seconds]),
+            images_per_second=spread([prepared.images * epochs / of_repeat for of_repeat in seconds], load),
+            seconds_per_epoch=spread([of_repeat / epochs for of_repeat in seconds], load),
             memory=self.finished[name].memory,
             initial_loss=self.finished[name].initial_loss,
             losses=tuple(lap.loss for lap in laps),
@@ -128,4 +131,4 @@ def with_ratios(contenders: list[Contender]) -> list[Contender]:
 
 
 def _ratio(speed: Spread | None, reference: Spread) -> Spread | None:
-    return speed and spread([a / b for a, b in zip(speed.values, reference.values, strict=True)])
+    return speed and spread([a / b for a, b in zip(speed.values, reference.values, strict=True)], speed.load)

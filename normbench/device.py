@@ -14,6 +14,9 @@ from normbench.errors import UsageError
 HARDWARE_QUEUES = 32
 """CUDA's maximum; by default it has eight, and streams beyond them wait for each other."""
 
+X86_BF16 = ("avx512_bf16", "amx_bf16")
+"""Instructions for bfloat16 of x86, by torch's names."""
+
 
 def resolve_device(name: str) -> torch.device:
     """The device of a name; `auto` takes CUDA, then MPS, then the CPU, and `cuda:1` is the second CUDA device.
@@ -73,6 +76,12 @@ def resolve_precision(setting: str, device: torch.device) -> Precision:
     if setting == "bf16":
         return "bf16"
     return "tf32" if device.type == "cuda" and setting in {"auto", "tf32"} else "fp32"
+
+
+def lacks_bf16(device: torch.device) -> bool:
+    """Test if a device is known to have no instructions for bfloat16; torch tells of x86 CPUs alone."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
+    return capabilities.get("architecture") == "x86_64" and not any(capabilities.get(name) for name in X86_BF16)
 
 
 @contextmanager

@@ -5,6 +5,8 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from benchmarks.job import Job
 from benchmarks.measure import Clock
 from normbench.data import DataSet
@@ -22,11 +24,15 @@ class Entry:
     """`module:function`, relative to `benchmarks.contenders`."""
     needs: str | None = None
     """Package of the `bench` extra."""
+    only: str | None = None
+    """Type of the only device that it trains on."""
     has_workers: bool = True
     """True if it prepares images in worker processes, whose number is chosen in a rehearsal."""
 
-    def missing(self) -> str | None:
-        """Explain why it cannot run here, with a remedy; None if it can."""
+    def missing(self, device: torch.device | None = None) -> str | None:
+        """Explain why it cannot run here, or on a device, with a remedy where there is one; None if it can."""
+        if device and self.only and device.type != self.only:
+            return f"it trains on {self.only} only"
         if self.needs is None or importlib.util.find_spec(self.needs):
             return None
         return f"{self.needs} is not installed: pip install 'normbench[bench]'"
@@ -49,5 +55,13 @@ CONTENDERS: dict[str, Entry] = {
         Entry("loop-tuned", "the same loop, channels_last, `.item()` once an epoch", "loop:train_tuned"),
         Entry("lightning", "PyTorch Lightning (barebones)", "lightning_trainer:train", needs="lightning"),
         Entry("timm", "timm: loader, optimizer, scheduler, loop", "timm_loop:train", needs="timm"),
+        Entry(
+            "airbench",
+            "airbench: its loader on the device, its loop in float16",
+            "airbench_loop:train",
+            needs="airbench",
+            only="cuda",
+            has_workers=False,
+        ),
     )
 }

@@ -226,6 +226,7 @@ WeightDecay = Annotated[float | None, recipe_setting("training.weight_decay", TR
 WeightDecays = Annotated[
     tuple[float, ...] | None, recipe_setting("training.weight_decay", TRAINING, "Several, with commas, are searched.")
 ]
+Precision = Annotated[str | None, recipe_setting("training.precision", TRAINING)]
 Seed = Annotated[int | None, recipe_setting("seed", TRAINING)]
 Seeds = Annotated[int | None, recipe_setting("seeds", TRAINING)]
 Deterministic = Annotated[bool, recipe_setting("deterministic", TRAINING)]

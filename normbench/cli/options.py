@@ -147,6 +147,7 @@ class TrainingOptions(NetworkOptions):
 
     epochs: flags.Epochs = None
     batch_size: flags.BatchSize = None
+    precision: flags.Precision = None
     seed: flags.Seed = None
     deterministic: flags.Deterministic = False
     dataset: flags.Dataset = None

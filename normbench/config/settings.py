@@ -181,7 +181,10 @@ class TrainingConfig(Frozen):
     warmup: Number = Field(0.2, ge=0.0, lt=1.0)
     """Fraction of the steps in which the schedule `linear` rises, before it falls linearly to zero."""
     label_smoothing: Number = Field(0.0, ge=0.0, lt=1.0)
-    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
+        "auto",
+        description="Arithmetic of the convolutions: auto is tf32 on CUDA, fp32 elsewhere. Norms compute in float32.",
+    )
     """`fp32`: IEEE float32; `tf32`: TF32 in convolutions and matrix products, on CUDA alone; `bf16`: bfloat16 in
     those, and norms compute in float32; `auto`: `tf32` on CUDA, `fp32` elsewhere. The same for every norm."""
     decay_norms: Switch = True

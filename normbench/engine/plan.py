@@ -9,7 +9,7 @@ from normbench import data as datasets
 from normbench import runs
 from normbench.config import MachineConfig, NetworkConfig, Recipe, RunConfig, TrainingConfig
 from normbench.data import OnDownload
-from normbench.device import resolve_device
+from normbench.device import lacks_bf16, resolve_device
 from normbench.engine.concurrency import Concurrency, plan_concurrency
 from normbench.engine.trial import try_out
 from normbench.errors import OverBudgetError, UnfitNormError, UsageError
@@ -81,7 +81,7 @@ def plan(
         DataError: The data set is asked for by name, and is not to be had.
     """
     device = resolve_device(machine.device)
-    warnings = {warning: None for config in configs for warning in _check_settings(config)}
+    warnings = {warning: None for config in configs for warning in _check_settings(config, device)}
     parameters = {}
     first: OverBudgetError | UnfitNormError | None = None
     for config in one_per_model(configs):
@@ -224,13 +224,19 @@ def _uncaptured(configs: Sequence[RunConfig]) -> dict[str, str]:
     return {norm: reason for norm, reason in reasons if reason is not None}
 
 
-def _check_settings(config: RunConfig) -> list[str]:
-    """Check settings that may not go together; returns warnings.
+def _check_settings(config: RunConfig, device: torch.device) -> list[str]:
+    """Check settings that may not go together, or do not suit the device; returns warnings.
 
     Raises:
         UsageError: As of `_check_batch_size`.
     """
-    return [*_check_batch_size(config), *_check_optimizer(config.training)]
+    return [*_check_batch_size(config), *_check_optimizer(config.training), *_check_precision(config.training, device)]
+
+
+def _check_precision(training: TrainingConfig, device: torch.device) -> list[str]:
+    if training.precision != "bf16" or not lacks_bf16(device):
+        return []
+    return ["this CPU has no instructions for bfloat16, so bf16 may be slower than fp32"]
 
 
 def _check_optimizer(training: TrainingConfig) -> list[str]:

@@ -6,6 +6,7 @@ Several processes may run plans with runs in common: each trains what is free, w
 the result of that, and takes over what a process that died has left.
 """
 
+import threading
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
@@ -26,6 +27,7 @@ from normbench.engine.threads import Stopped, Threads, threads_each
 from normbench.errors import NormbenchError, RunFailedError, UsageError, in_one_line
 from normbench.randomness import deterministic
 from normbench.runs import HeldError, RunFolder, RunResult, holder_of
+from normbench.runs.environment import package_versions
 from normbench.shortage import shortage
 from normbench.training import graphs_for
 
@@ -74,7 +76,7 @@ def _run_all(plan: Plan, callback: PlanCallback, on_download: OnDownload | None)
             outcome_of[folder] = result
     waiting = [folder for folder in plan.folders if folder not in outcome_of]
     failed = any(isinstance(result, Exception) for result in outcome_of.values())
-    data = datasets.load(plan.configs[0].data, plan.machine, plan.device, on_download) if waiting or failed else None
+    data = _load(plan, on_download) if waiting or failed else None
     if data is not None:
         repeatable = any(config.deterministic for config in plan.configs)
         outcomes = _train_or_wait(plan, waiting, data, callback, options)
@@ -86,6 +88,23 @@ def _run_all(plan: Plan, callback: PlanCallback, on_download: OnDownload | None)
                 _stop_if_hopeless(plan, outcome, outcome_of)
                 outcome_of[folder] = outcome
     return [_row(folder, outcome_of[folder], data, plan, callback) for folder in plan.folders]
+
+
+def _load(plan: Plan, on_download: OnDownload | None) -> DataSet:
+    """Load the images, and meanwhile what a run needs besides: its slow imports, and the versions of packages."""
+    preparation = threading.Thread(target=_prepare, name=f"{interruption.OURS}preparation", daemon=True)
+    with suppress(RuntimeError):  # where the system grants no thread, the first run does it
+        preparation.start()
+    data = datasets.load(plan.configs[0].data, plan.machine, plan.device, on_download)
+    if preparation.is_alive():
+        preparation.join()
+    return data
+
+
+def _prepare() -> None:
+    with suppress(Exception):  # the first run that needs it says what is wrong
+        package_versions()
+        torch.optim.SGD([torch.zeros(1)])  # the first optimizer of a process imports torch's compiler
 
 
 def _result(folder: RunFolder) -> RunResult | Exception | None:

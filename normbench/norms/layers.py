@@ -339,13 +339,27 @@ def apply_norm(norm: nn.Module, x: Tensor) -> Tensor:
     Left to torch, autocast on CUDA computes batch_norm in bfloat16 and group_norm and layer_norm in float32, which
     they also give to the layers after them: unequal terms in accuracy, memory and speed. Without autocast this is a
     plain call.
+
+    A CPU kernel that casts by itself, value by value, is left to do so: the numbers are the same, without two more
+    copies of the maps in each direction.
     """
     if not autocast_enabled(x) or isinstance(norm, nn.Identity):
         y: Tensor = norm(x)
         return y
     with torch.autocast(x.device.type, enabled=False):
-        y = norm(x.float())
+        y = norm(x if casts_inside(norm, x) else x.float())
     return y.to(x.dtype)
+
+
+def casts_inside(norm: nn.Module, x: Tensor) -> bool:
+    """Test if a norm has a fast kernel on the CPU that takes and gives bfloat16 and computes in float32.
+
+    These are BatchNorm and GroupNorm of a single group in channels_last; with more groups, and for LayerNorm, torch's
+    kernels that do so are slower than the casts.
+    """
+    if x.device.type != "cpu" or x.dim() != 4 or not x.is_contiguous(memory_format=torch.channels_last):
+        return False
+    return type(norm) is nn.BatchNorm2d or (type(norm) is nn.GroupNorm and norm.num_groups == 1)
 
 
 def autocast_enabled(x: Tensor) -> bool:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 Settings = TypeVar("Settings", bound=Frozen)
 
 RECIPE_FLAGS = (
-    "config", "set", "network", "groups", "epochs", "batch_size", "lr", "weight_decay", "seed", "deterministic",
+    "config", "set", "network", "groups", "epochs", "batch_size", "lr", "weight_decay", "precision", "seed",
+    "deterministic",
 )  # fmt: skip
 """Flags that change the recipe of a study that has one."""
 DATA_FLAGS = ("dataset", "subset", "data_dir", "offline")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from helpers.small import WIDTHS, run_config
 
-from benchmarks import contenders, gpu, measure, norms, records, run, table, timing
+from benchmarks import contenders, goals, gpu, measure, norms, records, run, table, timing
 from benchmarks.breakdown import breakdown, phases
 from benchmarks.contenders import CONTENDERS, run_group
 from benchmarks.job import Job, setups
@@ -26,6 +26,7 @@ from normbench.studies.cost.measure import Bench, noise
 
 CPU = torch.device("cpu")
 IMAGES = DataConfig(name="digits", subset=96)
+TINY = "--dataset digits --images 64 --curve-images 16 --batch-size 16 --counts 1 --repeats 1 --threads 1 --device cpu"
 FOLDER = Path(run.__file__).parent
 
 
@@ -214,9 +215,8 @@ def test_one_contender_that_fails_does_not_stop_the_others(capsys):
 def test_the_whole_benchmark_writes_json_plot_and_table(tmp_path, monkeypatch, capsys):
     find = contenders.importlib.util.find_spec
     monkeypatch.setattr(contenders.importlib.util, "find_spec", lambda name: None if name == "timm" else find(name))
-    options = "--dataset digits --images 64 --curve-images 16 --batch-size 16 --counts 1 --repeats 1 --threads 1"
     parts = "normbench,timm,run-counts,norm-costs"
-    assert run.main([*options.split(), "--only", parts, "--out", str(tmp_path)]) == 0
+    assert run.main([*TINY.split(), "--only", parts, "--out", str(tmp_path)]) == 0
     (path,) = tmp_path.glob("*.json")
     results = records.read(path)
     printed = capsys.readouterr()
@@ -269,7 +269,7 @@ def test_the_table_has_the_figures_of_the_json(tmp_path):
     records.write(example(), tmp_path / "chip.json")
     rows = table.contender_table(records.read(tmp_path / "chip.json")).splitlines()
     assert rows[0].split(" | ")[5] == "loss after 2 epochs"
-    assert rows[2] == "| alone | 1,234 (1,000 to 1,300) | 0.50 | - | - | 2.000 | None |"
+    assert rows[2] == "| alone | 1,234 (1,000 to 1,300) | 0.50 | - | - | 2.000 | None | - |"
     assert rows[3].startswith("| together (3 runs) | 1,234")
     assert "2.500" in rows[3]
     assert rows[-1] == "Not measured: timm: not there"
@@ -371,3 +371,50 @@ def test_threads_of_a_cpu_share_their_time_between_training_and_scoring():
     seconds = {phase.name: phase.seconds for phase in phases(times, [run] * 2, 100.0, 15.0)}
     assert (seconds["train"], seconds["score train and test images"]) == (pytest.approx(8.0), pytest.approx(4.0))
     assert sum(seconds.values()) == pytest.approx(15.0)
+
+
+def test_the_load_of_others_is_what_the_machine_did_beside_this_family(monkeypatch):
+    readings = iter([(10.0, 4.0), (16.0, 5.0), (20.0, 6.0), (21.0, 7.0)])
+    monkeypatch.setattr(measure, "processor_seconds", lambda: measure.ProcessorSeconds(*next(readings)))
+    clock = iter([0.0, 4.0, 10.0, 11.0])
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(clock))
+    work = measure.OtherWork()
+    assert work.load is None
+    for _ in range(2):
+        with work.watching():
+            pass
+    assert work.load == 1.0  # five seconds and none, in four seconds and one
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="known on Linux only")
+def test_this_process_is_no_other_work():
+    before = measure.processor_seconds()
+    while (after := measure.processor_seconds()).family - before.family < 0.1:
+        sum(range(10_000))
+    assert after.machine >= before.machine + 0.05
+
+
+def test_goals_are_ratios_of_figures_of_one_run(images, monkeypatch):
+    monkeypatch.setattr(goals, "STEPS", 1)
+    bench, _ = run.prepare(run.parser().parse_args([*TINY.split(), "--epochs", "1"]))
+    whole = records.Breakdown(
+        command="", seconds=5, phases=(records.Phase(name="train", seconds=3), records.Phase(name="score", seconds=2))
+    )
+    timed = [
+        Contender(name="run-group", title="", images_per_second=spread(30.0, 20.0)),
+        Contender(name="loop-tuned", title="", images_per_second=spread(20.0, 20.0)),
+    ]
+    measured = list(goals.goals(bench, images, timed, whole))
+    titles = [goal.title for goal in measured]
+    assert len(titles) == len(set(titles)) >= 7
+    assert all(goal.ratio.low > 0 for goal in measured)
+    assert measured[-2].ratio.values == (1.5, 1.0)
+    assert (measured[-1].ratio.median, measured[-1].met) == (1.5, True)
+    norm = next(goal for goal in measured if goal.title.startswith("bn / no norm, step in fp32"))
+    assert norm.ratio.median == pytest.approx(norm.figures["bn"] / norm.figures["none"])
+    assert all(f"| {goal.title} |" in table.goal_table(measured) for goal in measured)
+
+
+def test_a_contender_of_another_device_is_left_out_with_the_reason():
+    assert CONTENDERS["airbench"].missing(CPU) == "it trains on cuda only"
+    assert CONTENDERS["loop"].missing(CPU) is None

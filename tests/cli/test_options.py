@@ -67,6 +67,11 @@ def test_flags_override_a_recipe_and_win_over_set():
     }  # fmt: skip
 
 
+def test_the_precision_is_a_setting_of_the_training_and_is_chosen_for_the_device_unless_typed():
+    assert TrainingOptions(precision="bf16").overrides() == {"training": {"precision": "bf16"}}
+    assert TrainingOptions().load_recipe({}).training.precision == "auto"
+
+
 def test_several_values_of_a_setting_override_nothing():
     @dataclass(frozen=True, kw_only=True)
     class SearchOptions(NetworkOptions):

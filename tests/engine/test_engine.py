@@ -339,3 +339,31 @@ def test_a_plan_says_which_settings_of_sgd_another_optimizer_does_not_read(tmp_p
     assert unread == ["momentum", "nesterov"]
     for quiet in (settings("gn", optimizer="adam"), settings("gn", momentum=0.5, nesterov=False)):
         assert planned(tmp_path, [quiet]).warnings == ()
+
+
+@pytest.mark.parametrize(("known", "warned"), [(True, False), (False, True)])
+def test_a_plan_in_bf16_warns_of_a_cpu_without_instructions_for_it(known, warned, monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "x86_64", "avx512_bf16": known})
+    plan = engine.plan([settings(precision="bf16")], MachineConfig(out=tmp_path, device="cpu"), "e")
+    assert any("no instructions for bfloat16" in warning for warning in plan.warnings) == warned
+    assert not engine.plan([settings()], MachineConfig(out=tmp_path, device="cpu"), "e").warnings
+
+
+def test_imports_of_a_run_are_prepared_while_the_images_load_and_a_failure_there_is_not_the_end(monkeypatch, tmp_path):
+    begun, load = threading.Event(), run.datasets.load
+    asked = []
+
+    def failing():
+        asked.append(threading.current_thread().name)
+        begun.set()
+        raise OSError("no versions")
+
+    def loading(*arguments):
+        assert begun.wait(10), "nothing is prepared before the images are there"
+        return load(*arguments)
+
+    monkeypatch.setattr(run, "package_versions", failing)
+    monkeypatch.setattr(run.datasets, "load", loading)
+    plan = engine.plan([settings()], MachineConfig(out=tmp_path, device="cpu"), "e")
+    (result,) = engine.run_all(plan)
+    assert (result.status, asked) == ("done", ["normbench-preparation"])

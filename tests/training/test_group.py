@@ -15,6 +15,7 @@ from normbench.config.settings import Optimizer, Schedule
 from normbench.networks import build, build_for
 from normbench.networks.blocks import Block
 from normbench.norms import NORMS, Norm
+from normbench.studies.cost.profiling import saved_bytes
 from normbench.training import DivergedError, RunGroup, Training
 from normbench.training.cuda_graph import CudaGraphs
 
@@ -227,6 +228,21 @@ def test_a_step_has_no_more_kernels_than_its_layers_need(norm, digits):
     counters = blocks * (norm == "bn")  # BatchNorm counts its batches
     # The classifier, the average over the map, the loss, the totals and the batch take what is left.
     assert sum(not is_bookkeeping(kernel) for kernel, *_ in recording.kernels) <= of_layers + counters + 36
+
+
+@pytest.mark.parametrize("norm", ["bn", "gn", "ln"])
+def test_a_step_keeps_no_more_for_its_backward_pass_than_the_maps_between_its_layers(norm, digits):
+    training = Training(run_config(norm, batch_size=8), build(run_config().network, Norm.parse(norm)), digits)
+    images, labels = next(training.batches.epoch(1))
+    maps = [images]
+    for module in training.network.modules():
+        if isinstance(module, Block | nn.Conv2d | nn.BatchNorm2d | nn.GroupNorm | nn.AdaptiveAvgPool2d):
+            module.register_forward_hook(lambda _module, _given, output: maps.append(output))
+        if isinstance(module, nn.MaxPool2d):  # the place of each maximum, in int64
+            module.register_forward_hook(lambda _module, _given, output: maps.extend([output, output, output]))
+    kept = saved_bytes(lambda: nn.functional.cross_entropy(training.network(images), labels), training.network)
+    size = sum(of_map.nbytes for of_map in maps)
+    assert 0.5 * size < kept <= 1.05 * size
 
 
 def is_bookkeeping(kernel):

@@ -13,6 +13,7 @@ from normbench.device import autocast, float32_arithmetic, resolve_precision
 from normbench.networks import NETWORKS, build
 from normbench.networks.blocks import Block
 from normbench.norms import NORMS, Norm
+from normbench.norms.layers import apply_norm
 from normbench.randomness import deterministic
 from normbench.runs import RunResult
 
@@ -55,22 +56,56 @@ def casts_of_a_step(norm, digits):
     return sorted(map(str, kernels.casts))
 
 
+CASTS_INSIDE = "normbench.norms.layers.casts_inside"
+
+
 @pytest.fixture(scope="module")
 def casts_of_bn(digits):
-    return casts_of_a_step("bn", digits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CASTS_INSIDE, lambda *_: False)
+        return casts_of_a_step("bn", digits)
 
 
 @pytest.mark.parametrize("norm", NORMALIZING)
-def test_every_norm_costs_the_same_casts_in_a_step_of_bf16(norm, digits, casts_of_bn):
+def test_every_norm_costs_the_same_casts_in_a_step_of_bf16(norm, digits, casts_of_bn, monkeypatch):
+    monkeypatch.setattr(CASTS_INSIDE, lambda *_: False)  # as on a GPU
     assert casts_of_a_step(norm, digits) == casts_of_bn
     assert len(casts_of_bn) > 20
+
+
+@pytest.mark.parametrize("norm", ["bn", "ln"])
+def test_a_cpu_kernel_that_casts_by_itself_saves_four_casts_in_each_block(norm, digits, casts_of_bn):
+    network = build(run_config(norm).network, Norm.parse(norm))
+    blocks = sum(isinstance(module, Block) for module in network.modules())
+    assert len(casts_of_bn) - len(casts_of_a_step(norm, digits)) == 4 * blocks
+
+
+@pytest.mark.parametrize("size", [8, 32])
+@pytest.mark.parametrize("norm", ["bn", "ln"])
+def test_a_cpu_kernel_that_casts_by_itself_gives_the_numbers_of_the_casts(norm, size, monkeypatch):
+    x = (3 + 2 * torch.randn(4, 28, size, size)).bfloat16().to(memory_format=torch.channels_last)
+    gradient = torch.randn_like(x)
+
+    def outcome():
+        layer, given = Norm.parse(norm).make(28), x.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            y = apply_norm(layer, given)
+        y.backward(gradient)
+        return [y, given.grad, layer.weight.grad, layer.bias.grad, *(b.float() for b in layer.buffers())]
+
+    inside = outcome()
+    monkeypatch.setattr(CASTS_INSIDE, lambda *_: False)
+    for ours, cast in zip(inside, outcome(), strict=True):
+        assert ours.dtype == cast.dtype
+        # Sums may be taken in another order: at most one rounding of the type in which they are given.
+        torch.testing.assert_close(ours, cast, rtol=torch.finfo(ours.dtype).eps, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     "settings", [*({"name": name} for name in NETWORKS), {"block": "depthwise"}, {"block": "separable"}], ids=str
 )
 def test_every_norm_of_every_network_computes_in_float32(settings):
-    network = build(NetworkConfig(**settings), Norm.parse("bn"))
+    network = build(NetworkConfig(**settings), Norm.parse("rms"))
     given = []
     for name, module in network.named_modules():
         if name.split(".")[-1] == "norm":
