@@ -7,7 +7,7 @@ import typer
 from normbench.cli import flags
 from normbench.cli.command import Command, Group, command
 from normbench.cli.options import Options
-from normbench.errors import UsageError
+from normbench.errors import RUN_FAILED, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +114,21 @@ class EnvOptions(Options):
     """Options of `env`."""
 
     device: flags.Device = None
+    out: flags.Out = None
 
 
 @command
 def env(options: EnvOptions) -> None:
-    """Show versions and the device, and check the installation."""
-    from normbench.console.environment import show_environment
+    """Show versions and the device, and check the installation.
 
-    show_environment(options.output(), options.machine().device)
+    Checks that torch and torchvision match, the free disk space and the locks at --out, and one training step on the
+    device. Exit code 1 if a check fails.
+    """
+    from normbench.console.environment import show_environment
+    from normbench.engine.installation import check_installation
+
+    machine = options.machine()
+    checks = check_installation(machine)
+    show_environment(options.output(), machine.device, checks)
+    if not all(check.passed for check in checks):
+        raise typer.Exit(RUN_FAILED)

@@ -2,25 +2,21 @@
 
 import os
 import platform
+from collections.abc import Sequence
+from dataclasses import asdict
 
 from normbench import __version__
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
 from normbench.console.text import Text
-from normbench.data import check_torchvision
 from normbench.device import describe, resolve_device
-from normbench.errors import DataError
+from normbench.engine.installation import Check
 from normbench.runs.environment import package_versions
 
 
-def show_environment(output: Output, device_name: str) -> None:
-    """Print versions, the default device of runs, and problems of the installation."""
+def show_environment(output: Output, device_name: str, checks: Sequence[Check]) -> None:
+    """Print versions, the default device of runs, and the checks of the installation."""
     device = resolve_device(device_name)
-    try:
-        check_torchvision()
-        problem = None
-    except DataError as error:
-        problem = f"{error.message}. {error.hint}"
     facts = {
         "normbench": __version__,
         "python": platform.python_version(),
@@ -32,6 +28,15 @@ def show_environment(output: Output, device_name: str) -> None:
     table = plain_table("component", "version", left=2)
     for name, value in facts.items():
         table.add_row(name, value)
-    check = Text(problem, style="red") if problem else Text("torch and torchvision match.", style="green")
-    document = {"command": "env", "environment": facts, "device": device.type, "problem": problem}
-    output.result([table, check], document, quiet=device.type)
+    checked = plain_table("check", "state", "detail", left=2, wraps=[2])
+    for check in checks:
+        state = Text("ok", style="green") if check.passed else Text("failed", style="bold red")
+        checked.add_row(check.name, state, check.detail)
+    document = {
+        "command": "env",
+        "environment": facts,
+        "device": device.type,
+        "checks": [asdict(check) for check in checks],
+        "problem": next((check.detail for check in checks if not check.passed), None),
+    }
+    output.result([table, checked], document, quiet=device.type)

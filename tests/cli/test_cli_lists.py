@@ -3,12 +3,14 @@
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers.cli import Answer, normbench, refused
+from torch import nn
 
 from normbench.config import PARAMETER_BUDGET
-from normbench.errors import DATA_UNAVAILABLE, USAGE
+from normbench.errors import DATA_UNAVAILABLE, RUN_FAILED, USAGE
 from normbench.norms import NORMS, NormInfo
 
 BATCH_FILES = {*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"}
@@ -160,10 +162,45 @@ def test_data_finds_the_real_cifar10_whole(cifar10_dir: Path) -> None:
     assert answer.stdout.strip() == document["folder"] == str(cifar10_dir / "cifar-10-batches-py")
 
 
-def test_env_names_versions_and_device() -> None:
-    answer = normbench("env", "--device", "cpu")
-    assert "torch and torchvision match." in answer.words
-    document = normbench("env", "--device", "cpu", "--json").document
+def test_env_names_versions_and_device_and_checks_the_installation(tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "not" / "yet")
+    answer = normbench("env", "--device", "cpu", *out)
+    document = normbench("env", "--device", "cpu", *out, "--json").document
     assert (document["device"], document["problem"]) == ("cpu", None)
     assert all(f"{name} {version}" in answer.words for name, version in document["environment"].items())
+    assert [(check["name"], check["passed"]) for check in document["checks"]] == [
+        (name, True) for name in ("packages", "disk", "locks", "step")
+    ]
+    details = [check["detail"] for check in document["checks"]]
+    assert details[0] in answer.words
+    assert str(tmp_path) in details[1] and str(tmp_path) in details[2]
+    assert [*tmp_path.iterdir()] == []
     assert normbench("env", "-q", NORMBENCH_DEVICE="cpu").stdout == "cpu\n"
+
+
+def test_env_ends_with_an_error_where_a_check_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from normbench.engine import installation
+
+    monkeypatch.setattr(installation, "acquire", lambda *_, **__: open_lock())
+    monkeypatch.setattr(installation, "SMALLEST_DISK", 2**80)
+    monkeypatch.setattr(installation, "build_for", lambda _config: broken_network())
+    answer = normbench("env", "--device", "cpu", "--out", tmp_path, "--json")
+    failed = {check["name"]: check["detail"] for check in answer.document["checks"] if not check["passed"]}
+    assert answer.code == RUN_FAILED
+    assert list(failed) == ["disk", "locks", "step"]
+    assert "GiB free" in failed["disk"]
+    assert "at once" in failed["locks"]
+    assert "the loss on cpu is nan" in failed["step"]
+    assert [*tmp_path.iterdir()] == []
+
+
+def open_lock() -> SimpleNamespace:
+    """A lock that keeps nobody out."""
+    return SimpleNamespace(release=lambda: None)
+
+
+def broken_network() -> nn.Module:
+    """A network whose outputs are no numbers."""
+    layer = nn.Linear(3 * 32 * 32, 10)
+    nn.init.constant_(layer.weight, float("nan"))
+    return nn.Sequential(nn.Flatten(), layer)

@@ -31,7 +31,8 @@ print(json.dumps(outcomes))
 """
 
 LISTS = (
-    ["norms"], ["norms", "--json"], ["norms", "ln"], ["norms", "rms+ws"], ["recipes"], ["recipes", "--json"], ["recipes", "show", "quick"],
+    ["norms"], ["norms", "--json"], ["norms", "ln"], ["norms", "rms+ws"], ["recipes"], ["recipes", "--json"],
+    ["recipes", "show", "quick"],
     ["data"], ["data", "--json"], ["runs"], ["runs", "--json"], ["runs", "clean"], ["runs", "clean", "--json"],
     ["runs", "diff", "bn-s0", "gn-s0"], ["runs", "show", "gn-s0"], ["--version"],
     ["advise", "--task", "segmentation", "--out", "nothing-there"], ["advise", "--rules"],
