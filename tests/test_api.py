@@ -81,7 +81,9 @@ def test_compare_gives_the_rows_of_the_command_and_shows_them_everywhere(tmp_pat
 
 def test_tune_finds_the_settings_of_the_command_and_compare_takes_its_recipe(tmp_path):
     tiny = {**TINY, "subset": 64, "settings": WIDTHS}
-    found = nb.tune(["bn", "gn"], trials=2, sampler="sobol", space={"lr": {"low": 0.05, "high": 0.2}}, **tiny, out=tmp_path / "api")
+    found = nb.tune(
+        ["bn", "gn"], trials=2, sampler="sobol", space={"lr": {"low": 0.05, "high": 0.2}}, **tiny, out=tmp_path / "api"
+    )
     flags = ("--trials", 2, "--set", "search.lr.low=0.05", "--set", "search.lr.high=0.2", "--set", SMALL)
     tiny_flags = ("--dataset", "digits", "--subset", 64, "--epochs", 1, "--batch-size", 64, "--norms", "bn,gn")
     values = normbench("tune", *tiny_flags, *flags, "--out", tmp_path / "cli", "--json").document["values"]

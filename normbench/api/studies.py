@@ -105,7 +105,7 @@ def run_study(
         RunFailedError: The folder cannot be written.
     """
     record = STUDIES[name]
-    study_settings = validated(record.settings, settings, f"study {name}")
+    study_settings = validated(record.settings, dict(settings), f"study {name}")
     suffix = record.variant(study_settings)
     default = f"{name}-{suffix}" if suffix else name
     context = _Context(

@@ -278,6 +278,13 @@ Trust = Annotated[
     bool,
     Flag("Run the code of a custom norm or network that the run folder keeps. Only for folders you trust.", MACHINE),
 ]
+Remove = Annotated[
+    bool, Flag("Remove what was archived and verified (with --restore: the archive, once restored).", MACHINE)
+]
+Restore = Annotated[bool, Flag("Write the archived runs back into folders.", MACHINE)]
+NoWeights = Annotated[
+    bool, Flag("Leave out the weights, which evaluate and export need; --remove deletes them.", MACHINE)
+]
 Yes = Annotated[bool, Flag("Actually delete; without it, only list.", MACHINE)]
 
 # Advice

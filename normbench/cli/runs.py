@@ -1,4 +1,4 @@
-"""`normbench runs`: list, show, compare, clean."""
+"""`normbench runs`: list, show, compare, clean, archive."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ import typer
 from normbench.cli import flags
 from normbench.cli.command import Command, Group, command
 from normbench.cli.options import Options
+from normbench.errors import RUN_FAILED, UsageError
 
 if TYPE_CHECKING:
     from normbench.runs import Experiment
@@ -64,6 +65,16 @@ class CleanOptions(ListOptions):
     yes: flags.Yes = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class ArchiveOptions(RunsOptions):
+    """Options of `runs archive`."""
+
+    experiment: flags.Experiment
+    no_weights: flags.NoWeights = False
+    remove: flags.Remove = False
+    restore: flags.Restore = False
+
+
 @app.callback(invoke_without_command=True)
 @command
 def list_all(options: ListOptions) -> None:
@@ -111,3 +122,28 @@ def clean(options: CleanOptions) -> None:
     entries = [entry for experiment in options.experiments() for entry in experiment.entries]
     cleaned = runs.clean(entries, remove=options.yes)
     console.show_cleaned(options.output(), cleaned, removed=options.yes)
+
+
+@app.command(cls=Command)
+@command
+def archive(options: ArchiveOptions) -> None:
+    """Pack the finished runs of an experiment into one file, EXPERIMENT/runs.zip, which every command reads.
+
+    The file is read back and compared with the folders before it counts. With --remove the folders of archived runs are
+    removed then. Unfinished runs keep their folders, and files of other programs stay. Run again, it adds new runs.
+    """
+    from normbench import runs
+    from normbench.console import runs as console
+    from normbench.runs.archiving import archive_experiment, restore_experiment
+
+    if options.restore and options.no_weights:
+        raise UsageError("--no-weights is for archiving, not for --restore", "Leave one of them out.")
+    output = options.output()
+    folder = runs.find_experiment(options.experiment, options.machine().out)
+    if options.restore:
+        outcome = restore_experiment(folder, remove=options.remove, warn=output.warning)
+    else:
+        outcome = archive_experiment(folder, weights=not options.no_weights, remove=options.remove, warn=output.warning)
+    console.show_archived(output, outcome, restored=options.restore)
+    if options.restore and outcome.kept:
+        raise typer.Exit(RUN_FAILED)

@@ -13,6 +13,7 @@ from normbench.console.output import Output
 from normbench.console.tables import plain_table
 from normbench.console.text import Text
 from normbench.runs import Cleaned, Entry, Experiment, flat, read_environment
+from normbench.runs.archiving import Archived
 
 COLOURS = {
     "done": "green",
@@ -125,6 +126,7 @@ def run_document(entry: Entry) -> dict[str, object]:
         "folder": str(entry.path),
         "state": entry.state,
         "problem": entry.problem or None,
+        "archive": str(entry.archive) if entry.archive else None,
         "result": entry.result.model_dump(mode="json") if entry.result else None,
     }
 
@@ -136,10 +138,12 @@ def show_run(output: Output, entry: Entry) -> None:
         "settings": entry.config.model_dump(mode="json", exclude_none=True) if entry.config else {},
         "environment": read_environment(entry.path),
     }
-    parts: list[RenderableType] = [Text(f"{entry.name}: {entry.state} {entry.problem}".rstrip(), style="bold")]
-    for title, content in sections.items():
+    archived = f"(in {entry.archive.name})" if entry.archive else ""
+    title = " ".join(filter(None, (f"{entry.name}: {entry.state}", entry.problem, archived)))
+    parts: list[RenderableType] = [Text(title, style="bold")]
+    for heading, content in sections.items():
         if content:
-            parts.append(_two_columns(title, content))
+            parts.append(_two_columns(heading, content))
     output.result(parts, {"command": "runs show", **run_document(entry), **sections}, quiet=str(entry.path))
 
 
@@ -181,3 +185,25 @@ def show_cleaned(output: Output, cleaned: Cleaned, removed: bool) -> None:
         document,
         quiet="\n".join(str(entry.path) for entry in cleaned.removed),
     )
+
+
+def show_archived(output: Output, outcome: Archived, restored: bool) -> None:
+    """Print the runs that were archived or restored, what was removed, and what stays with the reason."""
+    verb = "restored from" if restored else "written to"
+    lines = [f"{len(outcome.changed)} run(s) {verb} {outcome.path}"]
+    if not restored:
+        lines[0] += f", which holds {len(outcome.runs)} in {outcome.size / 1e6:.1f} MB"
+    if outcome.removed:
+        lines.append("The archive is removed." if restored else f"{len(outcome.removed)} folder(s) removed.")
+    lines += [f"{kept.run} stays: {kept.reason}" for kept in outcome.kept]
+    document = {
+        "command": "runs archive",
+        "archive": str(outcome.path),
+        "restored": restored,
+        "bytes": outcome.size,
+        "runs": list(outcome.runs),
+        "changed": list(outcome.changed),
+        "removed": list(outcome.removed),
+        "kept": [{"run": kept.run, "reason": kept.reason} for kept in outcome.kept],
+    }
+    output.result(Text("\n".join(lines)), document, quiet=str(outcome.path))

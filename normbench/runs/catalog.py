@@ -11,13 +11,20 @@ from normbench.config.validation import user_path
 from normbench.errors import NormbenchError, RunFailedError, UsageError, nearest
 from normbench.files import FOLDER, TEMPORARY, check_regular, in_words, kind_of
 from normbench.locking import SOFT
-from normbench.runs.folder import (
+from normbench.runs.archive import (
+    ARCHIVE,
     CONFIG,
     CONFUSION,
     ENVIRONMENT,
     METRICS,
     MODEL,
     RESULT,
+    ArchiveError,
+    archive_of,
+    is_archived,
+    is_run,
+)
+from normbench.runs.folder import (
     STATE,
     read_config,
     read_result,
@@ -39,7 +46,10 @@ FINDING = "finding.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """A run folder as it is found; `config` is None and `problem` says why where it cannot be read."""
+    """A run folder, or a run in an archive; `config` is None and `problem` says why where it cannot be read.
+
+    An archive that cannot be read stands for the runs in it, with its own path.
+    """
 
     path: Path
     state: str
@@ -47,6 +57,8 @@ class Entry:
     config: RunConfig | None = None
     result: RunResult | None = None
     problem: str = ""
+    archive: Path | None = None
+    """Archive that the run is read from; None of a run that has its folder."""
 
     @property
     def name(self) -> str:
@@ -57,7 +69,7 @@ class Entry:
 
 def list_runs(out: Path) -> list[Entry]:
     """Every run under a folder, by experiment and name."""
-    return [read_entry(path.parent) for path in sorted(out.glob(f"*/*/{CONFIG}"))]
+    return [entry for folder in sorted(out.glob("*")) for entry in list_experiment(folder)]
 
 
 def read_entry(folder: Path) -> Entry:
@@ -69,7 +81,8 @@ def read_entry(folder: Path) -> Entry:
         return Entry(folder, "newer", problem=error.message)
     except (OSError, NormbenchError) as error:
         return Entry(folder, "damaged", problem=str(error))
-    return Entry(folder, result.status if result else state_of(folder), config, result)
+    archive = folder.parent / ARCHIVE if is_archived(folder) else None
+    return Entry(folder, result.status if result else state_of(folder), config, result, archive=archive)
 
 
 def find_run(name: str, out: Path) -> Entry:
@@ -78,7 +91,7 @@ def find_run(name: str, out: Path) -> Entry:
     Raises:
         UsageError: There is none, or there are several.
     """
-    if ((path := user_path(name)) / CONFIG).is_file():
+    if is_run(path := user_path(name)):
         return read_entry(path)
     every = list_runs(out)
     exact = [entry for entry in every if name in (entry.name, entry.path.name)]
@@ -98,9 +111,9 @@ def find_experiment(name: str, out: Path) -> Path:
         UsageError: There is none of that name, or it is the folder of a single run.
     """
     for folder in (out / name, user_path(name)):
-        if (folder / CONFIG).is_file():
+        if is_run(folder):
             raise UsageError(f"{folder} is one run, not an experiment", f"Its experiment is {folder.resolve().parent}.")
-        if any(folder.glob(f"*/{CONFIG}")) or (folder / FINDING).is_file():
+        if any(folder.glob(f"*/{CONFIG}")) or any((folder / name).is_file() for name in (FINDING, ARCHIVE)):
             return folder
     known = {entry.path.parent.name for entry in list_runs(out)} | {
         path.parent.name for path in out.glob(f"*/{FINDING}")
@@ -110,8 +123,16 @@ def find_experiment(name: str, out: Path) -> Path:
 
 
 def list_experiment(folder: Path) -> list[Entry]:
-    """The runs of one experiment, by name."""
-    return [read_entry(path.parent) for path in sorted(folder.glob(f"*/{CONFIG}"))]
+    """The runs of one experiment, by name: those with a folder, and those in its archive."""
+    names = {path.parent.name for path in folder.glob(f"*/{CONFIG}")}
+    unreadable = []
+    try:
+        if archive := archive_of(folder):
+            names |= archive.runs.keys()
+    except ArchiveError as error:
+        state = "newer" if error.newer else "damaged"
+        unreadable = [Entry(folder / ARCHIVE, state, problem=error.message)]
+    return [*(read_entry(folder / name) for name in sorted(names)), *unreadable]
 
 
 def usable(entry: Entry) -> RunConfig:
@@ -159,7 +180,7 @@ def clean(entries: Sequence[Entry], remove: bool) -> Cleaned:
     """
     removed, kept = [], []
     for entry in entries:
-        if entry.state in {"done", "diverged"}:
+        if entry.state in {"done", "diverged"} or entry.archive is not None:
             continue
         try:
             _check_unfinished(entry)
@@ -208,7 +229,7 @@ def _remove(entry: Entry) -> list[str]:
         if state_of(folder) == "done":
             raise RunFailedError("it was finished by another process")
         remove_code(folder, usable(entry))
-        ours = [path for path in folder.iterdir() if _is_ours(path)]
+        ours = [path for path in folder.iterdir() if is_ours(path)]
         for path in sorted(ours, key=lambda path: path.name == CONFIG):  # the last: without it, it is no run
             path.unlink(missing_ok=True)
         locks = [folder / name for name in (LOCK, f"{LOCK}{SOFT}")]
@@ -221,7 +242,8 @@ def _remove(entry: Entry) -> list[str]:
     return left
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
+    """Test whether a path in a run folder is a file that a run leaves there."""
     return kind_of(path) != FOLDER and any(fnmatch.fnmatch(path.name, name) for name in FILES)
 
 

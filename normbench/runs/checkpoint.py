@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
 from torch import nn
 
 from normbench import networks
@@ -22,10 +23,10 @@ from normbench.config.norm_names import NormName
 from normbench.config.settings import is_custom_network
 from normbench.custom_code import Code, read_code
 from normbench.errors import NormbenchError, RunFailedError, UsageError
-from normbench.files import check_regular, kind_of, read_regular
 from normbench.networks import CustomNetwork, custom_network, network_from_folder
 from normbench.norms import Norm, canonical_name, is_custom, norm_from_folder, norm_info
-from normbench.runs.folder import MODEL, read_result
+from normbench.runs.archive import MODEL, code_folder, kind_of_file, read_file
+from normbench.runs.folder import read_result
 from normbench.runs.kept_code import NETWORK, NORM, Store, kept, kept_main
 from normbench.runs.result import RunResult
 
@@ -72,21 +73,20 @@ def load_model(folder: Path, config: RunConfig, permission: Permission) -> Saved
         RunFailedError: The weights are missing, damaged, or not those that the run ended with.
     """
     path = folder / MODEL
-    if kind_of(path) is None:
+    if kind_of_file(path) is None:
         raise RunFailedError(f"{folder} has no weights", "Only runs that are done have them: see `normbench runs`.")
     if config.norm_revision != norm_info(config.norm).revision:
         raise RunFailedError(
             f"{folder} was trained with another revision of {config.norm} than this normbench has",
             "Train the run again, or use the normbench that trained it (env.json names its version).",
         )
-    _check(folder, config, read_result(folder))
+    content = _weights(path)
+    _check(folder, config, read_result(folder), content)
     norm, warnings = _permitted_norm(folder, config, permission)
     network_code, more = _permitted_network(folder, config, permission)
     try:
-        check_regular(path)
-        with safe_open(path, framework="pt") as file:
-            facts = json.loads(file.metadata()["images"])
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+        weights = load_tensors(content)
+        facts = json.loads(_metadata(content)["images"])
         network = networks.build_for(config, len(facts["classes"]), norm, network_code)
         network.load_state_dict(weights)
         classes, mean, std = (tuple(facts[name]) for name in ("classes", "mean", "std"))
@@ -95,7 +95,21 @@ def load_model(folder: Path, config: RunConfig, permission: Permission) -> Saved
     return SavedModel(network.eval(), classes, mean, std, warnings + more)
 
 
-def _check(folder: Path, config: RunConfig, result: RunResult | None) -> None:
+def _weights(path: Path) -> bytes:
+    try:
+        return read_file(path)
+    except OSError as error:
+        raise RunFailedError(f"{path} cannot be used: {error.strerror or error}", REDO) from error
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """Read the metadata in front of tensors that could be loaded: a length of 8 bytes, then JSON."""
+    length = int.from_bytes(content[:8], "little")
+    metadata: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
+    return metadata
+
+
+def _check(folder: Path, config: RunConfig, result: RunResult | None, weights: bytes) -> None:
     """Settings, weights and result must be of one run."""
     if result is None:
         return
@@ -105,14 +119,10 @@ def _check(folder: Path, config: RunConfig, result: RunResult | None) -> None:
             f"{config.fingerprint[:8]} and {result.fingerprint[:8]})",
             "config.json or result.json was edited: undo the edit, or train the run again.",
         )
-    path = folder / MODEL
-    try:
-        digest = hashlib.sha256(read_regular(path)).hexdigest()
-    except OSError as error:
-        raise RunFailedError(f"{path} cannot be used: {error.strerror or error}", REDO) from error
-    if result.model_sha256 not in (None, digest):
+    if result.model_sha256 not in (None, hashlib.sha256(weights).hexdigest()):
         raise RunFailedError(
-            f"{path} cannot be used: its checksum is not the one in result.json, so it is damaged or of another run",
+            f"{folder / MODEL} cannot be used: its checksum is not the one in result.json, so it is damaged or of "
+            "another run",
             REDO,
         )
 
@@ -193,7 +203,8 @@ def _permitted(
     """
     kind, spec, typed = store.kind, store.spec(config), permission.typed(store)
     digest = config.norm_source if store is NORM else config.network_source
-    then = kept(folder, store, spec)
+    files = code_folder(folder)
+    then = kept(files, store, spec)
     if then is not None and then.digest != digest:
         then = None  # edited since, or no longer whole
     if typed is not None:
@@ -203,8 +214,8 @@ def _permitted(
     today, problem = _today(spec, kind)
     unchanged = today is not None and today.digest == digest
     state = "its code is unchanged" if unchanged else problem or _difference(today, then)
-    if permission.trust and then is not None and (main := kept_main(folder, store)):
-        return load_kept(store.path(folder), main), () if unchanged else (
+    if permission.trust and then is not None and (main := kept_main(files, store)):
+        return load_kept(store.path(files), main), () if unchanged else (
             f"{kind} '{spec}': {state}; the code kept in {store.path(folder)} is used",
         )
     if permission.trust:

@@ -16,8 +16,8 @@ from typing import Any
 from normbench.config import Recipe
 from normbench.errors import NormbenchError, UsageError
 from normbench.files import check_regular, in_words, replace_text
+from normbench.runs.archive import ARCHIVE, CONFIG, RESULT
 from normbench.runs.catalog import FINDING, Entry, flat, list_experiment
-from normbench.runs.folder import CONFIG, RESULT
 from normbench.runs.lock import holder_of
 from normbench.runs.schema import read_document, versioned
 
@@ -196,7 +196,7 @@ def _differs(path: Path, question: Question) -> list[str]:
 
 def _is_abandoned(folder: Path) -> bool:
     """Test whether nothing of an experiment is there but its question, and tries that no process goes on with."""
-    if any((folder / name).exists() for name in (RESULTS, FINDING)) or any(folder.glob(f"*/{RESULT}")):
+    if any((folder / name).exists() for name in (RESULTS, FINDING, ARCHIVE)) or any(folder.glob(f"*/{RESULT}")):
         return False
     return all(holder_of(path.parent) is None for path in folder.glob(f"*/{CONFIG}"))
 

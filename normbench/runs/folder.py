@@ -27,10 +27,10 @@ from normbench.files import (
     discard,
     json_text,
     kind_of,
-    read_regular,
     replace_bytes,
     replace_text,
 )
+from normbench.runs.archive import CONFIG, CONFUSION, ENVIRONMENT, METRICS, MODEL, RESULT, kind_of_file, read_file
 from normbench.runs.kept_code import RunCode, keep_code
 from normbench.runs.result import Confusion, RunResult
 from normbench.runs.schema import REDO, SCHEMA_VERSION, VERSION, newer, read_model, unversioned, versioned
@@ -39,10 +39,7 @@ from normbench.training import EpochRow
 if TYPE_CHECKING:
     from torch import nn
 
-CONFIG, ENVIRONMENT, METRICS = "config.json", "env.json", "metrics.jsonl"
-STATE, MODEL, RESULT = "state.pt", "model.safetensors", "result.json"
-CONFUSION = "confusion.json"
-"""Test images by true class and decided class: written beside the result, from the same reading of the images."""
+STATE = "state.pt"
 
 LONGEST = 200
 """Characters of a norm in a folder's name, which file systems limit to 255 with seed and fingerprint; of a longer one
@@ -213,7 +210,7 @@ def model_bytes(network: "nn.Module", metadata: dict[str, str] | None = None) ->
 
 def state_of(folder: Path) -> RunState:
     """State of a run folder: done with a result, interrupted with a state, else new."""
-    if kind_of(folder / RESULT) is not None:
+    if kind_of_file(folder / RESULT) is not None:
         return "done"
     return "new" if kind_of(folder / STATE) is None else "interrupted"
 
@@ -236,7 +233,7 @@ def read_result(folder: Path) -> RunResult | None:
         RunFailedError: It cannot be read.
     """
     path = folder / RESULT
-    if kind_of(path) is None:
+    if kind_of_file(path) is None:
         return None
     result = read_model(RunResult, path)
     return result.model_copy(update={"folder": str(folder)})  # it may have been moved since
@@ -272,7 +269,7 @@ def read_rows(path: Path) -> list[EpochRow]:
         RunFailedError: The file cannot be read, or a line is damaged or out of order; names the line.
     """
     try:
-        lines = read_regular(path).decode("utf-8").splitlines()
+        lines = read_file(path).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise RunFailedError(f"{path} cannot be read: {error}", REDO) from error
     return [_read_line(path, number, line) for number, line in enumerate(lines, 1)]

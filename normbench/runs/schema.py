@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from normbench.errors import RunFailedError
-from normbench.files import read_regular
+from normbench.runs.archive import read_file
 
 SCHEMA_VERSION = 1
 VERSION = "schema_version"
@@ -58,7 +58,7 @@ def read_document(path: Path) -> dict[str, Any]:
         RunFailedError: It is damaged or cannot be read.
     """
     try:
-        content = json.loads(read_regular(path))
+        content = json.loads(read_file(path))
     except (OSError, ValueError, RecursionError) as error:
         raise RunFailedError(f"{path} cannot be read: {error}", REDO) from error
     if not isinstance(content, dict):
