@@ -2,6 +2,7 @@
 
 import ast
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -100,18 +101,25 @@ def _keys(model: type[BaseModel], section: str = "") -> Iterator[str]:
 
 def runs(ctx: typer.Context) -> list[str]:
     """List the run folders under --out, by name alone where only one experiment has it."""
-    paths = [path.parent for path in sorted(_out(ctx).glob("*/*/config.json"))]
-    names = [path.name for path in paths]
-    return [path.name if names.count(path.name) == 1 else f"{path.parent.name}/{path.name}" for path in paths]
+    paths = [path for experiment in sorted(_out(ctx).glob("*")) for path in _runs_in(experiment)]
+    counts = Counter(path.name for path in paths)
+    return [path.name if counts[path.name] == 1 else f"{path.parent.name}/{path.name}" for path in paths]
+
+
+def _runs_in(experiment: Path) -> list[Path]:
+    from normbench.runs.archive import run_folders
+
+    try:
+        return run_folders(experiment)
+    except NormbenchError:  # a completion says nothing; the command does
+        return []
 
 
 def experiments(ctx: typer.Context) -> list[str]:
     """List the experiments under --out."""
     out = _out(ctx)
-    return sorted(
-        {path.parent.name for path in out.glob("*/finding.json")}
-        | {path.parents[1].name for path in out.glob("*/*/config.json")}
-    )
+    files = [*out.glob("*/finding.json"), *out.glob("*/runs.zip")]
+    return sorted({path.parent.name for path in files} | {path.parents[1].name for path in out.glob("*/*/config.json")})
 
 
 def _out(ctx: typer.Context) -> Path:

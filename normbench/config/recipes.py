@@ -34,7 +34,7 @@ Canonical = Callable[[str], str]
 """From a norm's name as it was typed to its canonical text; raises UsageError where there is no such norm."""
 
 DEFAULT_RECIPE = "baseline"
-MOST_RUNS = 10_000
+MOST_RUNS = 100_000
 CHOICE_OF_IMAGES = ("name", "subset")
 """Settings of `[data]` that a recipe for other images does not take over."""
 COMMAND_LINE = "command line"

@@ -238,6 +238,17 @@ def forget(experiment: Path) -> None:
             opened[1].file.close()
 
 
+def run_folders(experiment: Path) -> list[Path]:
+    """List the folders of an experiment's runs by name, those in the archive included.
+
+    Raises:
+        ArchiveError: The archive cannot be read.
+    """
+    archive = archive_of(experiment)
+    on_disk = {path.parent.name for path in experiment.glob(f"*/{CONFIG}")}
+    return [experiment / name for name in sorted(on_disk | (archive.runs.keys() if archive else set()))]
+
+
 def is_run(folder: Path) -> bool:
     """Test whether a run lies in a folder, or in the archive in its place.
 

@@ -20,9 +20,9 @@ from normbench.runs.archive import (
     MODEL,
     RESULT,
     ArchiveError,
-    archive_of,
     is_archived,
     is_run,
+    run_folders,
 )
 from normbench.runs.folder import (
     STATE,
@@ -124,15 +124,11 @@ def find_experiment(name: str, out: Path) -> Path:
 
 def list_experiment(folder: Path) -> list[Entry]:
     """The runs of one experiment, by name: those with a folder, and those in its archive."""
-    names = {path.parent.name for path in folder.glob(f"*/{CONFIG}")}
-    unreadable = []
     try:
-        if archive := archive_of(folder):
-            names |= archive.runs.keys()
+        return [read_entry(path) for path in run_folders(folder)]
     except ArchiveError as error:
-        state = "newer" if error.newer else "damaged"
-        unreadable = [Entry(folder / ARCHIVE, state, problem=error.message)]
-    return [*(read_entry(folder / name) for name in sorted(names)), *unreadable]
+        unreadable = Entry(folder / ARCHIVE, "newer" if error.newer else "damaged", problem=error.message)
+        return [*(read_entry(path.parent) for path in sorted(folder.glob(f"*/{CONFIG}"))), unreadable]
 
 
 def usable(entry: Entry) -> RunConfig:

@@ -96,9 +96,8 @@ class Experiment:
 
 def list_experiments(out: Path) -> list[Experiment]:
     """List the experiments under a folder, by name: those with a run or with the result of a study."""
-    folders = {path.parent.parent for path in out.glob(f"*/*/{CONFIG}")} | {
-        path.parent for path in out.glob(f"*/{FINDING}")
-    }
+    folders = {path.parent.parent for path in out.glob(f"*/*/{CONFIG}")}
+    folders |= {path.parent for name in (FINDING, ARCHIVE) for path in out.glob(f"*/{name}")}
     return [read_experiment(folder) for folder in sorted(folders)]
 
 

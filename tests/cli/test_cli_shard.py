@@ -1,10 +1,11 @@
 """`--shard I/N`: the jobs of an array train a plan together, and the plain command shows the whole."""
 
+import shlex
 from pathlib import Path
 
 import pytest
 import torch
-from helpers.cli import compare, normbench, refused
+from helpers.cli import TINY, compare, normbench, refused
 
 from normbench.device import resolve_device
 from normbench.errors import USAGE, UsageError
@@ -62,3 +63,16 @@ def test_a_numbered_device_is_the_current_one_and_must_exist(monkeypatch: pytest
     assert chosen == [1]
     with pytest.raises(UsageError, match="cuda:2 is not available: torch sees 2 CUDA devices"):
         resolve_device("cuda:2")
+
+
+def test_the_script_of_the_documentation_trains_its_part(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
+    script = page.split("## Slurm")[1].split("```sh\n")[1].split("```")[0]
+    (command,) = (line.removeprefix("exec normbench ") for line in script.splitlines() if line.startswith("exec "))
+    (array,) = (line for line in script.splitlines() if "--array=1-" in line)
+    parts = array.rpartition("-")[2]
+    for part in (1, int(parts)):
+        typed = command.replace("$SLURM_ARRAY_TASK_ID", str(part)).replace("$SLURM_ARRAY_TASK_COUNT", parts)
+        answer = normbench(*shlex.split(typed), *TINY, "--out", tmp_path, "--dry-run", "--json")
+        runs = [(run["config"]["norm"], run["config"]["seed"]) for run in answer.document["runs"]]
+        assert runs == [(norm, seed) for norm in ("bn", "gn", "ln") for seed in range(30)][part - 1 :: int(parts)]

@@ -9,12 +9,14 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers.cli import Answer, compare, normbench, refused, run_folders
 
 import normbench as nb
 from normbench import locking
+from normbench.cli import completion
 from normbench.errors import RUN_FAILED, USAGE
 from normbench.runs import list_runs
 from normbench.runs.archive import ARCHIVE, HEADER, Archive, archive_of
@@ -72,10 +74,14 @@ def shown(out: Path) -> dict[str, object]:
     report = normbench("report", "baseline", "--out", out, "--json", NORMBENCH_DATA_DIR="").document
     page = Path(report["report"]).read_text()
     rows = compare(out, "--norms", "bn,gn", "--val-split", 0.1, "--json").document
+    completed = (
+        completion.runs(SimpleNamespace(params={"out": out})),
+        completion.experiments(SimpleNamespace(params={"out": out})),
+    )
     differences = normbench("runs", "diff", names[0], names[1], "--out", out, "--json").document
     evaluated = normbench("evaluate", "gn-s0", "--out", out, "--json").document
     return {"runs": runs, "show": show, "report": report, "page": page, "rows": rows, "diff": differences,
-            "evaluate": evaluated}  # fmt: skip
+            "evaluate": evaluated, "completed": completed}  # fmt: skip
 
 
 def test_every_command_reads_an_archive_as_it_reads_the_folders(out: Path) -> None:
