@@ -1,4 +1,4 @@
-"""Archive of finished runs, read in place of their folders.
+"""Archive of finished runs, read like folders.
 
 <out>/<experiment>/runs.zip holds archive.json and the files of the runs as <run folder>/<file>. A run folder on disk
 comes before one of its name in the archive. Nothing in an archive is trusted: a file is read only if its name, kind and

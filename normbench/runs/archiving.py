@@ -1,4 +1,4 @@
-"""Archiving of an experiment's finished runs, and their restoration.
+"""Archiving of finished runs, and their restoration.
 
 The archive is written beside the last one, read back and compared file by file, forced to the disk and put in place;
 only then may folders be removed, config.json first: without it a folder is no run, and the archive is read. A process

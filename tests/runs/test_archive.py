@@ -63,7 +63,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def shown(out: Path) -> dict[str, object]:
-    """What the reading commands print of the experiment; paths are the same with folders and without."""
+    """Output of the reading commands; paths are the same with folders and without."""
     runs = normbench("runs", "--out", out, "--json").document["runs"]
     names = [run["name"] for run in runs]
     for run in runs:
