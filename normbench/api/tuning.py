@@ -1,4 +1,4 @@
-"""Settings of norms searched on equal budgets, as normbench tune."""
+"""Settings searched on equal budgets, as normbench tune."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
