@@ -62,8 +62,9 @@ def _count(runs: int) -> str:
 
 
 def _bytes(size: int) -> str:
-    """Format a number of bytes to two digits, in GB or MB."""
-    value, unit = (size / 1e9, "GB") if size >= 1e9 else (size / 1e6, "MB")
+    """Format a number of bytes to two digits, in GB, MB or kB."""
+    factor, unit = (1e9, "GB") if size >= 1e9 else (1e6, "MB") if size >= 1e6 else (1e3, "kB")
+    value = size / factor
     return f"{value:,.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
 
 

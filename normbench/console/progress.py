@@ -376,9 +376,11 @@ def _epoch_text(row: EpochRow) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Format a duration: 45 s, 3 min 20 s, 1 h 05 min."""
+    """Format a duration: 45 s, 3 min 20 s, 1 h 05 min, 3 days 4 h."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24} days {hours % 24} h"
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
