@@ -32,12 +32,12 @@ CELL = (2.3, 2.35)
 
 
 def picture_format(path: Path) -> str:
-    """Return the ending of a picture's file.
+    """Return the ending of a picture's file; that of SVG for a name without one.
 
     Raises:
         UsageError: It is none of those that can be drawn.
     """
-    ending = path.suffix.lower()
+    ending = path.suffix.lower() or ".svg"
     if ending not in FORMATS:
         raise UsageError(f"{path}: not the name of a picture", f"End it in {', '.join(FORMATS)}.")
     return ending
