@@ -75,7 +75,7 @@ def test_compare_gives_the_rows_of_the_command_and_shows_them_everywhere(tmp_pat
     assert r"\begin{tabular}" in comparison.latex()
     (axes,) = comparison.plot().axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["bn", "gn"]
-    assert sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() == "o") == 4
+    assert sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() in ("o", "s")) == 4
     assert comparison.report().is_file()
 
 

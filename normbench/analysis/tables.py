@@ -8,6 +8,7 @@ from normbench.analysis.document import Table
 from normbench.analysis.format import NOTHING, accuracy, figure, finished, learning_rate, p_value, points
 from normbench.analysis.paired import PairedDifference, Superiority
 from normbench.analysis.time_to_accuracy import TimeToAccuracy
+from normbench.errors import unknown
 from normbench.runs import RunResult
 
 ROW_COLUMNS = (
@@ -174,6 +175,32 @@ def paper_tables(comparison: Comparison) -> list[Table]:
     note = " ".join([table.note, *problems, *(f"{warning}." for warning in comparison.warnings)])
     differences = differences_table(comparison)
     return [table.model_copy(update={"note": note}), *([differences] if differences else [])]
+
+
+def select_columns(table: Table, columns: Sequence[str]) -> Table:
+    """Select columns of a table in the given order, after the first one, which names the rows.
+
+    Args:
+        table: The table.
+        columns: Names of columns, in any case and with hyphens or blanks.
+
+    Raises:
+        UsageError: There is no such column.
+    """
+    known = {column.replace(" ", "-"): index for index, column in enumerate(table.columns)}
+    indices = [0]
+    for column in columns:
+        name = "-".join(column.lower().split())
+        if name not in known:
+            raise unknown("column", name, known)
+        if known[name] not in indices:
+            indices.append(known[name])
+    return table.model_copy(
+        update={
+            "columns": tuple(table.columns[index] for index in indices),
+            "rows": tuple(tuple(row[index] for index in indices) for row in table.rows),
+        }
+    )
 
 
 def runs_table(results: Sequence[RunResult]) -> Table:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from normbench import engine, runs
 from normbench.analysis import MARGIN
 from normbench.analysis.comparison import Comparison
-from normbench.analysis.tables import paper_tables
+from normbench.analysis.tables import paper_tables, select_columns
 from normbench.api.settings import NetworkLike, NormLike, changed_recipe, checked, machine, network_spec, norm_spec
 from normbench.config import PARAMETER_BUDGET
 from normbench.config.grid import Grid, comparison_configs
@@ -55,27 +55,26 @@ class ComparisonResult:
         tables = paper_tables(self.comparison)
         return "".join(to_html(table, f"table-{index}") for index, table in enumerate(tables))
 
-    def latex(self) -> str:
-        """Render the tables for a paper; they need the package booktabs."""
-        return to_latex(*paper_tables(self.comparison))
+    def latex(self, columns: Sequence[str] = ()) -> str:
+        """Render the tables for a paper; they need the package booktabs.
+
+        Args:
+            columns: Columns of the table of norms in their order, after the name of the norm; all by default.
+
+        Raises:
+            UsageError: There is no such column.
+        """
+        rows, *others = paper_tables(self.comparison)
+        chosen = select_columns(rows, columns) if columns else rows
+        return to_latex(chosen, *others, label=self.folder.name)
 
     def plot(self) -> "Figure":
-        """Plot test accuracy: a point per seed, mean and 95 % interval per norm."""
-        from matplotlib.figure import Figure  # noqa: PLC0415  # matplotlib costs a second to import
+        """Plot test accuracy (in a search: validation accuracy): a point per seed, mean and 95 % interval per norm."""
+        from normbench.report.accuracies import accuracies_figure  # noqa: PLC0415  # matplotlib is slow to import
+        from normbench.report.figure import drawing  # noqa: PLC0415
 
-        figure = Figure(figsize=(6.4, 1.2 + 0.5 * len(self.comparison.series)), layout="constrained")
-        axes = figure.subplots()
-        for series in self.comparison.series:
-            accuracies = [100 * result.test_accuracy for result in series.done if result.test_accuracy is not None]
-            axes.plot(accuracies, [series.index] * len(accuracies), "o", alpha=0.5, color=f"C{series.index}")
-            mean = series.row.test_accuracy
-            if mean is not None and mean.low is not None and mean.high is not None:
-                interval = [[100 * (mean.mean - mean.low)], [100 * (mean.high - mean.mean)]]
-                axes.errorbar(100 * mean.mean, series.index, xerr=interval, fmt="|", color="black", capsize=4)
-        axes.set_yticks(range(len(self.comparison.series)), [series.label for series in self.comparison.series])
-        axes.invert_yaxis()
-        axes.set_xlabel("test accuracy (%)")
-        return figure
+        with drawing():
+            return accuracies_figure(self.comparison)
 
     def report(self) -> Path:
         """Write the report as one HTML page into the experiment's folder, and return its path.

@@ -1,12 +1,18 @@
 """Evaluation of a network on images: loss, accuracy, confusion matrix, calibration, batch statistics."""
 
-from normbench.evaluation.batch_statistics import (
-    accuracy_with_batch_statistics,
-    has_batch_statistics,
-    recompute_statistics,
-)
-from normbench.evaluation.details import Details, confusion_matrix, details, recall_per_class
-from normbench.evaluation.score import NonFiniteError, Score, evaluate, evaluate_with_predictions, predict_logits
+from typing import TYPE_CHECKING
+
+from normbench.evaluation.confusion import confusion_matrix, recall_per_class
+from normbench.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from normbench.evaluation.batch_statistics import (
+        accuracy_with_batch_statistics,
+        has_batch_statistics,
+        recompute_statistics,
+    )
+    from normbench.evaluation.calibration import Details, details
+    from normbench.evaluation.score import NonFiniteError, Score, evaluate, evaluate_with_predictions, predict_logits
 
 __all__ = [
     "Details",
@@ -22,3 +28,12 @@ __all__ = [
     "recall_per_class",
     "recompute_statistics",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "batch_statistics": ("accuracy_with_batch_statistics", "has_batch_statistics", "recompute_statistics"),
+        "calibration": ("Details", "details"),
+        "score": ("NonFiniteError", "Score", "evaluate", "evaluate_with_predictions", "predict_logits"),
+    },
+)

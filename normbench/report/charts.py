@@ -13,6 +13,7 @@ from normbench.report.figure import (
     Plot,
     drawing,
     export_plot,
+    keep_within,
     legend,
     new_figure,
     percents,
@@ -54,6 +55,8 @@ def _lines(axes: Axes, chart: Chart) -> None:
         if line.low and line.high:
             low, high = _numbers(line.low), _numbers(line.high)
             axes.fill_between(line.x, low, high, color=drawn["color"], alpha=0.16, linewidth=0)
+    if chart.percent:
+        keep_within(axes, "y", 0, 1)
     _mark_unfinished(axes, chart)
     if chart.log_x:
         axes.set_xscale("log")
@@ -62,8 +65,8 @@ def _lines(axes: Axes, chart: Chart) -> None:
     if chart.log_y:
         axes.set_yscale("log")
         _mark_powers(axes.yaxis)
-    if chart.percent:
-        axes.yaxis.set_major_formatter(FuncFormatter(percents))
+    if chart.percent:  # below 0 % there are marks alone
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _position: percents(y) if y > -1e-9 else ""))
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
 
@@ -119,6 +122,7 @@ def _bars(axes: Axes, chart: Chart) -> None:
         axes.set_xscale("log")
         _mark_powers(axes.xaxis)
     if chart.percent:
+        keep_within(axes, "x", 0, 1)
         axes.xaxis.set_major_formatter(FuncFormatter(percents))
     axes.set_xlabel(chart.y_label)
 

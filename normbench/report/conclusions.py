@@ -93,7 +93,10 @@ def _separation(ranking: Ranking) -> str:
     ]
     family = f", over all {ranking.tests} pairs of norms together (Holm), as the leader was picked after the fact"
     level = f" The level is 0.05{family if ranking.tests > 1 else ''}." if ranking.tests else ""
-    return f"{' '.join(parts)}{level}"
+    bracketed = any(_interval(pair) for pair in ranking.others)
+    together = " that hold for all of them together (Bonferroni)" if ranking.tests > 1 else ""
+    brackets = f" In brackets: 95 % intervals{together}." if bracketed else ""
+    return f"{' '.join(parts)}{level}{brackets}"
 
 
 KINDS = (
@@ -120,7 +123,14 @@ def _distance(pair: PairedDifference) -> str:
     if pair.difference is None:
         return pair.norm
     within = f" (within {100 * pair.margin:g} pp)" if pair.alike else ""
-    return f"{pair.norm} at {100 * pair.difference.mean:+.2f} pp{within}"
+    return f"{pair.norm} at {100 * pair.difference.mean:+.2f}{_interval(pair)} pp{within}"
+
+
+def _interval(pair: PairedDifference) -> str:
+    """Format the interval that holds for all pairs together; none for two seeds, whose one says nothing."""
+    if pair.low is None or pair.high is None or pair.difference is None or pair.difference.is_pair:
+        return ""
+    return f" [{100 * pair.low:+.2f}, {100 * pair.high:+.2f}]"
 
 
 def _diverged(comparison: Comparison) -> list[str]:

@@ -5,15 +5,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
+from matplotlib.colors import to_rgba
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
-from normbench import data as datasets
 from normbench.analysis import Estimate, Series, estimate
 from normbench.analysis.format import percent
-from normbench.config import MachineConfig
-from normbench.data import DataSet
-from normbench.device import resolve_device
-from normbench.errors import NormbenchError, UsageError
+from normbench.errors import NormbenchError
 from normbench.evaluation import recall_per_class
 from normbench.report.experiment import Experiment
 from normbench.report.figure import (
@@ -22,15 +21,17 @@ from normbench.report.figure import (
     Plot,
     drawing,
     export_plot,
+    keep_within,
     legend,
     new_figure,
     percents,
     series_style,
     short,
 )
+from normbench.report.progress import Progress, no_progress
+from normbench.report.saved import SavedNetworks
 from normbench.report.select import Finished
-from normbench.runs import Permission, UntrustedCodeError, read_confusion, usable
-from normbench.runs.evaluate import score_again
+from normbench.runs import read_confusion
 
 DARKEST = 0.45
 """Largest opacity of a cell of the confusion matrix, so that text on it stays legible."""
@@ -56,7 +57,7 @@ class Confusions:
     notes: tuple[str, ...]
 
 
-def collect_confusions(experiment: Experiment, machine: MachineConfig, permission: Permission) -> Confusions:
+def collect_confusions(experiment: Experiment, saved: SavedNetworks, progress: Progress = no_progress) -> Confusions:
     """Collect the confusion matrices of the finished runs.
 
     A run of an earlier version recorded none: its weights are evaluated again, if its data set is available.
@@ -66,7 +67,7 @@ def collect_confusions(experiment: Experiment, machine: MachineConfig, permissio
         return Confusions((), (), ("A search leaves the test images unread, and so does its report.",))
     if not any(series.done for series in comparison.series):
         return Confusions((), (), ("No run was finished, so there are no predictions to count.",))
-    reader = _Reader(machine, permission)
+    reader = _Reader(saved, progress)
     matrices = [
         _confusion(series, experiment.done(series), reader) for series in comparison.series if not series.row.diverged
     ]
@@ -83,44 +84,24 @@ def collect_confusions(experiment: Experiment, machine: MachineConfig, permissio
 class _Reader:
     """Reader of the matrices of runs, with notes on those that it could not read."""
 
-    machine: MachineConfig
-    permission: Permission
+    saved: SavedNetworks
+    progress: Progress
     classes: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
-    data: DataSet | NormbenchError | None = None
-    """Images, or the error that they are not available; None until a run needs them."""
 
-    def kept(self, run: Finished) -> np.ndarray | None:
-        """Return the matrix that the run recorded, if it fits the recorded accuracy."""
-        kept = read_confusion(run.path)
-        if kept is None or kept.accuracy != run.result.test_accuracy:
-            return None
-        if self.classes not in ((), kept.classes):
-            return None
-        self.classes = kept.classes
-        return np.array(kept.counts, dtype=np.int64)
-
-    def evaluate(self, run: Finished) -> np.ndarray:
-        """Evaluate the run's weights on the test images, if the code of its norm and network may run.
+    def read(self, run: Finished) -> np.ndarray:
+        """Return the matrix that the run recorded if it fits the recorded accuracy, else evaluate its weights.
 
         Raises:
-            NormbenchError: It has no usable weights, or its data set is not available.
+            NormbenchError: It has no usable weights, its code may not run, or its data set is not available.
         """
-        data = self.images(run)
-        self.classes = data.classes
-        return np.array(score_again(run.entry, data, self.permission).confusion, dtype=np.int64)
-
-    def images(self, run: Finished) -> DataSet:
-        """Load the data set that all runs share, without downloading it for a report."""
-        if self.data is None:
-            machine = self.machine.model_copy(update={"offline": True})
-            try:
-                self.data = datasets.load(usable(run.entry).data, machine, resolve_device(self.machine.device))
-            except NormbenchError as error:
-                self.data = UsageError(f"the data set is not available: {error.message}")
-        if isinstance(self.data, NormbenchError):
-            raise self.data
-        return self.data
+        kept = read_confusion(run.path)
+        if kept is not None and kept.accuracy == run.result.test_accuracy and self.classes in ((), kept.classes):
+            self.classes = kept.classes
+            return np.array(kept.counts, dtype=np.int64)
+        self.progress(f"evaluating the weights of {run.path.name}")
+        self.classes, counts = self.saved.evaluator.confusion(run)
+        return counts
 
 
 def _confusion(series: Series, runs: Sequence[Finished], reader: _Reader) -> Confusion | None:
@@ -128,11 +109,8 @@ def _confusion(series: Series, runs: Sequence[Finished], reader: _Reader) -> Con
     failed: dict[str, list[int]] = {}
     gaps = [0.0]
     for run in runs:
-        kept = reader.kept(run)
         try:
-            matrices.append(reader.evaluate(run) if kept is None else kept)
-        except UntrustedCodeError as error:
-            failed.setdefault(f"{error.message} (report --trust runs it)", []).append(run.result.seed)
+            matrices.append(reader.read(run))
         except NormbenchError as error:
             failed.setdefault(error.message, []).append(run.result.seed)
         else:
@@ -173,6 +151,7 @@ def classes_plot(classes: Sequence[str], matrices: Sequence[Confusion]) -> Plot:
         axes.grid(axis="y", visible=False)
         axes.set_yticks(range(len(classes)), list(classes))
         axes.set_ylim(len(classes) - 0.5, -0.5)
+        keep_within(axes, "x", 0, 1)
         axes.xaxis.set_major_formatter(FuncFormatter(percents))
         axes.set_xlabel("test accuracy on the class")
         legend(axes)
@@ -192,8 +171,10 @@ def confusion_plot(classes: Sequence[str], matrix: Confusion) -> Plot:
     shares = matrix.counts / np.maximum(1, matrix.counts.sum(axis=1, keepdims=True))
     with drawing():
         figure, axes = new_figure(4.6)
+        cells = [Rectangle((column - 0.48, row - 0.5), 0.96, 1) for row, column in np.ndindex(shares.shape)]
+        colours = [to_rgba(HEAT, DARKEST * float(share) ** 0.5) for share in shares.flat]
+        axes.add_collection(PatchCollection(cells, facecolors=colours, linewidths=0))
         for (row, column), share in np.ndenumerate(shares):
-            axes.bar(column, 1, 0.96, row - 0.5, color=HEAT, alpha=DARKEST * float(share) ** 0.5, linewidth=0)
             if round(100 * share):
                 weight = "bold" if row == column else "normal"
                 axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=9.5, weight=weight)

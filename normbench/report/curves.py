@@ -1,4 +1,4 @@
-"""Plots of an experiment: training curves and paired differences, each with a description in words."""
+"""Training curves of an experiment as plots."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from normbench.analysis import PairedDifference, Series
+from normbench.analysis import Series
 from normbench.analysis.format import percent
-from normbench.analysis.tables import joint_points
 from normbench.report.figure import (
     FAINT,
-    INK,
     Plot,
     drawing,
     export_plot,
+    keep_within,
     legend,
     new_figure,
     percents,
@@ -44,45 +43,6 @@ CURVES = (
 )
 
 
-def differences_plot(differences: Sequence[PairedDifference], indices: dict[str, int]) -> Plot:
-    """Plot the mean paired differences to the control over several seeds, with their intervals, against zero.
-
-    The intervals hold for all pairs of norms together. For two seeds, and where there is no spread, the values are
-    drawn instead.
-
-    Args:
-        differences: Pairs to draw, each over two seeds or more.
-        indices: Index of each norm among the colours.
-    """
-    control = differences[0].control
-    with drawing():
-        figure, axes = new_figure(1.15 + 0.42 * len(differences))
-        axes.axvline(0, color=INK, linewidth=1.2)
-        for y, pair in enumerate(differences):
-            _interval(axes, y, pair, indices[pair.norm])
-        axes.set_yticks(range(len(differences)), [short(pair.norm, 20) for pair in differences])
-        axes.set_ylim(len(differences) - 0.5, -0.5)
-        axes.grid(axis="y", visible=False)
-        axes.set_xlabel("difference of test accuracy, in points")
-        values = "; ".join(f"{pair.norm}: {joint_points(pair)}" for pair in differences)
-        return export_plot(
-            figure,
-            "differences",
-            f"Paired differences to {control}, with 95 % intervals that hold together",
-            f"{values}. Zero: no difference.",
-        )
-
-
-def _interval(axes: Axes, y: int, pair: PairedDifference, index: int) -> None:
-    difference = pair.difference
-    assert difference is not None, "only differences over several seeds are drawn"
-    style = series_style(index) | {"linestyle": "none", "markersize": 8}
-    if difference.is_pair or pair.high is None:
-        axes.plot([100 * value for value in difference.values], [y] * difference.n, **style)
-        return
-    axes.errorbar(100 * difference.mean, y, xerr=100 * (pair.high - difference.mean), capsize=5, **style)
-
-
 def curve_plot(curve: Curve, series: Sequence[Series], rows: dict[str, list[list[EpochRow]]]) -> Plot | None:
     """Plot one measure by epoch: mean over seeds and band from lowest to highest; None where not measured.
 
@@ -104,8 +64,9 @@ def curve_plot(curve: Curve, series: Sequence[Series], rows: dict[str, list[list
         for entry in measured:
             _line(axes, entry, values[entry.label].astype(float))
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
         if curve.is_accuracy:
+            keep_within(axes, "y", 0, 1)
             axes.yaxis.set_major_formatter(FuncFormatter(percents))
         legend(axes)
         ends = "; ".join(_ends(entry.label, values[entry.label], curve.is_accuracy) for entry in measured)

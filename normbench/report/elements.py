@@ -30,10 +30,31 @@ class TableElement:
 
 @dataclass(frozen=True)
 class Plots:
-    """Plots in a row, as far as there is room."""
+    """Plots in a row, as far as there is room, with the tables of their figures beside them."""
 
     plots: Sequence[Plot]
+    tables: Sequence[TableElement] = ()
     kind: str = "plots"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Small picture with its caption in lines."""
+
+    uri: str
+    """The picture in a data URI."""
+    description: str
+    """Content in words, for screen readers."""
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Small pictures under one title."""
+
+    title: str
+    pictures: Sequence[Picture]
+    kind: str = "gallery"
 
 
 @dataclass(frozen=True)
@@ -58,7 +79,14 @@ class Norm:
     """Empty where nothing is known."""
     paper: str
     picture: Markup | None
-    kind: str = "norm"
+
+
+@dataclass(frozen=True)
+class Norms:
+    """Norms, two side by side where there is room."""
+
+    norms: Sequence[Norm]
+    kind: str = "norms"
 
 
 @dataclass(frozen=True)
@@ -70,7 +98,7 @@ class Fold:
     kind: str = "fold"
 
 
-Element = Text | TableElement | Plots | Code | Norm | Fold
+Element = Text | TableElement | Plots | Gallery | Code | Norms | Fold
 
 
 @dataclass(frozen=True)

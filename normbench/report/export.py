@@ -3,11 +3,11 @@
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from normbench.analysis import Comparison, StudyResult, Table
-from normbench.analysis.tables import paper_tables, runs_table
+from normbench.analysis.tables import paper_tables, runs_table, select_columns
 from normbench.files import Kind, replace_text
 from normbench.text import visible
 
@@ -16,7 +16,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\n")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$", "×": r"$\times$", "σ": r"$\sigma$",
+    ">": r"\textgreater{}", '"': r"\char34{}", "`": r"\char96{}",
+    "|": r"\textbar{}", "±": r"$\pm$", "×": r"$\times$", "σ": r"$\sigma$",
 } | {character: f"\\{character}" for character in "&%$#_{}"}  # fmt: skip
 
 
@@ -38,10 +39,25 @@ def write_comparison(folder: Path, comparison: Comparison) -> list[Path]:
     Raises:
         RunFailedError: The folder cannot be written.
     """
-    texts = {"results.csv": to_csv(runs_table(comparison.results))}
-    if not comparison.searching:
-        tables = paper_tables(comparison)
-        texts |= {"table.md": to_markdown(*tables), "table.tex": to_latex(*tables)}
+    replace_text(folder / "results.csv", to_csv(runs_table(comparison.results)), KINDS["results.csv"])
+    return [folder / "results.csv", *([] if comparison.searching else write_paper_tables(folder, comparison))]
+
+
+def write_paper_tables(folder: Path, comparison: Comparison, columns: Sequence[str] = ()) -> list[Path]:
+    """Write table.md and table.tex, over those of an earlier comparison.
+
+    Args:
+        folder: Folder of the experiment.
+        comparison: Comparison that is no search.
+        columns: Columns of the table of norms in their order, after the name of the norm; all by default.
+
+    Raises:
+        UsageError: There is no such column.
+        RunFailedError: The folder cannot be written.
+    """
+    rows, *others = paper_tables(comparison)
+    tables = [select_columns(rows, columns) if columns else rows, *others]
+    texts = {"table.md": to_markdown(*tables), "table.tex": to_latex(*tables, label=folder.resolve().name)}
     for name, text in texts.items():
         replace_text(folder / name, text, KINDS[name])
     return [folder / name for name in texts]
@@ -96,12 +112,19 @@ def _escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|~])", r"\\\1", " ".join(visible(text).split()))
 
 
-def to_latex(*tables: Table) -> str:
-    r"""Render each table as a `table` environment, for `\input` into a document that loads booktabs."""
-    return "% \\usepackage{booktabs}\n" + "\n".join(map(_latex, tables))
+def to_latex(*tables: Table, label: str = "table") -> str:
+    r"""Render each table as a `table` environment, for `\input` into a document that loads booktabs.
+
+    Args:
+        tables: Tables to render.
+        label: Name that the `\label` of the first one is made of, as `tab:NAME`; further ones are `tab:NAME-2`, ...
+    """
+    name = re.sub("[^A-Za-z0-9]+", "-", label).strip("-") or "table"
+    names = [name, *(f"{name}-{number}" for number in range(2, len(tables) + 1))]
+    return "% \\usepackage{booktabs}\n" + "\n".join(map(_latex, tables, names))
 
 
-def _latex(table: Table) -> str:
+def _latex(table: Table, label: str) -> str:
     def line(cells: Iterable[str]) -> str:
         return f"    {' & '.join(map(_escape_latex, cells))} \\\\"
 
@@ -110,6 +133,7 @@ def _latex(table: Table) -> str:
         r"\begin{table}",
         r"  \centering",
         rf"  \caption{{{_escape_latex(_caption(table))}}}",
+        rf"  \label{{tab:{label}}}",
         rf"  \begin{{tabular}}{{l{columns}}}",
         r"    \toprule",
         line(table.columns),
@@ -126,5 +150,6 @@ def _escape_latex(text: str) -> str:
     """Escape every character that has a meaning in LaTeX, in one pass: escapes are not escaped again."""
     escaped = "".join(LATEX.get(character, character) for character in " ".join(visible(text).split()))
     escaped = re.sub(r"^-(?=\d)", "$-$", escaped)  # a hyphen is no minus sign
+    escaped = re.sub(r"([-',])(?=\1)", r"\1{}", escaped)  # two of them would be set as one sign, in --seeds, too
     # At the beginning of a line these would be read as an option of the line break before.
     return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped

@@ -1,4 +1,4 @@
-"""Style of all plots, and their export. They go to the page, to an SVG file and to a PNG file.
+"""Style of all plots, and their export. They go to the page and to SVG, PNG and PDF files.
 
 Colours are those of a light page; in the page each becomes a CSS variable, which has another value on a dark one.
 """
@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
@@ -37,13 +37,13 @@ STYLE: dict[Any, Any] = {
     "xtick.color": FAINT, "ytick.color": FAINT, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
     "axes.grid": True, "grid.color": FAINT, "grid.alpha": 0.25, "grid.linewidth": 0.6, "axes.axisbelow": True,
     "lines.linewidth": 1.8, "lines.markersize": 5.5, "legend.frameon": False, "legend.fontsize": 10,
-    "svg.fonttype": "none", "svg.hashsalt": "normbench", "figure.constrained_layout.use": True,
+    "svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "normbench", "figure.constrained_layout.use": True,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Plot in its three formats."""
+    """Plot in its formats."""
 
     name: str
     """Name of its files, without ending."""
@@ -53,6 +53,7 @@ class Plot:
     inline: Markup
     svg: str
     png: bytes
+    pdf: bytes
 
 
 @contextmanager
@@ -98,6 +99,16 @@ def percents(value: float, _position: int | None = None) -> str:
     return f"{100 * value:.4g} %"
 
 
+def keep_within(axes: Axes, side: Literal["x", "y"], low: float, high: float) -> None:
+    """Narrow an axis to the values that are possible; margins and wide intervals reach beyond them."""
+    first, last = axes.get_xlim() if side == "x" else axes.get_ylim()
+    limits = max(low, first), min(high, last)
+    if side == "x":
+        axes.set_xlim(*limits)
+    else:
+        axes.set_ylim(*limits)
+
+
 def legend(axes: Axes) -> None:
     """Add a legend above the plot, where it hides nothing, with as many entries per line as fit."""
     _, labels = axes.get_legend_handles_labels()
@@ -111,13 +122,16 @@ def short(label: str, most: int = 32) -> str:
 
 
 def export_plot(figure: Figure, name: str, title: str, description: str) -> Plot:
-    """Export a figure in its three formats; the same figure gives the same bytes. Inside `drawing()`."""
-    svg, png = io.StringIO(), io.BytesIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(svg, format="svg", metadata=nothing)
+    """Export a figure in all formats; the same figure gives the same bytes. Inside `drawing()`."""
+    if (layout := figure.get_layout_engine()) is not None:
+        layout.execute(figure)  # once, not for every format: it takes as long as the drawing
+        figure.set_layout_engine("none")
+    svg, png, pdf = io.StringIO(), io.BytesIO(), io.BytesIO()
+    figure.savefig(svg, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
+    figure.savefig(pdf, format="pdf", metadata=dict.fromkeys(("Creator", "Producer", "CreationDate")))
     labelled = visible(_labelled(svg.getvalue(), name, title, description))  # XML knows no control characters
-    return Plot(name, title, description, _inline(labelled), labelled, png.getvalue())
+    return Plot(name, title, description, _inline(labelled), labelled, png.getvalue(), pdf.getvalue())
 
 
 def _labelled(svg: str, name: str, title: str, description: str) -> str:

@@ -7,9 +7,10 @@ from normbench.analysis import Comparison, Series, Table, sensitivity_charts, se
 from normbench.analysis.format import NOTHING, percent, recipe_lines
 from normbench.analysis.tables import differences_table, rows_table
 from normbench.errors import NormbenchError
+from normbench.report.accuracies import accuracies_plot, differences_plot
 from normbench.report.charts import chart_plot
 from normbench.report.confusion import Confusion, Confusions, classes_plot, confusion_plot
-from normbench.report.curves import CURVES, curve_plot, differences_plot, lr_steps
+from normbench.report.curves import CURVES, curve_plot, lr_steps
 from normbench.report.elements import Code, Element, Fold, Plots, Section, TableElement, Text
 from normbench.report.experiment import Experiment
 from normbench.report.figure import Plot
@@ -24,7 +25,9 @@ def comparison(experiment: Experiment) -> Section:
     compared = experiment.comparison
     table = rows_table(compared)
     note = table.note[0].upper() + table.note[1:]
-    elements: list[Element] = [TableElement("rows", table.model_copy(update={"note": note}))]
+    rows = TableElement("rows", table.model_copy(update={"note": note}))
+    plot = accuracies_plot(compared)
+    elements: list[Element] = [Plots([plot], [rows])] if plot else [rows]
     elements += [
         Text(f"{series.label}: {problem}", "warning") for series in compared.series for problem in series.row.problems
     ]
@@ -55,8 +58,8 @@ def differences(experiment: Experiment) -> Section:
         return Section(ident, title, missing="A difference takes two or more common seeds to test (--seeds 5).")
     drawn = [pair for pair in compared.differences if pair.difference is not None and pair.difference.n > 1]
     indices = {series.label: series.index for series in compared.series}
-    plots = [Plots([differences_plot(drawn, indices)])] if drawn else []
-    return Section(ident, title, [*plots, TableElement("pairs", table)])
+    pairs = TableElement("pairs", table)
+    return Section(ident, title, [Plots([differences_plot(drawn, indices)], [pairs]) if drawn else pairs])
 
 
 def curves(experiment: Experiment) -> Section:
@@ -128,8 +131,8 @@ def classes(confusions: Confusions) -> Section:
         ),
     )
     notes = [Text(note, "warning") for note in confusions.notes]
-    plots = Plots([classes_plot(confusions.classes, matrices)])
-    return Section("classes", "Accuracy by class", [plots, TableElement("per-class-table", table), *notes])
+    plots = Plots([classes_plot(confusions.classes, matrices)], [TableElement("per-class-table", table)])
+    return Section("classes", "Accuracy by class", [plots, *notes])
 
 
 def _class_accuracy(matrix: Confusion, index: int) -> str:
@@ -150,7 +153,9 @@ def confusions(collected: Confusions) -> Section:
     summed = f" Summed over {seeds} seeds." if seeds > 1 else ""
     note = f"Predicted classes (columns) per 100 test images of each true class (rows).{summed}"
     tables = [_counts(collected.classes, matrix) for matrix in matrices]
-    return Section("confusions", "Confusion matrices", [Text(note), plots, Fold("The counts as tables", tables)])
+    return Section(
+        "confusions", "Confusion matrices", [plots, Text(note, "note"), Fold("The counts as tables", tables)]
+    )
 
 
 def _counts(names: Sequence[str], matrix: Confusion) -> TableElement:

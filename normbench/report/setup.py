@@ -15,7 +15,7 @@ from normbench.config.settings import MOVES_NO_NUMBER
 from normbench.norms import NormInfo, norm_info
 from normbench.norms.weights import WEIGHTS
 from normbench.report.axes import axes_svg
-from normbench.report.elements import Code, Element, Fold, Norm, Section, TableElement, Text
+from normbench.report.elements import Code, Element, Fold, Norm, Norms, Section, TableElement, Text
 from normbench.report.experiment import Experiment
 from normbench.report.select import Finished
 from normbench.runs import flat, read_environment
@@ -49,7 +49,8 @@ def norms(experiment: Experiment) -> Section:
     """Formula of each norm, with a picture of the axes that it averages over."""
     first = {series.row.norm: series for series in reversed(experiment.comparison.series)}
     shown = [series for series in experiment.comparison.series if first[series.row.norm] is series]
-    return Section("norms", "The norms", [_norm(series, experiment.runs_of(series)[0]) for series in shown])
+    cards = [_norm(series, experiment.runs_of(series)[0]) for series in shown]
+    return Section("norms", "The norms", [Norms(cards)])
 
 
 def _norm(series: Series, run: Finished) -> Norm:

@@ -3,13 +3,18 @@
 from normbench.analysis import StudyResult, Table
 from normbench.report.charts import chart_plot
 from normbench.report.elements import Code, Fold, Page, Plots, Section, TableElement, Text
+from normbench.report.progress import Progress, no_progress
 from normbench.report.setup import command_line
 from normbench.runs import flat
 
 
-def study_page(name: str, result: StudyResult) -> Page:
+def study_page(name: str, result: StudyResult, progress: Progress = no_progress) -> Page:
     """Lay out the result of a study under the name of its experiment."""
-    charts = Section("charts", "Charts", [Plots([chart_plot(chart) for chart in result.charts])])
+    plots = []
+    for number, chart in enumerate(result.charts, 1):
+        progress(f"chart {number} of {len(result.charts)}")
+        plots.append(chart_plot(chart))
+    charts = Section("charts", "Charts", [Plots(plots)])
     elements = [TableElement(f"table-{index}", table) for index, table in enumerate(result.tables, 1)]
     tables = Section("tables", "Measurements", [*elements, Text(result.caption, "note")])
     sections = [*([charts] if result.charts else []), tables, *_origin(result)]

@@ -7,7 +7,7 @@ from torch import nn
 
 from normbench import data as datasets
 from normbench.config import MachineConfig, RunConfig
-from normbench.data import DataSet
+from normbench.data import DataSet, Split
 from normbench.device import describe, resolve_device
 from normbench.evaluation import Details, details, evaluate, predict_logits
 from normbench.runs import Entry, Permission, SavedModel, load_model, usable
@@ -46,6 +46,19 @@ def score_again(entry: Entry, data: DataSet, permission: Permission) -> Details:
     """
     config = usable(entry)
     return _details(load_model(entry.path, config, permission), config, data)
+
+
+def predict_again(entry: Entry, data: DataSet, permission: Permission, images: int) -> torch.Tensor:
+    """Read a run's weights and return the logits of the first test images, (images, classes) on the CPU.
+
+    Raises:
+        UsageError: The run's norm is custom, and its code may not run.
+        RunFailedError: The run has no usable weights, or its logits are not finite.
+    """
+    config = usable(entry)
+    model = load_model(entry.path, config, permission)
+    first = Split(data.test.images[:images], data.test.labels[:images])
+    return predict_logits(_placed(model, data), first, data, config.training.precision)
 
 
 def _details(model: SavedModel, config: RunConfig, data: DataSet) -> Details:

@@ -71,6 +71,14 @@ def test_latex_escapes_what_latex_reads():
     assert len(re.findall(r"(?<!\\)&", text)) == 3, "one a line of two columns"
 
 
+def test_latex_sets_no_two_characters_as_one_and_keeps_labels_plain():
+    table = Table(title="--seeds, ''x'' ,,y \"q\" `z`", columns=("norm",), rows=(("bn",),))
+    text = to_latex(table, table, label="<b>&amp; \\input{x}")
+    assert re.findall("--|''|,,|[\"`]", text) == []
+    assert re.findall(r"\\label\{(.*)\}", text) == ["tab:b-amp-input-x", "tab:b-amp-input-x-2"]
+    assert r"\label{tab:table}" in to_latex(table, label="名")
+
+
 def test_markdown_escapes_what_markdown_reads():
     text = to_markdown(Table(title="caption", columns=("norm", "x"), rows=((SPECIAL, "1"), ("two\nlines", "2"))))
     header, rule, first, second, *_ = text.splitlines()

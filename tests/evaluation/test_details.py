@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from normbench.evaluation.details import CALIBRATION_BINS, calibration_error, details
+from normbench.evaluation.calibration import CALIBRATION_BINS, calibration_error, details
 
 
 def by_hand(confidence, right):

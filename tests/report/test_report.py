@@ -1,21 +1,28 @@
 """The report of an experiment: what it says, what it leaves out, and that it holds together as a page."""
 
+import base64
 import json
 import re
 import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from helpers.cli import SMALL, normbench, refused
+from helpers.synthetic import make_run
+
+from normbench.report.accuracies import accuracies_figure
+from normbench.report.experiment import collect
+from normbench.report.figure import drawing
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 ARGUMENTS = ("--dataset", "digits", "--subset", "512", "--set", SMALL)
 SECTIONS = [
-    "comparison", "differences", "curves", "classes", "confusions", "norms", "configuration", "reproduce",
+    "comparison", "differences", "curves", "classes", "confusions", "mistakes", "norms", "configuration", "reproduce",
 ]  # fmt: skip
 
 
@@ -120,11 +127,64 @@ def test_everything_that_refers_to_an_id_finds_it_and_ids_are_unique(page):
 
 def test_every_picture_has_a_title_and_a_description(page):
     pictures = [index for index, (tag, _, _) in enumerate(page.tags) if tag == "svg"]
-    assert len(pictures) == 1 + 2 + 1 + 3 + 3  # differences, curves, classes, confusions, axes
+    assert len(pictures) == 1 + 1 + 2 + 1 + 3 + 3  # accuracies, differences, curves, classes, confusions, axes
     for index in pictures:
         assert page.tags[index][1]["role"] == "img"
         assert [tag for tag, _, _ in page.tags[index + 1 : index + 3]] == ["title", "desc"]
+
+
+def test_the_accuracies_of_every_seed_come_first(experiment, page):
+    plots = [attributes for attributes in page.all("svg") if attributes["class"] == "plot"]
+    assert plots[0]["aria-labelledby"] == "accuracies-title accuracies-desc"
+    picture = ET.parse(experiment / "plots" / "accuracies.svg").getroot()
+    labels = {text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"bn", "gn", "ln", "test accuracy"} <= labels
+
+
+def test_no_axis_of_accuracies_leaves_0_to_100_percent(tmp_path):
+    """Three accuracies near 100 % have an interval that ends above it."""
+    for seed, accuracy in enumerate((0.92, 0.99, 1.0)):
+        make_run(tmp_path, "bn", seed, accuracy)
+        make_run(tmp_path, "gn", seed, 1 - accuracy)
+    comparison = collect(tmp_path / "many").comparison
+    assert max(row.test_accuracy.high for row in comparison.rows) > 1
+    assert min(row.test_accuracy.low for row in comparison.rows) < 0
+    with drawing():
+        (axes,) = accuracies_figure(comparison).axes
+    assert axes.get_xlim() == (0, 1)
+
+
+def test_mistakes_are_shown_with_their_classes_and_match_the_evaluation(experiment, page):
+    run = next(experiment.glob("gn-s0-*"))
+    confusion = normbench("evaluate", run, "--json").document["test_confusion"]
+    wrong = sum(map(sum, confusion)) - sum(row[index] for index, row in enumerate(confusion))
+    assert f"gn, seed 0: {wrong} of the first {sum(map(sum, confusion))} test images are misclassified" in page.visible
+    pictures = page.all("img")
+    assert len(pictures) == 3 * 12
+    for attributes in pictures:
+        assert base64.b64decode(attributes["src"].removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
+        truth, predicted = re.fullmatch(r"(\d), classified as (\d)", attributes["alt"]).groups()
+        assert truth != predicted
+        assert f"{truth} → {predicted}" in page.visible
+
+
+def test_without_weights_there_is_no_gallery_and_no_word_of_it(copy):
+    for weights in copy.glob("*/model.safetensors"):
+        weights.unlink()
+    page = report(copy)
     assert page.all("img") == []
+    assert "Misclassified" not in page.visible
+    assert "Left out" not in page.visible
+
+
+def test_chosen_columns_are_those_of_the_tables_for_a_paper(copy):
+    answer = normbench("report", copy, "--columns", "Parameters,test-accuracy", "--json").document
+    assert [Path(path).name for path in answer["tables"]] == ["table.md", "table.tex"]
+    assert (copy / "table.md").read_text().splitlines()[0] == "| norm | parameters | test accuracy |"
+    tex = (copy / "table.tex").read_text()
+    assert "    norm & parameters & test accuracy \\\\\n" in tex
+    assert re.findall(r"\\label\{(.*?)\}", tex) == ["tab:mine", "tab:mine-2"]
+    refused(normbench("report", copy, "--columns", "test-acuracy"), 2, "unknown column", "test-accuracy")
 
 
 def test_every_table_has_a_caption_and_scopes_and_can_be_scrolled_by_keyboard(page):
@@ -163,7 +223,7 @@ def test_the_same_results_give_the_same_bytes(experiment, page):
     before = {path.name: path.read_bytes() for path in files}
     assert report(experiment).text == page.text
     assert {path.name: path.read_bytes() for path in files} == before
-    assert {path.suffix for path in files} == {".svg", ".png"}
+    assert {path.suffix for path in files} == {".svg", ".png", ".pdf"}
 
 
 def test_the_counts_of_the_confusions_are_those_of_the_evaluation(experiment, page):
@@ -204,7 +264,8 @@ def test_names_from_the_user_are_escaped(copy):
         (run / "env.json").write_text(json.dumps(settings | {"argv": ["normbench", "<img src=x onerror=y>"]}))
     renamed = Path(shutil.move(copy, copy.parent / "<b>&amp;"))
     page = report(renamed)
-    assert page.all("script", "img", "b") == []
+    assert page.all("script", "b") == []
+    assert all(attributes["src"].startswith("data:image/png;base64,") for attributes in page.all("img"))
     assert hostile in page.visible
     assert "<img src=x onerror=y>" in page.visible
     assert "Only its own code says what it averages over" in page.visible
@@ -237,7 +298,7 @@ def test_plots_of_an_earlier_report_do_not_stay_behind(copy):
     report(copy)
     names = {path.name for path in (copy / "plots").iterdir()}
     assert "mine.png" in names
-    assert "differences.png" not in names
+    assert not names & {"differences.png", "differences.pdf", "differences.svg"}
 
 
 def test_a_search_is_told_as_one(tmp_path):
@@ -251,6 +312,8 @@ def test_a_search_is_told_as_one(tmp_path):
     assert page.visible.count("best on validation") == 2
     assert "[norm.bn]" in page.visible
     assert page.visible.count("A search leaves the test images unread") == 2
+    assert page.all("img") == []
+    assert "Validation accuracy, at the best setting of the search" in page.visible
     assert "Validation loss by epoch" in page.visible
 
 
@@ -316,7 +379,8 @@ def test_without_its_data_set_a_report_says_what_is_missing(copy):
             config["data"]["name"] = "cifar10"
             (run / "config.json").write_text(json.dumps(config))
     page = report(copy, "--data-dir", copy / "nowhere")
-    assert "Left out" not in page.visible, "what runs kept needs no images"
+    assert page.visible.count("Left out.") == 1, "what runs kept needs no images"
+    assert "Left out. bn, gn, ln: the data set is not available:" in page.visible
     for kept in copy.glob("*/confusion.json"):
         kept.unlink()
     page = report(copy, "--data-dir", copy / "nowhere")
@@ -354,8 +418,11 @@ def test_a_folder_that_cannot_be_written_is_said(copy):
     refused(normbench("report", copy), 1, "cannot write", "plots")
 
 
-def test_commands_that_write_no_report_do_not_load_what_draws_it():
-    code = "import normbench.report, normbench.cli.main, sys; print({'matplotlib', 'jinja2'} & sys.modules.keys())"
+def test_what_draws_a_report_is_loaded_by_it_alone_and_torch_only_for_saved_networks():
+    code = (
+        "import normbench.report, normbench.cli.main, sys; print({'matplotlib', 'jinja2'} & sys.modules.keys());"
+        "import normbench.report.write; print({'torch', 'matplotlib'} & sys.modules.keys())"
+    )
     checkout = Path(__file__).resolve().parent.parent.parent
     loaded = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=True)
-    assert loaded.stdout == "set()\n"
+    assert loaded.stdout == "set()\n{'matplotlib'}\n"

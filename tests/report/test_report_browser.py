@@ -8,7 +8,7 @@ from helpers.cli import SMALL, normbench
 
 pytestmark = pytest.mark.skipif(why_no_browser() is not None, reason=why_no_browser() or "")
 
-SIZES = [(360, "light"), (360, "dark"), (1280, "light"), (1280, "dark")]
+SIZES = [(360, "light"), (390, "dark"), (1400, "light"), (1280, "dark")]
 CONTRAST = """
 const numbers = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
 const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
@@ -51,7 +51,7 @@ def test_the_page_fits_and_the_console_stays_empty(browser, page, width, scheme)
     browser.open(page, width=width, scheme=scheme)
     browser.run("document.querySelectorAll('details').forEach(details => details.open = true)")
     assert browser.run("return document.documentElement.scrollWidth") <= width
-    assert browser.run("return document.querySelectorAll('svg').length") == 10
+    assert browser.run("return document.querySelectorAll('svg').length") == 11
     assert browser.errors() == []
     brightness = browser.run("return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
     assert (sum(brightness[:3]) / 3 < 60) == (scheme == "dark")
@@ -70,3 +70,27 @@ def test_the_first_tab_shows_the_way_to_the_answer_and_wide_tables_scroll_in_the
     assert browser.run("return document.activeElement.getBoundingClientRect().left >= 0")
     wide = "return [...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth).length"
     assert browser.run(wide) >= 1
+
+
+def test_on_a_wide_screen_plots_stand_beside_their_tables_and_no_table_needs_to_scroll(browser, page):
+    browser.open(page, width=1400)
+    boxes = browser.run(
+        "return [...document.querySelectorAll('.beside')].map(box => [...box.children].map(part => {"
+        " const at = part.getBoundingClientRect(); return [at.top, at.left, at.right] }))"
+    )
+    assert len(boxes) == 3  # comparison, differences, classes
+    for plot, table in boxes:
+        assert plot[0] == table[0]
+        assert plot[2] <= table[1]
+    cut = "return [...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth).length"
+    assert browser.run(cut) == 0
+
+
+def test_print_keeps_headings_and_captions_with_what_follows(browser, page):
+    browser.open(page)
+    browser.tell("Emulation.setEmulatedMedia", media="print", features=[])
+    styles = "return [...document.querySelectorAll(%r)].map(element => getComputedStyle(element)[%r])"
+    assert set(browser.run(styles % ("h2, caption, figcaption", "breakAfter"))) == {"avoid"}
+    assert set(browser.run(styles % ("figure, tr", "breakInside"))) == {"avoid"}
+    assert set(browser.run(styles % (".scroll", "overflowX"))) == {"visible"}
+    browser.tell("Emulation.setEmulatedMedia", media="", features=[])

@@ -18,8 +18,8 @@ def test_a_report_reads_no_images_and_no_weights_and_compares_no_run_with_every_
     def never(*_arguments: object, **_keywords: object) -> None:
         raise AssertionError("a report of runs that kept their confusions has no use for it")
 
-    monkeypatch.setattr("normbench.report.confusion.datasets.load", never)
-    monkeypatch.setattr("normbench.report.confusion.score_again", never)
+    monkeypatch.setattr("normbench.report.evaluator.datasets.load", never)
+    monkeypatch.setattr("normbench.report.evaluator.score_again", never)
     monkeypatch.setattr(Finished, "__eq__", never)
     folder = make_experiment(tmp_path, NORMS, 3)
     answer = normbench("report", folder, "--json")

@@ -1,4 +1,4 @@
-"""Confusion matrix, recalls and calibration error."""
+"""Calibration error, with confusion matrix and recalls."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from normbench.evaluation.confusion import confusion_matrix, recall_per_class
 from normbench.evaluation.score import refuse_non_finite
 
 CALIBRATION_BINS = 15
@@ -42,24 +43,6 @@ def details(logits: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Details
         calibration_error=calibration_error(confidence, predictions == truth),
         images=len(truth),
     )
-
-
-def confusion_matrix(predictions: Tensor, labels: Tensor, classes: int) -> np.ndarray:
-    """Count images by true class (row) and predicted class (column), from (N,) each on the CPU.
-
-    Returns:
-        Counts (classes, classes) int64.
-    """
-    matrix = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(matrix, (labels.numpy(), predictions.numpy()), 1)
-    return matrix
-
-
-def recall_per_class(confusion: np.ndarray) -> list[float | None]:
-    """Return the recall of each class (a fraction); None for a class without images."""
-    images = confusion.sum(axis=1).tolist()
-    correct = confusion.diagonal().tolist()
-    return [hits / count if count else None for hits, count in zip(correct, images, strict=True)]
 
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
