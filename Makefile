@@ -1,13 +1,15 @@
 # On a fresh machine with Python 3.11 or newer:
 #   make compare   set up .venv, then compare BatchNorm, GroupNorm and LayerNorm (a few minutes)
 #   make test      set up .venv, then run the tests
+#   make docs      set up .venv, then build the documentation as a site: build/site/index.html
+#   make wheel     set up .venv, then build sdist and wheel, check them, and use the wheel from another folder
 #   make bench     set up .venv with Lightning, timm and airbench, then time normbench against them (BENCH=--quick: shorter)
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.ready-bench
 
-.PHONY: compare test check bench setup clean
+.PHONY: compare test check docs wheel bench setup clean
 
 compare: setup
 	$(VENV)/bin/normbench compare --config quick
@@ -21,6 +23,14 @@ check: setup
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+# -W: a broken link, a missing picture or a page outside the navigation fails the build.
+docs: setup
+	$(VENV)/bin/python docs/pages.py build/pages
+	$(VENV)/bin/sphinx-build -q -W --keep-going -c docs build/pages build/site
+
+wheel: setup
+	.ci/wheel $(VENV)/bin/python
 
 bench: $(BENCH_READY)
 	$(VENV)/bin/python benchmarks/run.py $(BENCH)

@@ -100,12 +100,13 @@ def folders(options: argparse.Namespace, out: Path) -> list[Row]:
     make_folders(_configs(plan, out), out, weights=not options.no_weights)
     commands = {
         "compare": (*plan, "-q"),
+        "compare --shard 1/1000": (*plan, "-q", "--shard", "1/1000"),
         "report": ("report", EXPERIMENT, "-q"),
         "runs": ("runs", "-q"),
         "archive": ("runs", "archive", EXPERIMENT, "--remove", "-q"),
-        "compare, archived": (*plan, "-q"),
-        "report, archived": ("report", EXPERIMENT, "-q"),
-        "runs, archived": ("runs", "-q"),
+        "compare archived": (*plan, "-q"),
+        "report archived": ("report", EXPERIMENT, "-q"),
+        "runs archived": ("runs", "-q"),
         "restore": ("runs", "archive", EXPERIMENT, "--restore", "--remove", "-q"),
     }
     chosen = options.only.split(",") if options.only else list(commands)

@@ -107,6 +107,16 @@ def check_replaceable(path: Path, kind: Kind | None = None, what: str = "a file 
         )
 
 
+def is_png(head: bytes) -> bool:
+    """Recognize a PNG picture by its first bytes."""
+    return head.startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def is_pdf(head: bytes) -> bool:
+    """Recognize a PDF document by its first bytes."""
+    return head.startswith(b"%PDF-")
+
+
 def is_svg(head: bytes) -> bool:
     """Recognize an SVG picture by its first bytes."""
     return head.lstrip().startswith((b"<?xml", b"<svg")) and b"<svg" in head

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from normbench.advice.evidence import Measured, Unreadable, look_up
+from normbench.advice.evidence import Measured, Unreadable, documented, look_up
 from normbench.advice.rules import RULES, Evidence, Rule
 from normbench.advice.situation import Situation
 
@@ -12,7 +12,7 @@ SOFT, HARD = 1, 2
 
 @dataclass(frozen=True)
 class Cited:
-    """A rule that holds, and its evidence with the measurement of its study, None where there is none."""
+    """A rule that holds, and its evidence with the measurement of its study, here or else in the documentation."""
 
     rule: Rule
     evidence: tuple[tuple[Evidence, Measured | None], ...]
@@ -87,6 +87,8 @@ def _cite(holding: list[Rule], situation: Situation, out: Path) -> tuple[tuple[C
             if isinstance(measured, Unreadable):
                 problems[measured.problem] = None
                 measured = None
+            if measured is None and source.study:
+                measured = documented(source, rule, situation)
             evidence.append((source, measured))
         cited.append(Cited(rule, tuple(evidence)))
     return tuple(cited), list(problems)

@@ -1,4 +1,4 @@
-"""Measurements among the experiments on disk."""
+"""Measurements on disk and in the documentation."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from math import inf, log
 from pathlib import Path
 from typing import Any
 
+from normbench.advice.published import Published, of_study
 from normbench.advice.rules import Evidence, Rule
 from normbench.advice.situation import Situation
 from normbench.analysis import StudyResult, aggregate_runs, caption, mismatches, read_study_result
@@ -16,19 +17,25 @@ from normbench.runs import Entry, RunResult, list_experiment
 COMPARED = ("bn", "gn")
 HIGHER = "scores higher"
 """Verdict of `mistakes` on a mistake that scores higher than the right way, separated from it."""
+MISTAKE_CONTRADICTION = "the wrong way scores higher than the right one"
+DOCUMENTED = {"compare": "baseline", "depth": "conv, depth 10"}
+"""Part of a documented study that stands for it where the evidence names none."""
 
 
 @dataclass(frozen=True)
 class Measured:
     """Measurement of a study or comparison."""
 
-    folder: Path
+    folder: Path | None
+    """Folder of the experiment; None for a measurement of the documentation."""
     statement: str
     caption: str
     batch_size: int | None = None
     """Measured batch size nearest to the situation's; None for figures that do not depend on it."""
     contradiction: str = ""
     """Contradiction to the rule that quotes the measurement; empty if there is none."""
+    page: str = ""
+    """Page of the documentation that states it; empty for a measurement of this machine."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,37 @@ def look_up(evidence: Evidence, rule: Rule, situation: Situation, out: Path) -> 
         return Unreadable(f"the result of `{evidence.study}` under {out} is damaged: {type(error).__name__}: {error}")
 
 
+def documented(evidence: Evidence, rule: Rule, situation: Situation) -> Measured | None:
+    """Look up the documentation's measurement of an evidence's study; None if there is none."""
+    entries = of_study(evidence.study, evidence.part or DOCUMENTED.get(evidence.study))
+    if not entries:
+        return None
+    if evidence.study == "mistakes":
+        entry = entries[0]
+        statement, contradiction = _documented_mistake(entry)
+    else:
+        size = _nearest([entry.batch_size for entry in entries], situation.batch_size)
+        at_size = [entry for entry in entries if entry.batch_size == size]
+        entry = max(at_size, key=lambda entry: entry.seeds)
+        means = {norm: value and value.mean for norm, value in entry.values.items()}
+        statement, contradiction = f"{_ranked_text(means)} {entry.quantity}", _contradiction(rule, means, entry.seeds)
+        if evidence.study in ("compare", "batch-size"):
+            statement = f"{_size_text(size, situation)}: {statement}"
+        elif entry.part:
+            statement = f"{entry.part}: {statement}"
+    return Measured(None, statement, entry.caption, entry.batch_size, contradiction, entry.page)
+
+
+def _documented_mistake(entry: Published) -> tuple[str, str]:
+    right, wrong = (percent(value.mean) if (value := entry.values[way]) else "diverged" for way in ("right", "wrong"))
+    statement = f"{entry.wrong}: {wrong} instead of {right} {entry.quantity} ({_seeds(entry.seeds)}; {entry.verdict})"
+    return statement, MISTAKE_CONTRADICTION if entry.verdict == HIGHER else ""
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' if count > 1 else ''}"
+
+
 def _results(study: str, out: Path) -> Iterator[tuple[Path, StudyResult]]:
     """Iterate over the results of a study: in its own folder first, then in those of other recipes."""
     for folder in (out / study, *sorted(out.glob(f"{study}-*"))):
@@ -72,12 +110,11 @@ def _study_results(study: str, part: str, out: Path) -> Iterator[Measured]:
 
 def _mistake(entry: dict[str, Any], folder: Path, result: StudyResult) -> Measured:
     right, wrong = (sum(entry[key]) / len(entry[key]) for key in ("right_accuracy", "wrong_accuracy"))
-    seeds = len(entry["right_accuracy"])
     statement = (
         f"{entry['wrong']}: {percent(wrong)} instead of {percent(right)} test accuracy "
-        f"({seeds} seed{'s' if seeds > 1 else ''}; {entry['verdict']})"
+        f"({_seeds(len(entry['right_accuracy']))}; {entry['verdict']})"
     )
-    contradiction = "the wrong way scores higher than the right one" if entry["verdict"] == HIGHER else ""
+    contradiction = MISTAKE_CONTRADICTION if entry["verdict"] == HIGHER else ""
     return Measured(folder, statement, result.caption, contradiction=contradiction)
 
 

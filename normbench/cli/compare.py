@@ -41,6 +41,7 @@ def compare(options: CompareOptions) -> None:
     Writes results.csv, with one line per run, and (except in a search) table.md and table.tex beside the run folders:
     of the whole experiment, which more norms and seeds extend. Other settings are another experiment (--name).
     """
+    options.load_torch()
     from normbench import engine, runs
     from normbench.analysis.comparison import Comparison, earlier_results
     from normbench.config.grid import Grid, comparison_configs

@@ -324,7 +324,13 @@ Columns = Annotated[
 ]
 Format = Annotated[str | None, Flag("Format of the file.", OUTPUT, default="onnx")]
 File = Annotated[Path | None, Flag("Path of the file.", OUTPUT, default="model.onnx in the run's folder")]
-Svg = Annotated[Path | None, Flag("Write the picture of the axes that it averages over to this file.", OUTPUT)]
+Picture = Annotated[
+    Path | None,
+    Flag("Write the picture of the axes that it averages over: .svg, .png or .pdf.", OUTPUT, letter="--svg"),
+]
+Gallery = Annotated[
+    Path | None, Flag("Write one picture of all built-in norms side by side: .svg, .png or .pdf.", OUTPUT)
+]
 Example = Annotated[bool, Flag("Work out a batch of three inputs with four features, step by step.", OUTPUT)]
 PrintConfig = Annotated[
     bool, Flag("Print the recipe of these flags as TOML for --config, with every setting; train nothing.", OUTPUT)

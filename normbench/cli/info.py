@@ -1,6 +1,8 @@
 """`normbench norms`, `recipes` and `env`: the choices there are, and the machine."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 
@@ -15,7 +17,8 @@ class NormsOptions(Options):
     """Options of `norms`."""
 
     norm_name: flags.NormName = None
-    svg: flags.Svg = None
+    picture: flags.Picture = None
+    gallery: flags.Gallery = None
     example: flags.Example = False
     groups: flags.Groups = None
     out: flags.Out = None
@@ -30,26 +33,46 @@ def norms(options: NormsOptions) -> None:
     experiments under --out. With --example it is worked out on numbers.
     """
     if options.norm_name is not None:
+        if options.gallery is not None:
+            raise UsageError("--gallery is of all norms", "Omit the name, or write its own picture: --picture FILE")
         _norm_page(options, options.norm_name)
         return
     from normbench.console import lists
 
     for flag, value in (
-        ("--svg", options.svg),
+        ("--picture", options.picture),
         ("--example", options.example or None),
         ("--groups", options.groups),
         ("--out", options.out),
     ):
         if value is not None:
             raise UsageError(f"{flag} goes with the name of a norm", "For example: normbench norms gn")
+    if options.gallery is not None:
+        from normbench.norms import NORMS
+        from normbench.report.gallery import gallery
+
+        _write_picture(options, options.gallery, lambda ending: gallery(list(NORMS.values()), ending))
     lists.show_norms(options.output())
+
+
+def _write_picture(options: NormsOptions, path: Path, draw: Callable[[str], bytes]) -> None:
+    """Draw a picture in the format that the name of its file ends in.
+
+    Raises:
+        UsageError: It ends in none that can be drawn, or the file cannot be written or replaced.
+    """
+    from normbench.files import output_file, replace_bytes
+    from normbench.report.gallery import FORMATS, picture_format
+
+    ending = picture_format(path)
+    replace_bytes(output_file(path, *FORMATS[ending]), draw(ending))
+    options.output().note(f"picture in {path}")
 
 
 def _norm_page(options: NormsOptions, name: str) -> None:
     from normbench.analysis import norm_history
     from normbench.config import Recipe
     from normbench.console.norm_page import NormPage, show_norm
-    from normbench.files import is_svg, output_file, replace_text
     from normbench.norms import Norm
     from normbench.runs import list_runs
 
@@ -62,14 +85,10 @@ def _norm_page(options: NormsOptions, name: str) -> None:
         count = int(norm.arguments.get("groups") or groups)
         show_example(options.output(), worked_example(norm.name, norm.info, count))
         return
-    if options.svg is not None:
-        from normbench.report.axes import axes_file
+    if options.picture is not None:
+        from normbench.report.gallery import norm_picture
 
-        picture = axes_file(norm.info)
-        if picture is None:
-            raise UsageError(f"there is no picture of {norm.info.name}: it averages over no axes, or unknown ones")
-        replace_text(output_file(options.svg, "an SVG picture", is_svg), picture)
-        options.output().note(f"picture in {options.svg}")
+        _write_picture(options, options.picture, lambda ending: norm_picture(norm.info, ending))
     show_norm(options.output(), NormPage(norm.name, norm.info, norm_history(list_runs(out), norm.name), str(out)))
 
 

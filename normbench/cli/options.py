@@ -36,6 +36,13 @@ class Options:
 
         return Output("json" if self.json else "quiet" if self.quiet else "human")
 
+    def load_torch(self) -> None:
+        """Import torch, which takes seconds, and show that meanwhile."""
+        from importlib import import_module
+
+        with self.output().waiting("loading torch"):
+            import_module("torch")
+
     def machine(self) -> MachineConfig:
         """Return the machine settings: flags over `NORMBENCH_*` over defaults.
 

@@ -48,17 +48,25 @@ def part_of(options: PlanOptions, plan: "Plan") -> "Plan":
 
 def announce(options: TrainingOptions, plan: "Plan", progress: "ProgressCallback") -> bool:
     """Print a plan's warnings, and with --dry-run the plan; return True if it is to be executed."""
-    from normbench.console.tables import show_plan
+    from normbench import engine
+    from normbench.console.plan import cost_lines, show_plan
 
     output = options.output()
-    progress.expect(plan)
     for warning in plan.warnings:
         output.warning(warning)
     if plan.obstacle and not any(plan.obstacle in warning for warning in plan.warnings):
         output.note(plan.obstacle)
+    progress.stage("timing a few steps")
+    estimate = None if output.mode == "quiet" else engine.estimate(plan)
+    progress.expect(plan, estimate.seconds if estimate else None)
     if options.dry_run:
-        show_plan(output, plan)
-    return not options.dry_run
+        progress.close()
+        show_plan(output, plan, estimate)
+        return False
+    for line in cost_lines(plan, estimate) if estimate else ():
+        output.note(line)
+    progress.stage("reading the images")
+    return True
 
 
 def show_way_back(output: "Output", plan: "Plan") -> None:

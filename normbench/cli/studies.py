@@ -214,6 +214,7 @@ def _experiment(study: Study[Any], options: StudyOptions, settings: Any) -> str:
 def _run(study: Study[Any], options: StudyOptions, settings: Any) -> None:
     """Run a study, keep its result and print it."""
     context = CommandContext(study, options, settings)
+    options.load_torch()
     result = study.run(settings, context)
     if context.part is not None:
         stop_after_part(options, study.name, context.part)

@@ -31,6 +31,7 @@ def train(options: TrainOptions) -> None:
         raise UsageError(
             "which norm? Give --norm NAME", "For example: normbench train --norm gn; see `normbench norms`."
         )
+    options.load_torch()
     from normbench import engine
     from normbench.console import ProgressCallback, tables
 

@@ -77,10 +77,17 @@ def _indented(text: str, style: str) -> Padding:
 
 
 def _captions(advice: Advice) -> list[RenderableType]:
-    """Captions of the measurements, one per study."""
-    by_folder = {measured.folder: measured for cited in advice.cited for _, measured in cited.evidence if measured}
-    lines = [_indented(f"{folder}: {measured.caption}", "dim") for folder, measured in by_folder.items()]
-    return [Text("\nMeasured here on", style="bold"), *lines] if lines else []
+    """Captions of the measurements, one per study: those of this machine, then those of the documentation."""
+    every = [measured for cited in advice.cited for _, measured in cited.evidence if measured]
+    parts: list[RenderableType] = []
+    for title, quoted in (
+        ("Measured here on", [measured for measured in every if not measured.page]),
+        ("Documented, measured on", [measured for measured in every if measured.page]),
+    ):
+        captions = dict.fromkeys((measured.page or str(measured.folder), measured.caption) for measured in quoted)
+        lines = [_indented(f"{source}: {caption}", "dim") for source, caption in captions]
+        parts += [Text(f"\n{title}", style="bold"), *lines] if lines else []
+    return parts
 
 
 def _line(evidence: Evidence, measured: Measured | None) -> str:
@@ -89,6 +96,9 @@ def _line(evidence: Evidence, measured: Measured | None) -> str:
     if measured is None:
         return f"not measured here: `normbench {evidence.study}` does"
     contradiction = f". This contradicts the rule: {measured.contradiction}" if measured.contradiction else ""
+    if measured.page:
+        command = f"`normbench {evidence.study}` measures it here"
+        return f"documented ({measured.page}; {command}): {measured.statement}{contradiction}"
     return f"measured here ({measured.folder}): {measured.statement}{contradiction}"
 
 
@@ -122,14 +132,20 @@ def _rule_document(cited: Cited) -> dict[str, Any]:
 def _evidence_document(evidence: Evidence, measured: Measured | None) -> dict[str, Any]:
     if not evidence.study:
         return {"source": evidence.source, "statement": evidence.statement}
-    measurement = measured and {
-        "folder": str(measured.folder),
+    quoted = measured and {
         "statement": measured.statement,
         "caption": measured.caption,
         "batch_size": measured.batch_size,
         "contradiction": measured.contradiction or None,
     }
-    return {"study": evidence.study, "part": evidence.part or None, "measured": measurement}
+    here = quoted and measured and measured.folder and {"folder": str(measured.folder), **quoted}
+    page = quoted and measured and measured.page and {"page": measured.page, **quoted}
+    return {
+        "study": evidence.study,
+        "part": evidence.part or None,
+        "measured": here or None,
+        "documented": page or None,
+    }
 
 
 def show_rules(output: Output) -> None:

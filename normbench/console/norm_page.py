@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from rich.console import RenderableType
+from rich.padding import Padding
 from rich.table import Table
 
+from normbench.advice.published import PublishedValue, of_norm
 from normbench.analysis import HistoryEntry
 from normbench.analysis.example import EPSILON, INPUTS, Example, example_tables
 from normbench.analysis.format import accuracy, finished
@@ -115,7 +117,7 @@ def _figures(page: NormPage) -> list[RenderableType]:
     if not page.history:
         norms = f"bn,{page.name}" if page.name != "bn" else "bn,gn"
         command = f"normbench compare --norms {shlex.quote(norms)} --seeds 3"
-        return [Text(f"\nNot measured under {page.out} yet: {command}")]
+        return [Text(f"\nNot measured under {page.out} yet: {command}"), *_documented(page.name)]
     table = plain_table("experiment", "test accuracy", "train accuracy", "seeds", "lr", "decay", title="\nMeasured")
     for entry in page.history:
         row = entry.row
@@ -123,6 +125,35 @@ def _figures(page: NormPage) -> list[RenderableType]:
         table.add_row(entry.experiment, *accuracies, finished(row), f"{row.lr:g}", f"{row.weight_decay:g}")
     notes = [f"{entry.experiment}: {entry.caption}" for entry in page.history]
     return [table, Text("\n".join(dict.fromkeys(notes)), style="dim")]
+
+
+def _documented(name: str) -> list[RenderableType]:
+    """Lay out the figures of the documentation, a line per series of measurements, with their conditions."""
+    series: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+    for entry, label, value in of_norm(name):
+        group, _, at = entry.part.rpartition(", ")
+        heading = ", ".join(filter(None, (group, label.partition(" ")[2])))
+        lines = series.setdefault((entry.page, entry.caption, entry.quantity), {})
+        lines.setdefault(heading, []).append(f"{at or f'batches of {entry.batch_size}'} {documented_text(value)}")
+    parts: list[RenderableType] = [Text("\nDocumented", style="bold")] * bool(series)
+    for (page, caption, quantity), lines in series.items():
+        parts += [
+            Text(f"{f'{heading}, {quantity}' if heading else quantity}: {', '.join(values)}")
+            for heading, values in lines.items()
+        ]
+        parts.append(Padding(Text(f"{caption} ({page})", style="dim"), (0, 0, 0, 2)))
+    return parts
+
+
+def documented_text(value: PublishedValue | None) -> str:
+    """Format a documented value in percent, with the half width of its interval if it has one."""
+    if value is None:
+        return "diverged"
+    return (
+        f"{100 * value.mean:.2f} %"
+        if value.half_width is None
+        else (f"{100 * value.mean:.2f} ± {100 * value.half_width:.2f} %")
+    )
 
 
 def document(page: NormPage) -> dict[str, object]:
@@ -137,4 +168,14 @@ def document(page: NormPage) -> dict[str, object]:
         "weights": switch,
         "averages": page.info.axes_sentence,
     }
-    return {"command": "norms", "norm": fields | {"name": page.name} | extra, "measured": measured}
+    documented = [
+        entry.model_dump(mode="json", exclude={"values", "wrong", "verdict"})
+        | {"label": label, "value": value and value.model_dump()}
+        for entry, label, value in of_norm(page.name)
+    ]
+    return {
+        "command": "norms",
+        "norm": fields | {"name": page.name} | extra,
+        "measured": measured,
+        "documented": documented,
+    }

@@ -6,7 +6,7 @@ import math
 import os
 import select
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import IO, Any, Literal
 
 import rich.text
@@ -171,6 +171,17 @@ class Output:
         document = {"schema_version": SCHEMA_VERSION} | content
         text = json.dumps(_without_nan(document), indent=2, default=str, allow_nan=False)
         self._write(text.replace("\x7f", r"\u007f") + "\n")  # the one control character that json leaves as it is
+
+    @contextlib.contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Show on a terminal that something is under way which has no progress of its own."""
+        if self.mode == "quiet" or not self.stderr.is_terminal:
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(RuntimeError):  # no thread for it is available
+                stack.enter_context(self.stderr.status(Text(text)))
+            yield
 
     def _write(self, text: str) -> None:
         if sys.stdout is None:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from rich.cells import cell_len
 from rich.progress import (
     BarColumn,
     DownloadColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     Task,
@@ -31,6 +31,8 @@ LINE_INTERVAL = 10.0
 WIDE = 100
 """Width of a terminal from which the bar is long."""
 LONGEST_NAME = 24
+SETTLED = 2.0
+"""Seconds of training after which their own speed tells the time left, and no longer an estimate."""
 
 
 class NameColumn(ProgressColumn):
@@ -41,12 +43,74 @@ class NameColumn(ProgressColumn):
         return Text(task.description, no_wrap=True)
 
 
-class EpochColumn(ProgressColumn):
-    """Figures of the last epoch, truncated to the width."""
+class CountColumn(ProgressColumn):
+    """Finished epochs of a run, or finished runs of all."""
 
     def render(self, task: Task) -> Text:
-        """Render time left, loss, accuracy and speed."""
-        return Text(task.fields["epoch"], no_wrap=True, overflow="ellipsis")
+        """Render a number of a number."""
+        return Text(task.fields["count"], no_wrap=True)
+
+
+class FiguresColumn(ProgressColumn):
+    """Time left, loss, accuracy and speed: as many of them as the line has room for, each whole."""
+
+    def __init__(self, width: int, table_column: Column) -> None:
+        super().__init__(table_column)
+        self.width = width
+
+    def render(self, task: Task) -> Text:
+        """Render the figures that fit, the first of them first."""
+        room = self.width - cell_len(task.description) - cell_len(task.fields["count"]) - 3
+        text = ""
+        for figure in task.fields["figures"]:
+            longer = f"{text}  {figure}" if text else figure
+            if cell_len(longer) > room:
+                break
+            text = longer
+        return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+class Clock:
+    """Time left for the runs of a plan, from the work that is done: epochs and their steps."""
+
+    def __init__(self, work: dict[str, float], seconds: float | None) -> None:
+        self.work = work
+        """Epochs of each run, by its fingerprint."""
+        self.seconds = seconds
+        """Estimate of all of it before the first step."""
+        self.done: dict[str, float] = {}
+        """Epochs of each run that are done, those of earlier commands included."""
+        self.before: dict[str, float] = {}
+        """Epochs that were done before this command."""
+        self.started: float | None = None
+
+    def begin(self, run: str, epochs_done: float) -> None:
+        """Count a run that starts, after the epochs that it has already."""
+        self.before[run] = self.done[run] = epochs_done
+        if self.started is None:
+            self.started = time.monotonic()
+
+    def end(self, run: str, already_done: bool) -> None:
+        """Count all of a run."""
+        self.done[run] = self.work.get(run, 0.0)
+        if already_done:
+            self.before[run] = self.done[run]
+
+    @property
+    def share(self) -> float:
+        """Share of the work that is done, from 0 to 1."""
+        total = sum(self.work.values())
+        return min(1.0, sum(self.done.values()) / total) if total else 0.0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left; None where nothing is known of them yet."""
+        trained = sum(self.done.values()) - sum(self.before.values())
+        waiting = sum(self.work.values()) - sum(self.done.values())
+        elapsed = 0.0 if self.started is None else time.monotonic() - self.started
+        if trained <= 0 or (elapsed < SETTLED and self.seconds is not None):
+            return None if self.seconds is None else max(0.0, self.seconds - elapsed)
+        return waiting * elapsed / trained
 
 
 class ProgressCallback(Callback):
@@ -55,22 +119,26 @@ class ProgressCallback(Callback):
     def __init__(self, output: Output) -> None:
         self.output = output
         self.live = output.mode != "quiet" and output.stderr.is_terminal
-        self.runs, self.ended, self.concurrent_runs = 0, 0, 1
-        self.left: dict[str, int] = {}
-        """Remaining epochs, by the fingerprint of the run."""
+        self.runs, self.ended = 0, 0
+        self.clock = Clock({}, None)
         self.varied: list[str] = []
         """Settings in which runs of the same norm and seed differ."""
-        bar = 24 if output.stderr.width >= WIDE else 12
+        width = output.stderr.width
+        bar = 24 if width >= WIDE else 12
         self.progress = Progress(
             NameColumn(Column(no_wrap=True)),
             BarColumn(bar_width=bar, table_column=Column(no_wrap=True)),
-            MofNCompleteColumn(table_column=Column(no_wrap=True)),
-            EpochColumn(),  # truncated first
+            CountColumn(Column(no_wrap=True)),
+            FiguresColumn(width - bar, Column(no_wrap=True)),
             console=output.stderr,
             transient=True,
             disable=not self.live,
         )
         self.tasks: dict[str, TaskID] = {}
+        self.figures: dict[str, tuple[str, ...]] = {}
+        """Figures of the last epoch of each run."""
+        self.total: TaskID | None = None
+        """Bar of the whole plan, or of what precedes its first run."""
         self.download: Progress | None = None
         self.next_line = 0.0
         """Time of the next line of a download, off a terminal."""
@@ -80,63 +148,122 @@ class ProgressCallback(Callback):
             self.progress.start()
         except RuntimeError:  # no thread for the bars is available: print lines
             self.live, self.progress.disable = False, True
+        self.stage("checking the plan")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the bars."""
         self.progress.stop()
         if self.download is not None:
             self.download.stop()
 
-    def expect(self, plan: Plan) -> None:
-        """Set the runs to come, to count them and estimate the time left."""
+    def stage(self, text: str) -> None:
+        """Show what is done before the first run starts, by a bar that moves."""
+        if self.live:
+            self._remove_total()
+            self.total = self.progress.add_task(text, total=None, count="", figures=())
+
+    def expect(self, plan: Plan, seconds: float | None = None) -> None:
+        """Set the runs to come, to count them and estimate the time left.
+
+        Args:
+            plan: The runs.
+            seconds: Estimate for all of them, until their own steps tell more.
+        """
         self.runs = len(plan.configs)
-        self.concurrent_runs = plan.concurrency.runs
-        self.left = {config.fingerprint: config.training.epochs for config in plan.configs}
+        epochs = {config.fingerprint: float(config.training.epochs) for config in plan.configs}
+        self.clock = Clock(epochs, seconds)
         self.varied = _varied(plan.configs)
 
     def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
         """Show a new bar, and note the epoch at which a run is resumed."""
-        self.left[config.fingerprint] = config.training.epochs - first_epoch + 1
+        self.clock.begin(config.fingerprint, first_epoch - 1.0)
         if first_epoch > 1:
             self.output.note(f"{self._name(config)}: resumed after epoch {first_epoch - 1} from {folder}")
         if self.live:
+            if not self.tasks:
+                self._show_total()
             self._remove(config)  # a run group that was halved starts its runs again
             self.tasks[config.fingerprint] = self.progress.add_task(
                 self._short_name(config),
                 total=config.training.epochs,
                 completed=first_epoch - 1,
-                epoch="first epoch ...",
+                count=f"{first_epoch - 1}/{config.training.epochs}",
+                figures=("first steps",),
             )
+
+    def step_done(self, config: RunConfig, epoch: int, step: int, steps: int) -> None:
+        """Move the bars within an epoch."""
+        done = epoch - 1 + step / steps
+        self.clock.done[config.fingerprint] = done
+        if config.fingerprint in self.tasks:
+            figures = self.figures.get(config.fingerprint, (f"step {step:,} of {steps:,}",))
+            self.progress.update(
+                self.tasks[config.fingerprint], completed=done, figures=(*self._left_alone(), *figures)
+            )
+            self._move_total()
 
     def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
         """Move the run's bar, or print the epoch's line."""
-        self.left[config.fingerprint] -= 1
-        left = f"{_duration(self._seconds_left(row))} left"
+        self.clock.done[config.fingerprint] = float(row.epoch)
         if self.live and config.fingerprint in self.tasks:
-            text = f"{left}  {_epoch_text(row)}"
-            self.progress.update(self.tasks[config.fingerprint], completed=row.epoch, epoch=text)
+            self.figures[config.fingerprint] = _figures(row)
+            scoring = ("scoring the images",) if row.epoch == config.training.epochs else self._left_alone()
+            self.progress.update(
+                self.tasks[config.fingerprint],
+                completed=row.epoch,
+                count=f"{row.epoch}/{config.training.epochs}",
+                figures=(*scoring, *_figures(row)),
+            )
+            self._move_total()
         else:
+            left = self.clock.left
+            ending = "" if left is None else f"  {duration(left)} left"
             self.output.note(
-                f"{self._name(config)}  epoch {row.epoch}/{config.training.epochs}  {_epoch_text(row)}  {left}"
+                f"{self._name(config)}  epoch {row.epoch}/{config.training.epochs}  {_epoch_text(row)}{ending}"
             )
 
-    def _seconds_left(self, row: EpochRow) -> float:
-        """Estimate the time left for the whole plan, from the duration of this epoch."""
-        waiting = [epochs for epochs in self.left.values() if epochs]
-        return sum(waiting) * row.seconds / max(1, min(self.concurrent_runs, len(waiting)))
+    def _left_alone(self) -> tuple[str, ...]:
+        """Time left of a plan of one run, which has no bar of the whole."""
+        left = self.clock.left
+        return (f"about {duration(left)} left",) if self.runs <= 1 and left is not None else ()
+
+    def _show_total(self) -> None:
+        """Put the bar of the whole in the place of that of the preparations."""
+        self._remove_total()
+        if self.runs > 1:
+            self.total = self.progress.add_task(f"{self.runs:,} runs", total=1.0, count="", figures=())
+            self._move_total()
+
+    def _move_total(self) -> None:
+        if self.total is None:
+            return
+        left = self.clock.left
+        figures = (f"{self.clock.share:.0%}", *((f"about {duration(left)} left",) if left is not None else ()))
+        count = f"{self.ended:,}/{self.runs:,}"
+        self.progress.update(self.total, completed=self.clock.share, count=count, figures=figures)
+
+    def _remove_total(self) -> None:
+        if self.total is not None:
+            self.progress.remove_task(self.total)
+            self.total = None
 
     def run_finished(self, config: RunConfig, result: RunResult, already_done: bool) -> None:
         """Remove the bar, and note the end of a run."""
         self.ended += 1
-        self.left[config.fingerprint] = 0
+        self.clock.end(config.fingerprint, already_done)
         self._remove(config)
+        self._move_total()
         if already_done:
             self.output.note(f"{self._name(config)}: already done, in {result.folder} (--force redoes it)")
         elif result.status == "done":
             count = f" ({self.ended} of {self.runs} runs)" if self.runs > 1 else ""
-            self.output.note(f"{self._name(config)}: done in {_duration(result.seconds)}, in {result.folder}{count}")
+            self.output.note(f"{self._name(config)}: done in {duration(result.seconds)}, in {result.folder}{count}")
         if result.status != "done":
             self.output.warning(f"{self._name(config)} {result.status}: {result.problem}")
 
@@ -146,7 +273,7 @@ class ProgressCallback(Callback):
 
     def run_failed(self, config: RunConfig, problem: str) -> None:  # noqa: ARG002
         """Remove the run's bar; its result, or the error of the command, states the problem."""
-        self.left[config.fingerprint] = 0
+        self.clock.end(config.fingerprint, already_done=False)
         self._remove(config)
 
     def _name(self, config: RunConfig) -> str:
@@ -233,6 +360,13 @@ def _varied(configs: Sequence[RunConfig]) -> list[str]:
     return [name for name in same[0] if len({run[name] for run in (at_first if name in FOLLOWING else same)}) > 1]
 
 
+def _figures(row: EpochRow) -> tuple[str, ...]:
+    """Figures of an epoch for the line of a bar, the most telling first."""
+    validation = () if row.validation_accuracy is None else (f"validation {row.validation_accuracy:.1%}",)
+    running = (f"loss {row.train_running_loss:.3f}", f"accuracy {row.train_running_accuracy:.1%}")
+    return (*running, *validation, f"{row.images_per_second:,.0f} images/s")
+
+
 def _epoch_text(row: EpochRow) -> str:
     validation = f"  validation {row.validation_accuracy:.1%}" if row.validation_accuracy is not None else ""
     return (
@@ -241,9 +375,12 @@ def _epoch_text(row: EpochRow) -> str:
     )
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Format a duration: 45 s, 3 min 20 s, 1 h 05 min, 3 days 4 h."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24} days {hours % 24} h"
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,4 +1,4 @@
-"""Tables, complete at any terminal width. Those of `train` and `--dry-run` are here.
+"""Tables, complete at any terminal width. That of `train` is here.
 
 No cell is cut. Where the natural layout is too wide, headers wrap; then columns with one value in all rows
 move into a line below; then sentences wrap; and if even that is too wide, every row becomes a block of lines.
@@ -8,7 +8,6 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import rich.text
 from rich.box import Box
@@ -21,14 +20,10 @@ from rich.style import Style
 from rich.table import Table as RichTable
 
 from normbench.analysis import Table, caption
-from normbench.analysis.format import learning_rate, percent, untuned
+from normbench.analysis.format import learning_rate, percent
 from normbench.config.settings import DATA_SETS
-from normbench.console.output import Output
 from normbench.console.text import Text, for_encoding
 from normbench.runs import RunResult
-
-if TYPE_CHECKING:
-    from normbench.engine import Plan
 
 KEPT = ("norm", "seed", "train accuracy", "test accuracy", "validation accuracy", "state", "folder")
 """Columns that stay in a table even if all their cells are equal."""
@@ -276,44 +271,3 @@ def part_table(results: Sequence[RunResult], part: int, parts: int) -> Renderabl
         f"Part {part} of {parts}. The same command without --shard shows the whole, and trains what is still missing."
     )
     return Group(table, Text(note, style="dim"))
-
-
-def show_plan(output: Output, plan: "Plan") -> None:
-    """Print a plan for `--dry-run`: its runs, their folders and states."""
-    table = plain_table("norm", "seed", "epochs", "batch", "lr", "decay", "parameters", "state", "folder")
-    for config, folder in zip(plan.configs, plan.folders, strict=True):
-        training = config.training
-        rate = learning_rate(training.lr, config.tuned)
-        figures = (config.seed, training.epochs, training.batch_size, rate, f"{training.weight_decay:g}")
-        parameters = f"{plan.parameters_of(config):,}"
-        table.add_row(config.norm, *map(str, figures), parameters, folder.state, Text(str(folder.path)))
-    runs = [
-        {"folder": str(folder.path), "state": folder.state, "config": config.model_dump(mode="json")}
-        for config, folder in zip(plan.configs, plan.folders, strict=True)
-    ]
-    document = {
-        "dry_run": True,
-        "device": str(plan.device),
-        "side_by_side": plan.concurrency.runs,
-        "runs": runs,
-        "warnings": list(plan.warnings),
-    }
-    folders = "\n".join(str(folder.path) for folder in plan.folders)
-    sentence = untuned(config.norm for config in plan.configs if config.tuned is False)
-    notes = [Text(sentence, style="dim")] if sentence else []
-    output.result(
-        [table, *notes, Text(f"Nothing was run.{_concurrency_note(plan)}", style="dim")], document, quiet=folders
-    )
-
-
-def _concurrency_note(plan: "Plan") -> str:
-    """Sentence on runs that would train concurrently; empty for runs that take turns."""
-    concurrency = plan.concurrency
-    if concurrency.runs == 1:
-        return ""
-    each = (
-        f", each with {concurrency.threads} thread{'s' if concurrency.threads > 1 else ''}"
-        if concurrency.threads
-        else ""
-    )
-    return f" It would train {concurrency.runs} runs concurrently{each}."

@@ -3,6 +3,7 @@
 from normbench.data import OnDownload
 from normbench.engine.callbacks import Callback, CallbackList
 from normbench.engine.concurrency import Concurrency
+from normbench.engine.cost import Estimate, estimate
 from normbench.engine.plan import (
     Plan,
     check_model,
@@ -20,10 +21,12 @@ __all__ = [
     "Callback",
     "CallbackList",
     "Concurrency",
+    "Estimate",
     "OnDownload",
     "Plan",
     "check_model",
     "claim_experiment",
+    "estimate",
     "finished_part",
     "in_experiment",
     "part_of",

@@ -25,6 +25,16 @@ class Callback:
             first_epoch: The next epoch, counted from 1; above 1 for a resumed run.
         """
 
+    def step_done(self, config: RunConfig, epoch: int, step: int, steps: int) -> None:
+        """Handle progress within an epoch, a few times a second.
+
+        Args:
+            config: Settings of the run.
+            epoch: The epoch, from 1.
+            step: Its last step that was done, or launched on a GPU, from 1.
+            steps: Number of its steps.
+        """
+
     def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
         """Handle the end of an epoch, whose metrics are in metrics.jsonl already."""
 
@@ -51,6 +61,11 @@ class CallbackList(Callback):
         """Forward to every callback."""
         for callback in self.callbacks:
             callback.run_started(config, folder, first_epoch)
+
+    def step_done(self, config: RunConfig, epoch: int, step: int, steps: int) -> None:
+        """Forward to every callback."""
+        for callback in self.callbacks:
+            callback.step_done(config, epoch, step, steps)
 
     def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
         """Forward to every callback."""
@@ -109,6 +124,11 @@ class PlanCallback(Callback):
         with self._exclusive():
             self.in_progress[config.fingerprint] = config
             self.callback.run_started(config, folder, first_epoch)
+
+    def step_done(self, config: RunConfig, epoch: int, step: int, steps: int) -> None:
+        """Forward the call."""
+        with self._exclusive():
+            self.callback.step_done(config, epoch, step, steps)
 
     def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
         """Forward the call."""

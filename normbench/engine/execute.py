@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from normbench import networks
+from normbench.config import RunConfig
 from normbench.config.settings import is_custom_network
 from normbench.custom_code import Code
 from normbench.data import Batches, DataSet
@@ -48,6 +49,10 @@ class ExecutionOptions:
 SAVE_EVERY = 10.0
 """Seconds between two states of a run on the disk, at least: short epochs would otherwise wait for their files. A state
 that is not there yet is written when a run is interrupted or fails; what a killed process loses is trained again."""
+
+
+STEP_INTERVAL = 0.25
+"""Seconds between two notifications of the progress within an epoch."""
 
 
 @dataclass
@@ -179,11 +184,31 @@ def _train(members: Sequence[_Member], callback: Callback, options: ExecutionOpt
         if turn != together:  # a captured step is that of certain members
             together = turn
             trainings = [member.training for member in together]
-            group = RunGroup(trainings, options.graphs, options.interrupted, callback.warning)
+            stepped = _StepProgress([member.training.config for member in together], callback)
+            group = RunGroup(trainings, options.graphs, options.interrupted, callback.warning, stepped)
         outcomes = group.epoch(epoch)
         for member, outcome in zip(together, outcomes, strict=True):
             member.capture_seconds = group.capture_seconds
             _keep(member, outcome, callback, options)
+
+
+class _StepProgress:
+    """Tells a callback the progress within an epoch, a few times a second.
+
+    Args:
+        configs: Runs of the group.
+        callback: Receives the steps of each of them.
+    """
+
+    def __init__(self, configs: Sequence[RunConfig], callback: Callback) -> None:
+        self.configs, self.callback, self.next = configs, callback, 0.0
+
+    def __call__(self, epoch: int, step: int, steps: int) -> None:
+        now = time.monotonic()
+        if now >= self.next:
+            self.next = now + STEP_INTERVAL
+            for config in self.configs:
+                self.callback.step_done(config, epoch, step, steps)
 
 
 def _keep(member: _Member, outcome: EpochRow | DivergedError, callback: Callback, options: ExecutionOptions) -> None:

@@ -53,6 +53,28 @@ class Axes:
             and (self.positions or position == 0)
         )
 
+    def group(self, image: int, channel: int, position: int) -> tuple[int, float] | None:
+        """Group of a cell of the cube, as hue (0 to 7) and shade (0 to 1): cells of one statistic have the same.
+
+        The hues tell groups apart along one axis, the shades along the others. None for a cell of no statistic; windows
+        overlap, so that only one of them is shown.
+        """
+        if self.is_empty or (self.channels == "window" and not self.covers(image, channel, position)):
+            return None
+        if self.channels == "window":
+            return 0, 0.0
+        size = self.channels_of_cube
+        indices = (
+            ((CHANNELS - 1 - channel) // size, -(-CHANNELS // size)),
+            (image // self.images_of_cube, IMAGES // self.images_of_cube),
+            (0, 1) if self.positions else (position, POSITIONS),
+        )
+        (hue, _), *others = [pair for pair in indices if pair[1] > 1] or [(0, 1)]
+        shade, shades = 0, 1
+        for index, count in others:
+            shade, shades = shade * count + index, shades * count
+        return hue, shade / max(1, shades - 1)
+
     def sentence(self, statistic: str) -> str:
         """One sentence on it.
 

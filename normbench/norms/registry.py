@@ -68,6 +68,11 @@ class NormInfo:
         return "?" if self.axes is None else str(self.axes)
 
     @property
+    def is_centred(self) -> bool:
+        """True if it subtracts a mean; others, as RMSNorm, only divide."""
+        return self.statistic == "mean and variance"
+
+    @property
     def axes_sentence(self) -> str:
         """The axes as a sentence."""
         return (

@@ -1,11 +1,12 @@
-"""Picture of a norm's axes. The cube of (N, C, H*W) with the cells of one statistic marked."""
+"""Picture of a norm's axes. The cube of (N, C, H*W) with a colour for each statistic, in a page."""
 
-import re
+from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
 from normbench.norms import NormInfo
 from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes
+from normbench.report.figure import SERIES
 from normbench.text import visible
 
 EDGE, SLANT = 15, 8
@@ -13,49 +14,38 @@ EDGE, SLANT = 15, 8
 LEFT, TOP = 46, 14
 WIDTH = LEFT + CHANNELS * EDGE + IMAGES * SLANT + 26
 HEIGHT = TOP + IMAGES * SLANT + POSITIONS * EDGE + 24
+PALEST = 0.35
+"""Opacity of the last shade of a hue."""
 
 
-def axes_svg(info: NormInfo, ident: str = "axes") -> Markup | None:
-    """Draw the picture as SVG, for a page or a file; None if there is nothing to mark.
+@dataclass(frozen=True)
+class Cell:
+    """Face of a cell: its corners in pixels, downwards, and its group (`Axes.group`)."""
 
-    Args:
-        info: The norm.
-        ident: Prefix of its ids, unique among the pictures of a page.
-    """
-    axes = info.axes
-    if axes is None or axes.is_empty:
-        return None
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="axes" role="img" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'width="{WIDTH}" height="{HEIGHT}" aria-labelledby="{ident}-title {ident}-desc">'
-        f'<title id="{ident}-title">{escape(info.name)}: what it averages over</title>'
-        f'<desc id="{ident}-desc">A cube of images (N), channels (C) and positions (H×W), with the cells of one '
-        f"statistic marked. {escape(info.axes_sentence)}</desc>"
-    )
-    return Markup(visible(head + "".join(_faces(axes)) + _labels() + "</svg>"))  # escaped above
+    corners: tuple[tuple[int, int], ...]
+    group: tuple[int, float] | None
+
+    @property
+    def opacity(self) -> float:
+        """Opacity of its colour."""
+        return 1.0 if self.group is None else 1.0 - (1.0 - PALEST) * self.group[1]
 
 
-def axes_file(info: NormInfo) -> str | None:
-    """Draw the picture as an SVG file, for programs without CSS variables; None if there is nothing to mark."""
-    picture = axes_svg(info)
-    return None if picture is None else re.sub(r"var\(--[a-z]+, (#[0-9a-f]{6})\)", r"\1", picture) + "\n"
-
-
-def _faces(axes: Axes) -> list[str]:
-    """Draw the cells of the visible faces: front (first image), top (first position), side (last channel)."""
+def cells(axes: Axes) -> list[Cell]:
+    """List the cells of the visible faces: front (first image), top (first position), side (last channel)."""
     front = [
-        _cell(axes.covers(0, c, p), (c, p, 0), (c + 1, p, 0), (c + 1, p + 1, 0), (c, p + 1, 0))
+        _cell(axes.group(0, c, p), (c, p, 0), (c + 1, p, 0), (c + 1, p + 1, 0), (c, p + 1, 0))
         for c in range(CHANNELS)
         for p in range(POSITIONS)
     ]
     top = [
-        _cell(axes.covers(n, c, 0), (c, 0, n), (c + 1, 0, n), (c + 1, 0, n + 1), (c, 0, n + 1))
+        _cell(axes.group(n, c, 0), (c, 0, n), (c + 1, 0, n), (c + 1, 0, n + 1), (c, 0, n + 1))
         for c in range(CHANNELS)
         for n in range(IMAGES)
     ]
     side = [
         _cell(
-            axes.covers(n, CHANNELS - 1, p),
+            axes.group(n, CHANNELS - 1, p),
             *((CHANNELS, p + down, n + back) for down, back in ((0, 0), (0, 1), (1, 1), (1, 0))),
         )
         for p in range(POSITIONS)
@@ -64,10 +54,57 @@ def _faces(axes: Axes) -> list[str]:
     return front + top + side
 
 
-def _cell(marked: bool, *corners: tuple[int, int, int]) -> str:
-    points = " ".join(f"{LEFT + c * EDGE + n * SLANT},{TOP + (IMAGES - n) * SLANT + p * EDGE}" for c, p, n in corners)
-    fill = "var(--mark, #0072b2)" if marked else "var(--cell, #f1f3f5)"
-    return f'<polygon points="{points}" style="fill: {fill}; stroke: var(--grid, #868e96)"/>'
+def _cell(group: tuple[int, float] | None, *corners: tuple[int, int, int]) -> Cell:
+    return Cell(
+        tuple((LEFT + c * EDGE + n * SLANT, TOP + (IMAGES - n) * SLANT + p * EDGE) for c, p, n in corners), group
+    )
+
+
+def axes_svg(info: NormInfo, ident: str = "axes") -> Markup | None:
+    """Draw the picture as SVG for a page; None if there is nothing to mark.
+
+    Args:
+        info: The norm.
+        ident: Prefix of its ids, unique among the pictures of a page.
+    """
+    axes = info.axes
+    if axes is None or axes.is_empty:
+        return None
+    hatch = "" if info.is_centred else " Hatched: it divides without subtracting a mean."
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="axes" role="img" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'width="{WIDTH}" height="{HEIGHT}" aria-labelledby="{ident}-title {ident}-desc">'
+        f'<title id="{ident}-title">{escape(info.name)}: what it averages over</title>'
+        f'<desc id="{ident}-desc">A cube of images (N), channels (C) and positions (H×W); the cells of one statistic '
+        f"have one colour. {escape(info.axes_sentence)}{hatch}</desc>"
+    )
+    faces = cells(axes)
+    drawn = "".join(map(_polygon, faces))
+    if not info.is_centred:
+        drawn += _pattern(ident) + "".join(_hatched(cell, ident) for cell in faces if cell.group is not None)
+    return Markup(visible(head + drawn + _labels() + "</svg>"))  # escaped above
+
+
+def _polygon(cell: Cell) -> str:
+    hue = None if cell.group is None else cell.group[0]
+    fill = "var(--cell, #f1f3f5)" if hue is None else f"var(--series-{hue}, {SERIES[hue]})"
+    opacity = "" if cell.opacity == 1 else f"; fill-opacity: {cell.opacity:.2f}"
+    return f'<polygon points="{_points(cell)}" style="fill: {fill}{opacity}; stroke: var(--grid, #868e96)"/>'
+
+
+def _hatched(cell: Cell, ident: str) -> str:
+    return f'<path d="M{_points(cell)}Z" style="fill: url(#{ident}-hatch)"/>'
+
+
+def _pattern(ident: str) -> str:
+    line = '<path d="M0,8 L8,0" style="stroke: var(--paper, #fdfdfe)"/>'
+    return (
+        f'<defs><pattern id="{ident}-hatch" width="8" height="8" patternUnits="userSpaceOnUse">{line}</pattern></defs>'
+    )
+
+
+def _points(cell: Cell) -> str:
+    return " ".join(f"{x},{y}" for x, y in cell.corners)
 
 
 def _labels() -> str:

@@ -1,67 +1,144 @@
-"""Misclassified test images."""
+"""Pictures of norms for slides: SVG, PNG and PDF, on a light ground that is legible on any slide."""
 
+import io
+import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
-from normbench.analysis import Series
-from normbench.errors import NormbenchError
-from normbench.files import REGULAR, kind_of
-from normbench.report.elements import Element, Gallery, Picture, Section, Text
-from normbench.report.experiment import Experiment
-from normbench.report.progress import Progress, no_progress
-from normbench.report.saved import SavedNetworks
-from normbench.report.select import Finished
-from normbench.runs.folder import MODEL
+import matplotlib as mpl
+from matplotlib.axes import Axes as Plane
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
-IMAGES = 2000
-"""Test images that each norm classifies for it: all of them would take longer than the rest of the report."""
-MOST, FEWEST, TOGETHER = 12, 4, 60
-"""Pictures per norm, fewer of many norms: each adds 3 kB to the page."""
+from normbench.errors import UsageError
+from normbench.files import Kind, is_pdf, is_png, is_svg
+from normbench.norms import NormInfo
+from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS
+from normbench.report.axes import EDGE, HEIGHT, LEFT, SLANT, TOP, WIDTH, Cell, cells
+from normbench.report.figure import FAINT, INK, PAPER, SERIES, drawing
+from normbench.text import visible
+
+FORMATS: dict[str, tuple[str, Kind]] = {
+    ".svg": ("an SVG picture", is_svg),
+    ".png": ("a PNG picture", is_png),
+    ".pdf": ("a PDF document", is_pdf),
+}
+"""Endings of a picture's file, each with its kind in words and the test for a file of it."""
+EMPTY, GRID = "#eceff2", "#868e96"
+COLUMNS = 6
+CELL = (2.3, 2.35)
+"""Inches of a norm in the gallery."""
 
 
-def gallery(experiment: Experiment, saved: SavedNetworks, progress: Progress = no_progress) -> list[Section]:
-    """Show the most confident mistakes of one run per norm; empty where no run has weights.
+def picture_format(path: Path) -> str:
+    """Return the ending of a picture's file; that of SVG for a name without one.
 
-    The images are those of the data set. Whatever they need and is missing costs the gallery alone.
+    Raises:
+        UsageError: It is none of those that can be drawn.
     """
-    compared = experiment.comparison
-    if compared.searching:
-        return []
-    runs = [(series, run) for series in compared.series if (run := _with_weights(experiment.done(series)))]
-    if not runs:
-        return []
-    most = max(FEWEST, min(MOST, TOGETHER // len(runs)))
-    elements: list[Element] = []
-    reasons: dict[str, list[str]] = {}
-    for series, run in runs:
-        progress(f"classifying test images with {run.path.name}")
-        try:
-            elements += _pictures(series, run, saved, most)
-        except NormbenchError as error:
-            reasons.setdefault(error.message, []).append(series.label)
-    missing = [f"{', '.join(labels)}: {reason}." for reason, labels in reasons.items()]
-    if not elements:
-        return [Section("mistakes", "Misclassified images", missing=" ".join(missing))]
-    return [Section("mistakes", "Misclassified images", [*elements, *(Text(text, "warning") for text in missing)])]
+    ending = path.suffix.lower() or ".svg"
+    if ending not in FORMATS:
+        raise UsageError(f"{path}: not the name of a picture", f"End it in {', '.join(FORMATS)}.")
+    return ending
 
 
-def _with_weights(runs: Sequence[Finished]) -> Finished | None:
-    """Find the first run that has weights."""
-    return next((run for run in runs if kind_of(run.path / MODEL) == REGULAR), None)
+def norm_picture(info: NormInfo, ending: str) -> bytes:
+    """Draw the axes of one norm as a file.
 
-
-def _pictures(series: Series, run: Finished, saved: SavedNetworks, most: int) -> list[Element]:
-    mistakes = saved.evaluator.mistakes(run, IMAGES, most)
-    pictures = [
-        Picture(
-            uri=mistake.picture,
-            description=f"{mistake.truth}, classified as {mistake.predicted}",
-            lines=(f"{mistake.truth} → {mistake.predicted}", f"{100 * mistake.confidence:.0f} %"),
+    Raises:
+        UsageError: It averages over no axes, or unknown ones.
+    """
+    if info.axes is None or info.axes.is_empty:
+        raise UsageError(f"there is no picture of {info.name}: it averages over no axes, or unknown ones")
+    with drawing():
+        figure = Figure(figsize=(3.6, 3.4), layout="none")
+        _draw(figure.add_axes((0.02, 0.18, 0.96, 0.68)), info)
+        figure.text(
+            0.5, 0.93, visible(_short(info.name, 34), lines=False), size=14, weight="bold", ha="center", va="center"
         )
-        for mistake in mistakes.selected
-    ]
-    number = f"{mistakes.number:,} of the first {mistakes.images:,} test images are misclassified"
-    shown = f"; the {len(pictures)} with the highest confidence" if len(pictures) < mistakes.number else ""
-    title = f"{series.label}, seed {run.result.seed}: {number}{shown}"
-    if not pictures:
-        return [Text(f"{title}.")]
-    return [Gallery(title, pictures)]
+        sentence = textwrap.fill(_meaning(info), 52)
+        figure.text(0.5, 0.11, visible(sentence), size=8.5, color=FAINT, ha="center", va="center")
+        return _exported(figure, ending)
+
+
+def gallery(infos: Sequence[NormInfo], ending: str) -> bytes:
+    """Draw the axes of several norms side by side as a file."""
+    rows = -(-len(infos) // COLUMNS)
+    with drawing():
+        figure = Figure(figsize=(COLUMNS * CELL[0], rows * CELL[1] + 0.6), layout="none")
+        bottom = 0.6 / figure.get_figheight()
+        for index, info in enumerate(infos):
+            row, column = divmod(index, COLUMNS)
+            height = (1 - bottom) / rows
+            left, low = column / COLUMNS, bottom + (rows - 1 - row) * height
+            _draw(figure.add_axes((left + 0.004, low + 0.2 * height, 1 / COLUMNS - 0.008, 0.66 * height)), info)
+            middle = left + 0.5 / COLUMNS
+            figure.text(
+                middle, low + 0.9 * height, visible(info.name), size=13, weight="bold", ha="center", va="center"
+            )
+            caption = textwrap.fill(info.title, 30)
+            figure.text(middle, low + 0.13 * height, visible(caption), size=8, color=FAINT, ha="center", va="center")
+        note = (
+            "One colour and shade: the values that share a statistic, of images (N), channels (C) and positions (H×W). "
+            "Hatched: divided without subtracting a mean. Grey: no statistic; of windows one is shown."
+        )
+        figure.text(0.5, bottom / 2, note, size=9, color=INK, ha="center", va="center")
+        return _exported(figure, ending)
+
+
+def _meaning(info: NormInfo) -> str:
+    return info.axes_sentence if info.is_centred else f"{info.axes_sentence} No mean is subtracted."
+
+
+def _short(name: str, most: int) -> str:
+    return name if len(name) <= most else f"…{name[1 - most :]}"
+
+
+def _draw(plane: Plane, info: NormInfo) -> None:
+    """Draw the cube of a norm; of one without a statistic, an empty one."""
+    assert info.axes is not None, "custom norms are not drawn"
+    plane.set_axis_off()
+    plane.set_xlim(0, WIDTH)
+    plane.set_ylim(HEIGHT, 0)
+    plane.set_aspect("equal")
+    faces = cells(info.axes)
+    plane.add_collection(
+        PolyCollection(
+            [cell.corners for cell in faces],
+            facecolors=[_colour(cell) for cell in faces],
+            edgecolors=GRID,
+            linewidths=0.6,
+        )
+    )
+    grouped = [cell.corners for cell in faces if cell.group is not None]
+    if grouped and not info.is_centred:
+        plane.add_collection(PolyCollection(grouped, facecolors="none", edgecolors=PAPER, hatch="///", linewidths=0))
+    front = TOP + IMAGES * SLANT
+    plane.text(LEFT - 8, front + POSITIONS * EDGE / 2, "H×W", size=9, color=INK, ha="right", va="center")
+    plane.text(LEFT + CHANNELS * EDGE / 2, front + POSITIONS * EDGE + 6, "C", size=9, color=INK, ha="center", va="top")
+    plane.text(LEFT + CHANNELS * EDGE + IMAGES * SLANT / 2 + 6, front + POSITIONS * EDGE, "N", size=9, color=INK)
+
+
+def _colour(cell: Cell) -> tuple[float, float, float]:
+    """Mix the colour of a cell with the paper: files of all formats show it alike."""
+    if cell.group is None:
+        return to_rgb(EMPTY)
+    red, green, blue = (
+        cell.opacity * ink + (1 - cell.opacity) * paper
+        for ink, paper in zip(to_rgb(SERIES[cell.group[0]]), to_rgb(PAPER), strict=True)
+    )
+    return red, green, blue
+
+
+def _exported(figure: Figure, ending: str) -> bytes:
+    """Export a figure; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    metadata = {
+        ".svg": dict.fromkeys(("Creator", "Date", "Format", "Type")),
+        ".png": {"Software": None},
+        ".pdf": dict.fromkeys(("Creator", "Producer", "CreationDate")),
+    }[ending]
+    with mpl.rc_context({"hatch.linewidth": 0.7, "pdf.fonttype": 42}):
+        figure.savefig(buffer, format=ending.removeprefix("."), dpi=200, metadata=metadata)
+    return buffer.getvalue()

@@ -15,8 +15,8 @@ from normbench.report.elements import Page, Section
 from normbench.report.experiment import Experiment, collect
 from normbench.report.export import write_paper_tables
 from normbench.report.figure import Plot
-from normbench.report.gallery import gallery
 from normbench.report.html import page_to_html
+from normbench.report.misclassified import gallery
 from normbench.report.progress import Progress, no_progress
 from normbench.report.saved import SavedNetworks
 from normbench.report.study import study_page

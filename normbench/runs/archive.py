@@ -217,10 +217,10 @@ def archive_of(experiment: Path) -> Archive | None:
     path = experiment / ARCHIVE
     try:
         status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
+    except PermissionError as error:
         raise _damaged(path, error) from error
+    except (OSError, ValueError):  # nothing is there, or can be: a loop of links, a name that is too long
+        return None
     stamp, key = (status.st_ino, status.st_mtime_ns, status.st_size), (os.getpid(), path.absolute())
     with _LOCK:
         if key not in _OPENED or _OPENED[key][0] != stamp:
@@ -269,7 +269,10 @@ def is_archived(folder: Path) -> bool:
 
 def _archived(folder: Path) -> Archive | None:
     """Return the archive that a run is read from; None if it lies on the disk, or nowhere."""
-    if kind_of(folder / CONFIG) is not None:
+    try:
+        if kind_of(folder / CONFIG) is not None:
+            return None
+    except (OSError, ValueError):  # what is there cannot be looked at
         return None
     archive = archive_of(folder.parent)
     return archive if archive is not None and folder.name in archive.runs else None

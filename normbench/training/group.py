@@ -28,6 +28,7 @@ class RunGroup:
         graphs: Captures the step of all members; None takes every step as it is written.
         interrupted: Asked before each step; what it raises ends the epoch.
         warn: Is told, in words, why steps cannot be captured that were to be.
+        stepped: Receives the epoch, the step of it that is done (from 1), and its number of steps.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class RunGroup:
         graphs: Graphs | None = None,
         interrupted: Callable[[], None] = lambda: None,
         warn: Callable[[str], None] = lambda _: None,
+        stepped: Callable[[int, int, int], None] = lambda _epoch, _step, _steps: None,
     ) -> None:
         self.members = list(members)
         self.graphs = graphs
         self.interrupted = interrupted
         self.warn = warn
+        self.stepped = stepped
         self.capture_seconds = 0.0
         self._replay: Callable[[], None] | None = None
         self._steps = 0
@@ -60,8 +63,10 @@ class RunGroup:
             batches.start(epoch)
         for member in self.members:
             member.begin(epoch)
-        for _ in range(len(self.members[0].batches)):
+        steps = len(self.members[0].batches)
+        for step in range(1, steps + 1):
             self._advance()
+            self.stepped(epoch, step, steps)
         # The only transfer of the epoch; it also waits for the device.
         totals = torch.stack([member.totals for member in self.members]).tolist()
         seconds = time.perf_counter() - started

@@ -153,7 +153,7 @@ def test_a_measurement_is_quoted_with_its_caption(tmp_path: Path) -> None:
     said = normbench(*asked).words
     assert f"measured here ({tmp_path / 'batch-size-mine'}): at batches of 2, the nearest to 4 that was" in said
     assert "Measured here on" in said and "digits, 3 seeds" in said
-    assert "not measured here: `normbench mistakes` does" in said
+    assert "documented (docs/mistakes.md; `normbench mistakes` measures it here)" in said
     (rule,) = [one for one in normbench(*asked, "--json").document["rules"] if one["name"] == "small-batch"]
     assert [one["measured"] for one in rule["evidence"] if one.get("study") == "batch-size"] == [
         {

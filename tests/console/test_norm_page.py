@@ -13,7 +13,7 @@ from normbench.analysis import norm_history
 from normbench.console.norm_page import MARKED, OTHER, cube
 from normbench.norms import NORMS, canonical_name, norm_info
 from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS, Axes
-from normbench.report.axes import axes_svg
+from normbench.report.gallery import FORMATS
 from normbench.runs import Entry, RunResult
 
 
@@ -120,14 +120,20 @@ def test_quiet_is_the_formula(tmp_path):
     assert page("rms", "-q").stdout == "y = x / sqrt(mean_CHW(x^2) + eps) * gamma_c\n"
 
 
-def test_the_picture_as_a_file_stands_on_its_own(tmp_path):
-    file = tmp_path / "gn.svg"
-    answer = page("gn", "--svg", file, "--out", tmp_path)
+@pytest.mark.parametrize("ending", FORMATS)
+def test_the_picture_as_a_file_stands_on_its_own(ending, tmp_path):
+    file = tmp_path / f"gn{ending}"
+    answer = page("gn", "--picture", file, "--out", tmp_path)
     assert f"picture in {file}" in " ".join(answer.stderr.split())
-    text = file.read_text()
-    assert "var(" not in text
-    assert text.count("#0072b2") == str(axes_svg(NORMS["gn"])).count("--mark")
-    assert ET.fromstring(text).tag.endswith("svg")
+    assert FORMATS[ending][1](file.read_bytes()[:400])
+    assert page("gn", "--picture", file, "--out", tmp_path).code == 0, "its own file is written over"
+    if ending == ".svg":
+        text = file.read_text()
+        assert "var(" not in text
+        drawn = ET.fromstring(text)
+        assert {"gn", "C", "N", "H×W"} <= {word.strip() for word in drawn.itertext()}
+    assert normbench("norms", "--gallery", tmp_path / f"all{ending}", "-q").code == 0
+    assert FORMATS[ending][1]((tmp_path / f"all{ending}").read_bytes()[:400])
 
 
 @pytest.mark.parametrize(
@@ -136,7 +142,9 @@ def test_the_picture_as_a_file_stands_on_its_own(tmp_path):
         (("bnn",), "unknown norm 'bnn'"),
         (("none", "--svg", "x.svg"), "there is no picture of none"),
         (("gn", "--groups", "0"), "--groups 0: must be from 1 to 1,024"),
-        (("--svg", "x.svg"), "--svg goes with the name of a norm"),
+        (("--svg", "x.svg"), "--picture goes with the name of a norm"),
+        (("gn", "--picture", "x.jpg"), "End it in .svg, .png, .pdf"),
+        (("gn", "--gallery", "x.svg"), "--gallery is of all norms"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(arguments, words, tmp_path: Path, monkeypatch):

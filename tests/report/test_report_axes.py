@@ -1,12 +1,18 @@
 """The pictures of what a norm averages over, counted against the norm's definition."""
 
+import itertools
+import math
 import re
+import xml.etree.ElementTree as ET
+from collections import Counter
 
 import pytest
 
 from normbench.norms import NORMS, norm_info
 from normbench.norms.axes import CHANNELS, IMAGES, POSITIONS
-from normbench.report.axes import axes_svg
+from normbench.report.axes import axes_svg, cells
+from normbench.report.figure import SERIES
+from normbench.report.gallery import FORMATS, gallery
 
 SHARES = {
     "bn": (IMAGES, 1, POSITIONS),
@@ -38,9 +44,38 @@ def test_as_many_cells_are_marked_as_one_statistic_is_taken_over(name):
         assert NORMS[name].axes.is_empty
         assert picture is None
         return
-    assert len(re.findall(r"fill: var\(--mark", picture)) == seen(*SHARES[name])
+    axes = NORMS[name].axes
+    corner = axes.group(0, CHANNELS - 1, 0)
+    assert [cell.group for cell in cells(axes)].count(corner) == seen(*SHARES[name])
+    assert len(re.findall(r"fill: var\(--series", picture)) == sum(cell.group is not None for cell in cells(axes))
     assert len(re.findall("<polygon", picture)) == seen(IMAGES, CHANNELS, POSITIONS)
     assert picture.count("role=") == picture.count("<title") == picture.count("<desc") == 1
+
+
+@pytest.mark.parametrize("name", set(SHARES) - {"lrn"})
+def test_every_statistic_has_a_hue_and_a_shade_of_its_own(name):
+    axes, shares = NORMS[name].axes, SHARES[name]
+    cube = list(itertools.product(range(IMAGES), range(CHANNELS), range(POSITIONS)))
+    groups = Counter(axes.group(*cell) for cell in cube)
+    assert set(groups.values()) == {math.prod(shares)}
+    assert len(groups) == math.prod((IMAGES, CHANNELS, POSITIONS)) // math.prod(shares)
+    assert all(hue in range(len(SERIES)) and 0 <= shade <= 1 for hue, shade in groups)
+
+
+def test_a_norm_that_subtracts_no_mean_is_hatched_as_rms_is_and_ln_is_not():
+    assert cells(NORMS["rms"].axes) == cells(NORMS["ln"].axes)
+    hatched = {name for name, info in NORMS.items() if "-hatch" in str(axes_svg(info))}
+    assert hatched == {"lrn", "rms", "rms-c", "scale", "frn", "evonorm-s0"}
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_the_gallery_shows_every_norm_in_every_format(ending):
+    picture = gallery(list(NORMS.values()), ending)
+    assert FORMATS[ending][1](picture[:100] if ending != ".svg" else picture[:400])
+    if ending == ".svg":
+        texts = "".join(ET.fromstring(picture).itertext()).split()
+        assert set(NORMS) <= set(texts)
+    assert picture == gallery(list(NORMS.values()), ending), "the same every time"
 
 
 @pytest.mark.parametrize(("groups", "channels"), [(1, 8), (2, 4), (8, 1), (64, 1)])

@@ -43,6 +43,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "runs"
 
 
+@pytest.fixture(scope="module")
+def archived(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same experiment without folders."""
+    out = Path(shutil.copytree(trained, tmp_path_factory.mktemp("archived") / "runs"))
+    assert archive(out, "--remove").code == 0
+    return out
+
+
+@pytest.fixture
+def packed(archived: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(archived, tmp_path / "runs"))
+
+
 @pytest.fixture
 def out(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "runs"))
@@ -328,9 +341,8 @@ def _without_last(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_archive_is_refused_in_words(name: str, out: Path) -> None:
-    make, words = HOSTILE[name]
-    archive(out, "--remove")
+def test_a_hostile_archive_is_refused_in_words(name: str, packed: Path) -> None:
+    (make, words), out = HOSTILE[name], packed
     path = out / "baseline" / ARCHIVE
     make(path)
     before = sorted(out.parent.rglob("*"))
@@ -348,9 +360,8 @@ def test_a_hostile_archive_is_refused_in_words(name: str, out: Path) -> None:
     assert {path.name for path in made} <= {ARCHIVE_LOCK, "experiment.json"}
 
 
-def test_a_flipped_bit_in_a_run_is_said_where_it_is_read(out: Path) -> None:
-    archive(out, "--remove")
-    path = out / "baseline" / ARCHIVE
+def test_a_flipped_bit_in_a_run_is_said_where_it_is_read(packed: Path) -> None:
+    path = (out := packed) / "baseline" / ARCHIVE
     opened = Archive.open(path)
     run = next(iter(opened.runs))
     weights = opened.runs[run]["model.safetensors"]
@@ -363,9 +374,8 @@ def test_a_flipped_bit_in_a_run_is_said_where_it_is_read(out: Path) -> None:
     assert not (out / "baseline" / run / "config.json").exists()
 
 
-def test_a_lie_about_a_size_is_found(out: Path) -> None:
-    archive(out, "--remove")
-    path = out / "baseline" / ARCHIVE
+def test_a_lie_about_a_size_is_found(packed: Path) -> None:
+    path = (out := packed) / "baseline" / ARCHIVE
     opened = Archive.open(path)
     run = next(iter(opened.runs))
     size = opened.runs[run]["result.json"].file_size
