@@ -16,12 +16,18 @@ from normbench.text import visible
 
 WIDTH, HEIGHT, BAR = 90, 20, 40
 SHORTEST_BAR = 10
-RICH_COLOURS = ("blue", "yellow", "green", "magenta", "red", "cyan", "bright_black", "white")
-COLOURS = ("blue", "orange", "green", "magenta", "red", "cyan", "gray", "white")
+COLOURS = (33, 166, 29, 163, 160, 31, 98, 94)
+"""Of the 256 colours of a terminal: each has a contrast of 3 and more on white and on black."""
+FAINT = 244
+RICH_COLOURS = tuple(f"color({colour})" for colour in COLOURS)
 MARKS = "ox+*#@%&"
 FAILED = "X"
 """Mark at the foot of a chart for a run that diverged or failed."""
-MOST_TICKS = 12
+MOST_TICKS, MOST_Y_TICKS = 12, 6
+AXIS_ROWS = 4
+"""Rows of a chart that are no heights: frame, ticks and label."""
+SLACK = 1e-9
+"""Tolerance, in ticks, for what a division leaves behind."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +81,13 @@ def _lines(chart: Chart, width: int) -> str:
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.plot_size(width, HEIGHT)
-    for index, line in enumerate(chart.lines):
-        _line(chart, line, index)
     if chart.reference is not None:
-        plotext.hline(_y_position(chart, chart.reference), "gray")
+        plotext.hline(_y_position(chart, chart.reference), FAINT)
+    for index, line in enumerate(chart.lines):
+        if points := _points(chart, line):
+            plotext.plot(*zip(*points, strict=True), marker="braille", color=_colour(index))
+    for index, points in _marks(chart):  # above all lines
+        plotext.scatter(*zip(*points, strict=True), marker=MARKS[index % len(MARKS)], color=_colour(index))
     _mark_failed(chart)
     _axes(chart)
     text = str(plotext.build())
@@ -86,28 +95,100 @@ def _lines(chart: Chart, width: int) -> str:
     return text
 
 
-def _line(chart: Chart, line: Line, index: int) -> None:
-    points = [
-        (_x_position(chart, x), _y_position(chart, y))
-        for x, y in zip(line.x, line.y, strict=True)
-        if _is_drawn(chart, y)
-    ]
-    if not points:
-        return
-    xs, ys = zip(*points, strict=True)
-    mark, colour = MARKS[index % len(MARKS)], COLOURS[index % len(COLOURS)]
-    plotext.plot(xs, ys, marker="braille", color=colour)
-    plotext.scatter(xs, ys, marker=mark, color=colour)
+def _colour(index: int) -> int:
+    return COLOURS[index % len(COLOURS)]
+
+
+def _points(chart: Chart, line: Line) -> list[tuple[float, float]]:
+    """Positions of the measured points of a line."""
+    measured = ((x, y) for x, y in zip(line.x, line.y, strict=True) if _is_drawn(chart, y))
+    return [(_x_position(chart, x), _y_position(chart, y)) for x, y in measured]
+
+
+def _marks(chart: Chart) -> list[tuple[int, list[tuple[float, float]]]]:
+    """Points at which each line has its mark, by index of the line.
+
+    Lines that meet in a point would hide each other's marks: they take turns, from point to point.
+    """
+    points = [dict(_points(chart, line)) for line in chart.lines]
+    low, high = _y_limits(chart)
+    row = (high - low) / (HEIGHT - AXIS_ROWS)
+    marks: list[list[tuple[float, float]]] = [[] for _ in points]
+    for turn, x in enumerate(sorted({x for line in points for x in line})):
+        meeting: dict[int, list[int]] = {}
+        for index, line in enumerate(points):
+            if x in line:
+                meeting.setdefault(round((line[x] - low) / row), []).append(index)
+        for indices in meeting.values():
+            chosen = indices[turn % len(indices)]
+            marks[chosen].append((x, points[chosen][x]))
+    return [(index, line) for index, line in enumerate(marks) if line]
 
 
 def _mark_failed(chart: Chart) -> None:
     """Mark failures below all points, one level per line, so that no mark hides another."""
-    heights = [_y_position(chart, y) for line in chart.lines for y in line.y if _is_drawn(chart, y)] or [0.0]
-    step = (max(heights) - min(heights) or 1.0) / 12
-    with_failures = [(index, line) for index, line in enumerate(chart.lines) if line.unfinished]
-    for level, (index, line) in enumerate(with_failures, 1):
+    for (index, line), height in zip(_unfinished(chart), _failed_heights(chart), strict=True):
         xs = [_x_position(chart, x) for x in line.unfinished]
-        plotext.scatter(xs, [min(heights) - level * step] * len(xs), marker=FAILED, color=COLOURS[index % len(COLOURS)])
+        plotext.scatter(xs, [height] * len(xs), marker=FAILED, color=_colour(index))
+
+
+def _unfinished(chart: Chart) -> list[tuple[int, Line]]:
+    return [(index, line) for index, line in enumerate(chart.lines) if line.unfinished]
+
+
+def _failed_heights(chart: Chart) -> list[float]:
+    """Heights of the marks of failures, one per line that has some."""
+    heights = _heights(chart)
+    step = (max(heights) - min(heights) or 1.0) / 12
+    return [min(heights) - level * step for level in range(1, len(_unfinished(chart)) + 1)]
+
+
+def _heights(chart: Chart) -> list[float]:
+    """Heights of all points and of the reference."""
+    values = [y for line in chart.lines for y in line.y if _is_drawn(chart, y)]
+    return [_y_position(chart, y) for y in [*values, *([chart.reference] if chart.reference is not None else [])]] or [
+        0.0
+    ]
+
+
+def _y_limits(chart: Chart) -> tuple[float, float]:
+    """Heights of the foot and the top of the drawing."""
+    heights, ticks = [*_heights(chart), *_failed_heights(chart)], _y_ticks(chart)
+    if chart.log_y or min(heights) == max(heights):
+        return min(*heights, *ticks), max(*heights, *ticks)
+    return min(heights), max(heights)
+
+
+def _y_ticks(chart: Chart) -> list[float]:
+    """Heights of the ticks: round numbers, or powers of ten around everything where heights are logarithms."""
+    heights = [*_heights(chart), *_failed_heights(chart)]
+    low, high = min(heights), max(heights)
+    if chart.log_y:
+        first = math.floor(low)
+        last = max(math.ceil(high), first + 1)
+        step = max(1, -(-(last - first) // 8))
+        return [float(power) for power in range(first // step * step, last + 1, step)]
+    return _round_ticks(low, high, MOST_Y_TICKS)
+
+
+def _round_ticks(low: float, high: float, most: int) -> list[float]:
+    """Choose multiples of 1, 2, 5, 10, ... (or their tenths, hundredths, ...) as ticks; two around a single value."""
+    if high == low:
+        step = 10.0 ** math.floor(math.log10(abs(low) or 1.0))
+        return _multiples(step, math.floor(low / step), math.floor(low / step) + 1)
+    step = _round_step(high - low, most)
+    return _multiples(step, math.ceil(low / step - SLACK), math.floor(high / step + SLACK))
+
+
+def _round_step(span: float, most: int) -> float:
+    """Return the smallest of 1, 2, 5, 10, ... (and their tenths) that divides a span into at most so many parts."""
+    power = math.floor(math.log10(span / most))
+    return next(step for factor in (1, 2, 5, 10) if span / (step := factor * 10.0**power) <= most + SLACK)
+
+
+def _multiples(step: float, first: int, last: int) -> list[float]:
+    """Multiples of a step, without the digits that a multiplication leaves behind."""
+    return [float(f"{index * step:.10g}") for index in range(first, last + 1)]
 
 
 def _is_drawn(chart: Chart, y: float | None) -> bool:
@@ -131,28 +212,20 @@ def _axes(chart: Chart) -> None:
         plotext.xticks(range(len(chart.ticks)), list(chart.ticks))
     elif len(xs) <= MOST_TICKS:
         plotext.xticks([_x_position(chart, x) for x in xs], [f"{x:g}" for x in xs])
-    elif not chart.log_x and all(x.is_integer() for x in xs):
-        ticks = _round_ticks(xs[0], xs[-1])
+    elif chart.log_x:
+        powers = range(math.ceil(math.log10(xs[0])), math.floor(math.log10(xs[-1])) + 1)
+        plotext.xticks(list(powers), [f"{10.0**power:g}" for power in powers])
+    else:
+        ticks = _round_ticks(xs[0], xs[-1], MOST_TICKS)
         plotext.xticks(ticks, [f"{tick:g}" for tick in ticks])
-    if chart.log_y:
-        _decade_ticks(chart)
+    ticks = _y_ticks(chart)
+    plotext.ylim(*_y_limits(chart))
+    plotext.yticks(ticks, [_power(tick) if chart.log_y else f"{tick:g}" for tick in ticks])
 
 
-def _round_ticks(low: float, high: float) -> list[float]:
-    """Choose multiples of 5, 10, 20, ... as ticks, a handful of them."""
-    step = next(step for step in (5 * 2**power for power in range(64)) if (high - low) / step <= MOST_TICKS)
-    return [float(tick) for tick in range(step * math.ceil(low / step), math.floor(high) + 1, step)]
-
-
-def _decade_ticks(chart: Chart) -> None:
-    """Set ticks at powers of ten; the y positions are logarithms."""
-    ys = [math.log10(y) for line in chart.lines for y in line.y if y is not None and _is_drawn(chart, y)]
-    if not ys:
-        return
-    low, high = math.floor(min(ys)), math.ceil(max(ys))
-    step = max(1, (high - low) // 8)
-    ticks = range(low, high + 1, step)
-    plotext.yticks(list(ticks), [f"1e{power}" if abs(power) > 3 else f"{10.0**power:g}" for power in ticks])
+def _power(power: float) -> str:
+    """A power of ten as a plain number where that is short."""
+    return f"1e{power:g}" if abs(power) > 3 else f"{10.0**power:g}"
 
 
 def _bars(chart: Chart, width: int) -> RenderableType:

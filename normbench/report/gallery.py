@@ -52,7 +52,7 @@ def norm_picture(info: NormInfo, ending: str) -> bytes:
     if info.axes is None or info.axes.is_empty:
         raise UsageError(f"there is no picture of {info.name}: it averages over no axes, or unknown ones")
     with drawing():
-        figure = Figure(figsize=(3.6, 3.4), layout="none")
+        figure = _figure(3.6, 3.4)
         _draw(figure.add_axes((0.02, 0.18, 0.96, 0.68)), info)
         figure.text(
             0.5, 0.93, visible(_short(info.name, 34), lines=False), size=14, weight="bold", ha="center", va="center"
@@ -66,7 +66,7 @@ def gallery(infos: Sequence[NormInfo], ending: str) -> bytes:
     """Draw the axes of several norms side by side as a file."""
     rows = -(-len(infos) // COLUMNS)
     with drawing():
-        figure = Figure(figsize=(COLUMNS * CELL[0], rows * CELL[1] + 0.6), layout="none")
+        figure = _figure(COLUMNS * CELL[0], rows * CELL[1] + 0.6)
         bottom = 0.6 / figure.get_figheight()
         for index, info in enumerate(infos):
             row, column = divmod(index, COLUMNS)
@@ -85,6 +85,13 @@ def gallery(infos: Sequence[NormInfo], ending: str) -> bytes:
         )
         figure.text(0.5, bottom / 2, note, size=9, color=INK, ha="center", va="center")
         return _exported(figure, ending)
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Create a figure in which everything stands where it is put."""
+    figure = Figure(figsize=(width, height))
+    figure.set_layout_engine("none")
+    return figure
 
 
 def _meaning(info: NormInfo) -> str:
