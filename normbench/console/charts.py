@@ -17,7 +17,7 @@ from normbench.text import visible
 WIDTH, HEIGHT, BAR = 90, 20, 40
 SHORTEST_BAR = 10
 COLOURS = (33, 166, 29, 163, 160, 31, 98, 94)
-"""Of the 256 colours of a terminal: each has a contrast of 3 and more on white and on black."""
+"""Colours of a terminal of 256, each with a contrast of 3 and more on white and on black."""
 FAINT = 244
 RICH_COLOURS = tuple(f"color({colour})" for colour in COLOURS)
 MARKS = "ox+*#@%&"
