@@ -80,7 +80,9 @@ def resolve_precision(setting: str, device: torch.device) -> Precision:
 
 def lacks_bf16(device: torch.device) -> bool:
     """Test if a device is known to have no instructions for bfloat16; torch tells of x86 CPUs alone."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    capabilities = torch.cpu.get_capabilities()
     return capabilities.get("architecture") == "x86_64" and not any(capabilities.get(name) for name in X86_BF16)
 
 
