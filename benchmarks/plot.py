@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.contenders import RUN_GROUP, SINGLE_RUN
 from benchmarks.records import Contender, NormCost, Point, Results, Spread
-from normbench.report.figure import FAINT, SERIES, drawing, export_plot, legend, series_style
+from normbench.report.figure import FAINT, SERIES, drawing, export_plot, series_style
 
 WIDTH, BARS, PANEL = 10.0, 0.5, 2.9
 """Inches: width of the figure, height of a bar, and height of a row of panels."""
@@ -88,7 +88,7 @@ def _curve(axes: Axes, title: str, points: Sequence[Point]) -> None:
     xs = list(dict.fromkeys(point.x for point in points))
     axes.set_xticks(xs, list(map(str, xs)))
     axes.set_ylim(0, 1.1 * max(point.images_per_second.high for point in points))
-    legend(axes)
+    _legend(axes)
 
 
 def _costs(axes: Axes, costs: Sequence[NormCost]) -> None:
@@ -98,8 +98,13 @@ def _costs(axes: Axes, costs: Sequence[NormCost]) -> None:
     axes.bar(range(len(costs)), backward, bottom=forward, color=SERIES[1], label="backward")
     axes.set_xticks(range(len(costs)), [cost.norm for cost in costs], rotation=30)
     axes.set(xlabel="norm", ylabel="ms per step, all layers")
-    legend(axes)
+    _legend(axes)
 
 
 def _errors(speeds: Sequence[Spread]) -> list[list[float]]:
     return [[speed.median - speed.low for speed in speeds], [speed.high - speed.median for speed in speeds]]
+
+
+def _legend(axes: Axes) -> None:
+    """Add the legend of one of several axes above it."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, handlelength=2.6)

@@ -1,6 +1,7 @@
 """Charts of a study as plots. The data are those that the terminal shows."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from normbench.analysis import Chart, Line
 from normbench.report.figure import (
     FAINT,
+    INK,
     Plot,
     drawing,
     export_plot,
@@ -25,6 +27,8 @@ from normbench.report.rank_diagram import draw_ranks, height_of
 
 MOST_TICKS = 12
 MOST_MARKS = 8
+MOST_CHARACTERS = 46
+"""Length of all labels of a horizontal axis up to which they stand upright."""
 
 
 def chart_plot(chart: Chart) -> Plot:
@@ -98,10 +102,17 @@ def _set_ticks(axes: Axes, chart: Chart) -> None:
     """Set ticks at the measured points, if these are few enough to be legible."""
     xs = sorted({x for line in chart.lines for x in line.x})
     if chart.ticks:
-        axes.set_xticks(range(len(chart.ticks)), [short(tick, 20) for tick in chart.ticks])
+        _label_ticks(axes, list(range(len(chart.ticks))), [short(tick, 20) for tick in chart.ticks])
     elif len(xs) <= MOST_TICKS:
-        axes.set_xticks(xs, [f"{x:g}" for x in xs])
+        _label_ticks(axes, xs, [f"{x:g}" for x in xs])
         axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _label_ticks(axes: Axes, xs: Sequence[float], labels: Sequence[str]) -> None:
+    """Set labelled ticks, turned where they would not fit side by side."""
+    turned = sum(len(label) + 2 for label in labels) > MOST_CHARACTERS
+    axes.set_xticks(xs, labels, rotation=45 if turned else 0, ha="right" if turned else "center",
+                    rotation_mode="anchor" if turned else "default")  # fmt: skip
 
 
 def _bars(axes: Axes, chart: Chart) -> None:
@@ -111,11 +122,17 @@ def _bars(axes: Axes, chart: Chart) -> None:
         positions = np.array(line.x) + (index - (len(chart.lines) - 1) / 2) * height
         values = _numbers(line.y)
         axes.barh(
-            positions, values, height, label=short(line.label), color=series_style(index)["color"], xerr=_errors(line)
+            positions,
+            values,
+            height,
+            label=short(line.label),
+            color=series_style(index)["color"],
+            xerr=_errors(line),
+            ecolor=INK,
         )
     if chart.reference is not None:
         axes.axvline(chart.reference, color=FAINT, linestyle=(0, (2, 2)), linewidth=1.4)
-    axes.set_yticks(range(len(chart.ticks)), [short(tick, 28) for tick in chart.ticks])
+    axes.set_yticks(range(len(chart.ticks)), [short(tick, 20) for tick in chart.ticks])
     axes.set_ylim(len(chart.ticks) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
     if chart.log_y:

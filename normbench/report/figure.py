@@ -110,10 +110,11 @@ def keep_within(axes: Axes, side: Literal["x", "y"], low: float, high: float) ->
 
 
 def legend(axes: Axes) -> None:
-    """Add a legend above the plot, where it hides nothing, with as many entries per line as fit."""
-    _, labels = axes.get_legend_handles_labels()
-    columns = max(1, min(len(labels), 52 // (max(map(len, labels)) + 8)))
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=2.6)
+    """Add a legend above the plot, from the left edge of the figure, with as many entries per line as fit."""
+    handles, labels = axes.get_legend_handles_labels()
+    columns = max(1, min(len(labels), 56 // (max(map(len, labels)) + 8)))
+    figure = axes.figure
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns, handlelength=2.6, columnspacing=1.4)
 
 
 def short(label: str, most: int = 32) -> str:

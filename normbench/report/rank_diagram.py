@@ -41,11 +41,17 @@ def draw_ranks(axes: Axes, chart: Chart) -> None:
         edge = 1 - 0.04 * count if left else count + 0.04 * count
         axes.plot([rank, rank, edge], [0, row, row], color=FAINT, linewidth=1)
         text = f"{short(chart.ticks[index], 20)}  {rank:.2f}"
-        axes.text(edge, row, f" {text} ", ha="right" if left else "left", va="center", color=INK)
+        _text_beside(axes, edge, row, text, left=left)
     room = EDGE * max(1, count - 1)
     axes.set_xlim(1 - 0.04 * count - room, count * 1.04 + room)
     axes.set_ylim(depth + half + 0.2, -2.4)
     axes.set_xlabel(chart.x_label)
+
+
+def _text_beside(axes: Axes, x: float, y: float, text: str, *, left: bool) -> None:
+    """Write a text to the left or right of a point; blanks around it would be lost in an SVG file."""
+    axes.annotate(text, (x, y), xytext=(-5 if left else 5, 0), textcoords="offset points",
+                  ha="right" if left else "left", va="center", color=INK)  # fmt: skip
 
 
 def _draw_axis(axes: Axes, count: int, difference: float | None) -> None:
@@ -56,7 +62,7 @@ def _draw_axis(axes: Axes, count: int, difference: float | None) -> None:
     if difference is not None:
         end = 1 + difference
         axes.plot([1, 1, 1, end, end, end], [-1.9, -1.5, -1.7, -1.7, -1.5, -1.9], color=INK, linewidth=1.2)
-        axes.text(end, -1.7, f"  critical difference {difference:.2f}", va="center", color=INK)
+        _text_beside(axes, end, -1.7, f"critical difference {difference:.2f}", left=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.grid(visible=False)

@@ -15,7 +15,9 @@ import pytest
 from helpers.cli import SMALL, normbench, refused
 from helpers.synthetic import make_run
 
+from normbench.analysis import Chart, Line
 from normbench.report.accuracies import accuracies_figure
+from normbench.report.charts import chart_plot
 from normbench.report.experiment import collect
 from normbench.report.figure import drawing
 
@@ -152,6 +154,18 @@ def test_no_axis_of_accuracies_leaves_0_to_100_percent(tmp_path):
     with drawing():
         (axes,) = accuracies_figure(comparison).axes
     assert axes.get_xlim() == (0, 1)
+
+
+@pytest.mark.parametrize("kind", ["lines", "bars"])
+def test_no_axis_of_a_chart_of_shares_leaves_0_to_100_percent(kind):
+    """A band that ends beyond both; a failed run has its mark below 0 %, where no number stands."""
+    ends = {"low": (-0.3, 0.5), "high": (0.5, 1.3)}
+    line = Line(label="bn", x=(0, 1), y=(0.1, 0.9), unfinished=(1,), **ends)
+    chart = Chart(name="x", title="", x_label="", y_label="", kind=kind, lines=(line,), ticks=("a", "b"), percent=True)
+    numbers = [float(number) for number in re.findall(r">(\S+) %</text>", chart_plot(chart).svg)]
+    assert len(numbers) > 2
+    assert min(numbers) == 0
+    assert max(numbers) == 100
 
 
 def test_mistakes_are_shown_with_their_classes_and_match_the_evaluation(experiment, page):
