@@ -9,6 +9,7 @@ from normbench import engine, runs
 from normbench.analysis import MARGIN
 from normbench.analysis.comparison import Comparison
 from normbench.analysis.tables import paper_tables, select_columns
+from normbench.analysis.verdict import verdict
 from normbench.api.settings import NetworkLike, NormLike, changed_recipe, checked, machine, network_spec, norm_spec
 from normbench.config import PARAMETER_BUDGET
 from normbench.config.grid import Grid, comparison_configs
@@ -40,6 +41,11 @@ class ComparisonResult:
     def results(self) -> tuple[RunResult, ...]:
         """Results of the runs, norm by norm and seed by seed."""
         return self.comparison.results
+
+    @property
+    def verdict(self) -> str:
+        """The best norm, and whether that may be luck, in one sentence; empty where no norm can be called best."""
+        return verdict(self.comparison)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return one dictionary per norm, as in `compare --json`; accuracies are fractions."""

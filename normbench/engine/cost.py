@@ -16,8 +16,10 @@ from normbench.device import describe, synchronize
 from normbench.engine.concurrency import cores
 from normbench.engine.plan import Plan
 from normbench.engine.threads import threads_each
+from normbench.errors import NormbenchError
 from normbench.networks import IMAGE_SHAPE, build_for
-from normbench.runs import RunResult, list_experiment
+from normbench.runs import RunFolder, RunResult, list_experiment, read_rows
+from normbench.runs.folder import METRICS
 from normbench.training import Training
 
 IMAGES = {"cifar10": (50_000, 10_000), "digits": (1_437, 360)}
@@ -31,7 +33,9 @@ PATIENCE = 1.5
 FORWARD = 1 / 3
 """Share of a step that scoring as many images takes."""
 EARLIER, MEASURED = "earlier runs", "a few steps"
-RUN_FILES = 30_000
+LATER = 150_000_000
+"""Bytes of what the training itself loads, such as the readers of images: measured on Linux with both data sets."""
+RUN_FILES = 10_000
 """Bytes of the files of a run beside its weights."""
 
 try:
@@ -79,15 +83,16 @@ def estimate(plan: Plan) -> Estimate:
 
     Custom code is not run for it: its runs are taken to be like those of built-in norms, if there are any.
     """
-    folders = zip(plan.configs, plan.folders, strict=True)
-    waiting = [config for config, folder in folders if plan.machine.force or folder.state != "done"]
+    folders = [folder for folder in plan.folders if plan.machine.force or folder.state != "done"]
+    waiting = [folder.config for folder in folders]
     known = all(config.data.name in IMAGES for config in waiting)
     per_step, source = _earlier(plan, waiting) if known else None, EARLIER
     if waiting and known and per_step is None:
         per_step, source = _measured(plan, waiting), MEASURED
     seconds = None
     if waiting and per_step:
-        seconds = sum(_seconds(config, per_step) for config in waiting) / _parallel(plan, len(waiting))
+        left = [(folder.config, _epochs_left(folder, plan.machine.force)) for folder in folders]
+        seconds = sum(_seconds(config, epochs, per_step) for config, epochs in left) / _parallel(plan, len(left))
     return Estimate(
         runs=len(waiting),
         seconds=seconds,
@@ -106,10 +111,21 @@ def train_images(config: RunConfig) -> int:
     return min(config.data.subset or published, published - held_out)
 
 
-def _seconds(config: RunConfig, per_step: dict[Model, float]) -> float:
+def _epochs_left(folder: RunFolder, force: bool) -> int:
+    """Epochs that a run has still to train: those after its last one, where it is resumed."""
+    epochs = folder.config.training.epochs
+    if force or folder.state != "interrupted":
+        return epochs
+    try:
+        return max(0, epochs - len(read_rows(folder.path / METRICS)))
+    except NormbenchError:
+        return epochs
+
+
+def _seconds(config: RunConfig, epochs: int, per_step: dict[Model, float]) -> float:
     """Seconds of one run: its steps, and the scoring of validation, train and test images."""
     step = _of_model(config, per_step)
-    batch, epochs = config.training.batch_size, config.training.epochs
+    batch = config.training.batch_size
     images = train_images(config)
     steps = epochs * (images // batch) * step
     published, test = IMAGES.get(config.data.name, IMAGES["cifar10"])
@@ -217,7 +233,7 @@ def _memory(plan: Plan, waiting: Sequence[RunConfig]) -> int:
     published, test = IMAGES.get(waiting[0].data.name, IMAGES["cifar10"])
     seeds = len({config.seed for config in waiting})
     epochs = min(plan.concurrency.runs, len(waiting)) if plan.device.type == "cpu" else seeds
-    return _resident() + size * (published + test) + size * train_images(waiting[0]) * (1 + epochs)
+    return _resident() + LATER + size * (published + test) + size * train_images(waiting[0]) * (1 + epochs)
 
 
 def _resident() -> int:

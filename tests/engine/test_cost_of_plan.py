@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from helpers.callbacks import Recorder
 from helpers.small import run_config
 
 from normbench import engine
 from normbench.config import DataConfig, MachineConfig, RunConfig
 from normbench.engine import Estimate, Plan
 from normbench.engine.cost import EARLIER, MEASURED, train_images
+from normbench.training import EpochRow
 
 
 def plan_of(out: Path, *configs: RunConfig) -> Plan:
@@ -44,6 +46,21 @@ def test_twice_the_epochs_of_the_same_steps_take_about_twice_as_long(
     monkeypatch.setattr("normbench.engine.cost.FORWARD", 0.0)
     times = [engine.estimate(plan_of(tmp_path, run_config(epochs=epochs))).seconds for epochs in (1, 2)]
     assert times == [0.5 * (1437 // 32), 0.5 * 2 * (1437 // 32)]
+
+
+def test_a_run_that_is_resumed_costs_its_epochs_that_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("normbench.engine.cost._step_seconds", lambda _config, _device: 0.5)
+    monkeypatch.setattr("normbench.engine.cost.FORWARD", 0.0)
+
+    class Stop(Recorder):
+        def epoch_done(self, config: RunConfig, row: EpochRow) -> None:
+            raise KeyboardInterrupt
+
+    plan = plan_of(tmp_path, few().model_copy(update={"training": run_config(epochs=3).training}))
+    whole = engine.estimate(plan).seconds
+    with pytest.raises(KeyboardInterrupt):
+        engine.run_all(plan, Stop())
+    assert (whole, engine.estimate(plan).seconds) == (0.5 * 3 * 2, 0.5 * 2 * 2)
 
 
 def test_earlier_runs_tell_the_time_of_further_seeds(trained: Path) -> None:
