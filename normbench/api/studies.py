@@ -117,11 +117,14 @@ def run_study(
         recipe=recipe,
         overrides=nested(recipe_settings or {}),
     )
+    if not record.keeps_runs:
+        typed = {"recipe": recipe, "overrides": dict(context.overrides)}
+        question = Question.of_study(name, study_settings.model_dump(mode="json") | typed)
+        context.experiment, warning = runs.claim_name(machine.out, context.experiment, question, context.named)
+        context.warnings += [warning] if warning else []
     result = record.run(study_settings, context)
     result = result.model_copy(update={"warnings": (*context.warnings, *result.warnings)})
     folder = context.machine.out / context.experiment
-    if runs.belongs_to_another(folder, name):
-        folder = folder.with_name(f"{folder.name}-{name}")
     write_study_result(folder, result)
     write_tables(folder, result)
     write_report(folder, context.machine)

@@ -58,13 +58,14 @@ def announce(options: TrainingOptions, plan: "Plan", progress: "ProgressCallback
         output.note(plan.obstacle)
     progress.stage("timing a few steps")
     estimate = None if output.mode == "quiet" else engine.estimate(plan)
-    progress.expect(plan, estimate.seconds if estimate else None)
+    if estimate is not None and estimate.seconds is not None:
+        progress.expect(plan, estimate.seconds, cost_lines(plan, estimate))
+    else:
+        progress.expect(plan)
     if options.dry_run:
         progress.close()
         show_plan(output, plan, estimate)
         return False
-    for line in cost_lines(plan, estimate) if estimate else ():
-        output.note(line)
     progress.stage("reading the images")
     return True
 

@@ -146,6 +146,21 @@ class CommandContext(StudyContext):
         stop_after_config(self.options, recipe)
         return recipe
 
+    def claim(self, settings: Any) -> None:
+        """Claim the experiment of a study that keeps no runs, so that no other settings replace its result.
+
+        Raises:
+            UsageError: --name is an experiment of another question, or the folder cannot be written.
+        """
+        from normbench import runs
+
+        typed = {"recipe": self.recipe, "overrides": dict(self.overrides)}
+        question = runs.Question.of_study(self.study.name, settings.model_dump(mode="json") | typed)
+        named = self.options.name is not None
+        self.experiment, warning = runs.claim_name(self.machine.out, self.experiment, question, named)
+        if warning:
+            self.warn(warning)
+
     def note(self, text: str) -> None:
         """Print a line."""
         self.output.note(text)
@@ -215,6 +230,8 @@ def _run(study: Study[Any], options: StudyOptions, settings: Any) -> None:
     """Run a study, keep its result and print it."""
     context = CommandContext(study, options, settings)
     options.load_torch()
+    if not study.keeps_runs:
+        context.claim(settings)
     result = study.run(settings, context)
     if context.part is not None:
         stop_after_part(options, study.name, context.part)
@@ -229,7 +246,6 @@ def _conclude(context: CommandContext, result: "StudyResult") -> None:
     Raises:
         RunFailedError: The folder cannot be written.
     """
-    from normbench import runs
     from normbench.analysis import write_study_result
     from normbench.console.study import study_result_document, study_result_text, study_result_values
     from normbench.report import write_tables
@@ -237,10 +253,6 @@ def _conclude(context: CommandContext, result: "StudyResult") -> None:
 
     output, machine = context.output, context.machine
     folder = machine.out / context.experiment
-    if runs.belongs_to_another(folder, result.study):
-        beside = folder.with_name(f"{folder.name}-{result.study}")
-        output.warning(f"{folder} is no experiment of {result.study}: this one is kept in {beside}")
-        folder = beside
     written = [write_study_result(folder, result), write_tables(folder, result)]
     reported = write_report(folder, machine)
     files = [str(path) for path in (*written, reported.report, *reported.plots)]

@@ -121,6 +121,8 @@ class ProgressCallback(Callback):
         self.live = output.mode != "quiet" and output.stderr.is_terminal
         self.runs, self.ended = 0, 0
         self.clock = Clock({}, None)
+        self.cost: tuple[str, ...] = ()
+        """Lines to print when the first run starts."""
         self.varied: list[str] = []
         """Settings in which runs of the same norm and seed differ."""
         width = output.stderr.width
@@ -168,13 +170,15 @@ class ProgressCallback(Callback):
             self._remove_total()
             self.total = self.progress.add_task(text, total=None, count="", figures=())
 
-    def expect(self, plan: Plan, seconds: float | None = None) -> None:
+    def expect(self, plan: Plan, seconds: float | None = None, cost: Sequence[str] = ()) -> None:
         """Set the runs to come, to count them and estimate the time left.
 
         Args:
             plan: The runs.
             seconds: Estimate for all of them, until their own steps tell more.
+            cost: Lines on what they cost, printed when the first of them starts: not where the images cannot be read.
         """
+        self.cost = tuple(cost)
         self.runs = len(plan.configs)
         epochs = {config.fingerprint: float(config.training.epochs) for config in plan.configs}
         self.clock = Clock(epochs, seconds)
@@ -182,6 +186,9 @@ class ProgressCallback(Callback):
 
     def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
         """Show a new bar, and note the epoch at which a run is resumed."""
+        for line in self.cost:
+            self.output.note(line)
+        self.cost = ()
         self.clock.begin(config.fingerprint, first_epoch - 1.0)
         if first_epoch > 1:
             self.output.note(f"{self._name(config)}: resumed after epoch {first_epoch - 1} from {folder}")

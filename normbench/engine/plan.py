@@ -20,8 +20,6 @@ from normbench.runs import Question, RunFolder, RunResult
 from normbench.training import uncaptured
 from normbench.training.host_access import host_access
 
-TRIES = 3
-"""Attempts to claim an experiment: another process may take its name between the look at it and the claim."""
 SMALL_BATCH = 8
 """Images per batch below which batch statistics are noisy."""
 
@@ -187,11 +185,9 @@ def claim_experiment(plan: Plan, question: Question, *, named: bool, dry_run: bo
     """
     name = plan.folders[0].path.parent.name
     fingerprints = {config.fingerprint for config in plan.configs}
-    for _ in range(TRIES):
-        settled, warning = runs.place(plan.machine.out, name, question, named, fingerprints)
-        if dry_run or runs.claim(plan.machine.out / settled, question):
-            return in_experiment(plan, settled, *([warning] if warning else []))
-    raise UsageError(f"other processes take every name for {name} in {plan.machine.out}", "Give one with --name NAME.")
+    settle = runs.place if dry_run else runs.claim_name
+    settled, warning = settle(plan.machine.out, name, question, named, fingerprints)
+    return in_experiment(plan, settled, *([warning] if warning else []))
 
 
 def finished_part(plan: Plan) -> tuple[Plan, list[RunResult]]:

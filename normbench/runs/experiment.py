@@ -24,6 +24,10 @@ from normbench.runs.schema import read_document, versioned
 EXPERIMENT = "experiment.json"
 RESULTS = "results.csv"
 """The runs of a comparison, a line each (`normbench.report.write_comparison`)."""
+STUDY = "study"
+"""Section of the settings of a study that keeps no runs."""
+TRIES = 3
+"""Attempts to claim an experiment: another process may take its name between the look at it and the claim."""
 SHOWN = 3
 """Differences between two questions that are told."""
 
@@ -48,6 +52,11 @@ class Question:
                 del settings["training"][name]
         return cls(command, settings)
 
+    @classmethod
+    def of_study(cls, command: str, settings: dict[str, Any]) -> "Question":
+        """The question of a study that keeps no runs: all that was set, as its result is replaced as a whole."""
+        return cls(command, {STUDY: json.loads(json.dumps(settings, default=str))})
+
     @property
     def digest(self) -> str:
         """SHA-256 (hex), which tells it from other questions."""
@@ -68,8 +77,8 @@ class Question:
         if not isinstance(settings, dict):
             return [f"its {EXPERIMENT} is damaged"]
         searching = bool(settings.get("search"))
-        there = flat(Question.of(Recipe(), self.command, searching).settings) | flat(settings)
-        here = flat(self.settings)
+        defaults = {} if STUDY in self.settings else flat(Question.of(Recipe(), self.command, searching).settings)
+        there, here = defaults | flat(settings), flat(self.settings)
         keys = dict.fromkeys([*there, *here])
         return [
             f"{key} is {_value(there.get(key))} there and {_value(here.get(key))} here"
@@ -161,19 +170,24 @@ def claim(folder: Path, question: Question) -> bool:
     return not _differs(path, question)
 
 
+def claim_name(
+    out: Path, name: str, question: Question, chosen: bool, fingerprints: Collection[str] = ()
+) -> tuple[str, str]:
+    """Claim an experiment for a question; returns its name and a warning, as `place` does.
+
+    Raises:
+        UsageError: The user gave the name of an experiment of another question, or the folder cannot be written.
+    """
+    for _ in range(TRIES):
+        settled, warning = place(out, name, question, chosen, fingerprints)
+        if claim(out / settled, question):
+            return settled, warning
+    raise UsageError(f"other processes take every name for {name} in {out}", "Give one with --name NAME.")
+
+
 def answers(folder: Path, question: Question) -> bool:
     """Test whether a folder still belongs to a question."""
     return not _differs(folder / EXPERIMENT, question)
-
-
-def belongs_to_another(folder: Path, command: str) -> bool:
-    """Test whether a folder holds the results of another command than this study."""
-    if (folder / EXPERIMENT).exists():
-        try:
-            return read_document(folder / EXPERIMENT).get("command") != command
-        except NormbenchError:
-            return True
-    return (folder / RESULTS).exists()
 
 
 def _differences(folder: Path, question: Question, fingerprints: Collection[str]) -> list[str]:

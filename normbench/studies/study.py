@@ -152,3 +152,8 @@ class Study(Generic[Settings]):
     """Returns the suffix of the folder for settings with a separate one, else the empty string."""
     exit_code: Callable[["StudyResult"], int] = _success
     """Returns the exit code of the command for a result."""
+
+    @property
+    def keeps_runs(self) -> bool:
+        """True if it trains a plan of runs, whose experiment has the question of their recipe."""
+        return "dry_run" in self.flags

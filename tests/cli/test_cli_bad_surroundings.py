@@ -14,7 +14,7 @@ from normbench.errors import DATA_UNAVAILABLE, RUN_FAILED, USAGE, NormbenchError
 FIRST = "data_batch_1"
 
 
-def train_on_cifar10(folder: Path, *arguments: str, **variables: str) -> Answer:
+def train_on_cifar10(folder: Path, *arguments: object, **variables: str) -> Answer:
     options = ("--norm", "gn", "--dataset", "cifar10", "--data-dir", folder)
     return train(folder.parent / "runs", *options, *arguments, **variables)
 
@@ -29,7 +29,7 @@ def batch_file(root: Path, content: bytes) -> Path:
 @pytest.mark.parametrize("folder", ["nowhere", "file/below"])
 def test_a_data_folder_that_is_not_there_is_named_with_the_ways_out(folder: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    answer = train_on_cifar10(tmp_path / folder)
+    answer = train_on_cifar10(tmp_path / folder, "--out", tmp_path / "runs")
     refused(answer, DATA_UNAVAILABLE, str(tmp_path / folder), "data --fetch", "--data-dir", "--config digits")
 
 

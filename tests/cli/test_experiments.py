@@ -100,13 +100,26 @@ def test_names_are_taken_by_every_command_that_writes_an_experiment(tmp_path: Pa
         refused(normbench(command, "--name", "a/b", "--out", tmp_path), 2, "'a/b'", "--name NAME")
 
 
-def test_a_study_does_not_write_over_the_report_of_a_comparison(out: Path) -> None:
-    (out / "baseline" / "report.html").write_text("of the comparison")
-    answer = normbench("depth", "--no-train", "--norms", "bn", "--depth", "2", "--out", out, "--name", "baseline")
-    assert (answer.code, "baseline-depth" in answer.stderr) == (0, True)
-    assert (out / "baseline" / "report.html").read_text() == "of the comparison"
-    assert (out / "baseline-depth" / "finding.json").exists()
-    refused(compare(out, "--norms", "bn", "--name", "baseline-depth"), 2, "study", "--name")
+DEPTH = ("depth", "--no-train", "--norms", "bn", "--width", 8)
+
+
+def test_a_study_does_not_take_the_name_of_a_comparison(out: Path) -> None:
+    before = sorted(out.rglob("*"))
+    refused(normbench(*DEPTH, "--depth", 2, "--out", out, "--name", "baseline"), 2, "normbench compare", "--name")
+    assert sorted(out.rglob("*")) == before
+
+
+def test_a_study_of_other_settings_leaves_the_result_of_the_first_and_says_so(tmp_path: Path) -> None:
+    assert normbench(*DEPTH, "--depth", 2, "--out", tmp_path).code == 0
+    first = (tmp_path / "depth" / "finding.json").read_bytes()
+    other = normbench(*DEPTH, "--depth", 3, "--out", tmp_path)
+    (folder,) = [path for path in tmp_path.iterdir() if path.name != "depth"]
+    assert (other.code, folder.name in other.stderr, (folder / "finding.json").exists()) == (0, True, True)
+    assert (tmp_path / "depth" / "finding.json").read_bytes() == first
+    named = normbench(*DEPTH, "--depth", 3, "--out", tmp_path, "--name", "depth")
+    refused(named, 2, "study.depth is 2 there and 3 here", "--name NAME")
+    refused(compare(tmp_path, "--norms", "bn", "--name", "depth"), 2, "normbench depth", "--name")
+    assert normbench(*DEPTH, "--depth", 2, "--out", tmp_path, "--name", "depth").code == 0
 
 
 def test_a_recipe_whose_file_has_no_usable_name_writes_nowhere_else(tmp_path: Path) -> None:
