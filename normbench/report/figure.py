@@ -118,7 +118,8 @@ def legend(axes: Axes) -> None:
 
 
 def short(label: str, most: int = 32) -> str:
-    """Shorten a label to leave room for the plot; of a long path the end is kept."""
+    """Shorten a label to leave room for the plot; of a long path the end is kept, and no control character."""
+    label = visible(label, lines=False)  # a font has no glyph for a lone surrogate, and a PDF no text of it
     return label if len(label) <= most else f"…{label[1 - most :]}"
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 from helpers.cli import SMALL, normbench, refused
+from helpers.results import make_results
 from helpers.synthetic import make_run
 
-from normbench.analysis import Chart, Line
-from normbench.report.accuracies import accuracies_figure
+from normbench.analysis import Chart, Comparison, Line
+from normbench.report.accuracies import accuracies_figure, accuracies_plot
 from normbench.report.charts import chart_plot
 from normbench.report.experiment import collect
 from normbench.report.figure import drawing
@@ -154,6 +155,15 @@ def test_no_axis_of_accuracies_leaves_0_to_100_percent(tmp_path):
     with drawing():
         (axes,) = accuracies_figure(comparison).axes
     assert axes.get_xlim() == (0, 1)
+
+
+def test_a_plot_shows_control_characters_and_lone_surrogates_of_a_name_in_every_format():
+    results = make_results(**{"bn": [0.5, 0.6], "a\x1b\n\udcff<b>": [0.4, 0.6]})
+    plot = accuracies_plot(Comparison.of(results))
+    assert r">a\x1b\n\udcff&lt;b&gt;</text>" in plot.svg
+    assert "<b>" not in plot.svg
+    assert plot.pdf.startswith(b"%PDF")
+    assert plot.png.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("kind", ["lines", "bars"])
