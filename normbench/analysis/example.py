@@ -53,7 +53,7 @@ def worked_example(name: str, info: NormInfo, groups: int) -> Example:
     if axes.is_single_value(len(INPUTS[0])):
         raise UsageError(
             f"there is no worked example of {name}: on 4 features each {info.statistic} is of a single value",
-            "There are some of bn, gn, ln, ln-c, rms and rms-c; for gn with --groups 2.",
+            "There are some of bn, gn, ln, ln-c, rms and rms-c; for gn in 1 or 2 groups.",
         )
     centred = info.statistic == "mean and variance"
     mean = _map(lambda row, column: fmean(_values(axes, groups, row, column)) if centred else 0.0)

@@ -11,6 +11,9 @@ from normbench.cli.command import Command, Group, command
 from normbench.cli.options import Options
 from normbench.errors import RUN_FAILED, UsageError
 
+EXAMPLE_GROUPS = 2
+"""Groups of the worked example, which has four features: in four groups, each value would be its own mean."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NormsOptions(Options):
@@ -76,7 +79,8 @@ def _norm_page(options: NormsOptions, name: str) -> None:
     from normbench.norms import Norm
     from normbench.runs import list_runs
 
-    groups = Recipe.model_fields["groups"].default if options.groups is None else options.groups
+    default = EXAMPLE_GROUPS if options.example else Recipe.model_fields["groups"].default
+    groups = default if options.groups is None else options.groups
     norm, out = Norm.parse(name, groups), options.machine().out
     if options.example:
         from normbench.analysis.example import worked_example

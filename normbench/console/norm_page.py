@@ -117,7 +117,7 @@ def _figures(page: NormPage) -> list[RenderableType]:
     if not page.history:
         norms = f"bn,{page.name}" if page.name != "bn" else "bn,gn"
         command = f"normbench compare --norms {shlex.quote(norms)} --seeds 3"
-        return [Text(f"\nNot measured under {page.out} yet: {command}"), *_documented(page.name)]
+        return [Text(f"\nNot measured under {page.out} yet:\n  {command}"), *_documented(page.name)]
     table = plain_table("experiment", "test accuracy", "train accuracy", "seeds", "lr", "decay", title="\nMeasured")
     for entry in page.history:
         row = entry.row

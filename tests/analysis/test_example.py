@@ -41,6 +41,14 @@ def test_the_command_prints_every_step() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("name", ["in", "gn", "lrn", "none", "dyt", "frn"])
+def test_the_example_of_gn_has_two_groups_unless_others_are_named() -> None:
+    outputs = {
+        flags: normbench("norms", "gn", "--example", *flags, "--json").document["example"]["output"]
+        for flags in ((), ("--groups", "2"), ("--groups", "1"))
+    }
+    assert outputs[()] == outputs["--groups", "2"] != outputs["--groups", "1"]
+
+
+@pytest.mark.parametrize("name", ["in", "gn(groups=4)", "lrn", "none", "dyt", "frn"])
 def test_a_norm_without_an_example_is_refused(name: str, tmp_path: Path) -> None:
     refused(normbench("norms", name, "--example", "--out", tmp_path), USAGE, "no worked example", name)

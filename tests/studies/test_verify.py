@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from normbench.errors import UsageError
+from normbench.errors import USAGE, UsageError
 from normbench.norms import NORMS
 from normbench.norms.layers import ChannelLayerNorm, LazyPositionLayerNorm, RMSNorm, StandardizedConv2d
 from normbench.studies.verify.builtin import subjects, verify_builtin
@@ -441,3 +441,12 @@ def test_the_network_is_chosen_on_the_command_line_and_has_its_own_folder(tmp_pa
     assert verify(tmp_path, "--norm", "ln-c", "--network", "mlp").code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["verify-ln-c-mlp"]
     refused(verify(tmp_path, "--norm", "ln-c", "--network", "mlpp"), 2, "unknown network")
+
+
+def test_the_norms_of_the_assignment_or_several_are_verified_alone(tmp_path):
+    for flags, names in ((("--all",), ["bn", "gn", "ln"]), (("--norms", "rms,gn+ws"), ["rms", "gn", "+ws"])):
+        document = verify(tmp_path, *flags, "--cases", 1, "--json").document
+        assert [norm["norm"] for norm in document["values"]["norms"]] == names
+    assert {path.name for path in tmp_path.iterdir()} == {"verify-bn-gn-ln", "verify-rms-gn+ws"}
+    refused(verify(tmp_path, "--all", "--norm", "bn"), USAGE, "--norm excludes --norms, --all and --every")
+    assert verify(tmp_path, "--all", "--every").code == USAGE

@@ -34,28 +34,27 @@ def measure(settings: VerifySettings, context: StudyContext) -> Measurement:  # 
     Raises:
         UsageError: A norm or its reference is unknown, cannot be imported or fails.
     """
-    norm, reference = settings.norm, settings.reference
+    requested, reference = settings.requested, settings.reference
     known = {subject.name: subject for subject in subjects()}
-    names = list(known) if norm is None else _parts(norm)
-    for name in names:
-        if NormName.parse(name).base not in {*known, ""} and not is_custom(name):
-            besides = [subject for subject in known if subject not in NORMS]
-            raise unknown_norm(NormName.parse(norm or name), NORMS, besides)
-        if name not in known:
-            Norm.parse(name)  # a failed import is reported before a missing reference
-        if name not in known and not is_custom(name):
-            known[name] = built_in(name)
+    for norm in requested:
+        for name in _parts(norm):
+            if NormName.parse(name).base not in {*known, ""} and not is_custom(name):
+                besides = [subject for subject in known if subject not in NORMS]
+                raise unknown_norm(NormName.parse(norm), NORMS, besides)
+            if name not in known:
+                Norm.parse(name)  # a failed import is reported before a missing reference
+            if name not in known and not is_custom(name):
+                known[name] = built_in(name)
+    names = list(dict.fromkeys(name for norm in requested for name in _parts(norm))) or list(known)
     undefined = [name for name in names if name not in known or not known[name].defined]
-    if reference is not None and (norm is None or not undefined):
+    if reference is not None and (len(requested) != 1 or not undefined):
         raise UsageError(
             "--reference goes with a custom norm, or one without a definition",
             "Name it too: --norm file.py:factory",
         )
     cases = draw_cases(settings.seed, settings.cases, settings.network)
     verifications = [
-        verify_custom(name, reference, cases)
-        if name in undefined and norm is not None
-        else verify_builtin(known[name], cases)
+        verify_custom(name, reference, cases) if name in undefined and requested else verify_builtin(known[name], cases)
         for name in names
     ]
     return Measurement(tuple(verifications), settings.seed, settings.cases)
