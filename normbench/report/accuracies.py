@@ -49,11 +49,10 @@ def accuracies_plot(comparison: Comparison) -> Plot | None:
     if not any(_values(comparison, entry) for entry in comparison.shown):
         return None
     means = "; ".join(f"{entry.label}: {_described(comparison, entry)}" for entry in comparison.shown)
-    many = any(len(entry.done) > 2 for entry in comparison.shown)
-    several = any(len(entry.done) > 1 for entry in comparison.shown)
-    parts = ["a point per seed", *["mean" if not many else "mean and 95 % interval"] * several]
+    most = max(len(entry.done) for entry in comparison.shown)
+    parts = "a point per seed" + ("" if most == 1 else " and the mean" if most == 2 else ", mean and 95 % interval")
     best = ", at the best setting of the search" if comparison.searching else ""
-    title = f"{_split(comparison).capitalize()} accuracy{best}: {', '.join(parts)}"
+    title = f"{_split(comparison).capitalize()} accuracy{best}: {parts}"
     with drawing():
         return export_plot(accuracies_figure(comparison), "accuracies", title, f"{means}.")
 

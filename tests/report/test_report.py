@@ -1,6 +1,7 @@
 """The report of an experiment: what it says, what it leaves out, and that it holds together as a page."""
 
 import base64
+import io
 import json
 import re
 import shutil
@@ -15,8 +16,11 @@ import pytest
 from helpers.cli import SMALL, normbench, refused
 from helpers.results import make_results
 from helpers.synthetic import make_run
+from rich.console import Console
 
 from normbench.analysis import Chart, Comparison, Line
+from normbench.console.output import Output
+from normbench.console.report import ReportProgress
 from normbench.report.accuracies import accuracies_figure, accuracies_plot
 from normbench.report.charts import chart_plot
 from normbench.report.experiment import collect
@@ -155,6 +159,18 @@ def test_no_axis_of_accuracies_leaves_0_to_100_percent(tmp_path):
     with drawing():
         (axes,) = accuracies_figure(comparison).axes
     assert axes.get_xlim() == (0, 1)
+
+
+def test_the_current_step_is_named_on_a_terminal_alone():
+    shown = {}
+    for terminal in (True, False):
+        output, stream = Output(), io.StringIO()
+        output.stderr = Console(file=stream, force_terminal=terminal, width=80)
+        with ReportProgress(output) as progress:
+            progress.step("the curves of [b]")
+        shown[terminal] = stream.getvalue()
+    assert "report: the curves of [b] ..." in shown[True]
+    assert shown[False] == ""
 
 
 def test_a_plot_shows_control_characters_and_lone_surrogates_of_a_name_in_every_format():
