@@ -174,15 +174,23 @@ class Comparison:
 
 def _series(results: Sequence[RunResult]) -> tuple[Series, ...]:
     rows, groups = aggregate_runs(results), group_by_setting(results).values()
-    pairs = zip(rows, groups, strict=True)
-    return tuple(Series(_label(row, rows), index, row, tuple(group)) for index, (row, group) in enumerate(pairs))
+    pairs = zip(_labels(rows), rows, groups, strict=True)
+    return tuple(Series(label, index, row, tuple(group)) for index, (label, row, group) in enumerate(pairs))
 
 
-def _label(row: Aggregate, rows: Sequence[Aggregate]) -> str:
-    same = [other for other in rows if other.norm == row.norm]
-    lr = f", lr {row.lr:g}" if len({other.lr for other in same}) > 1 else ""
-    decay = f", decay {row.weight_decay:g}" if len({other.weight_decay for other in same}) > 1 else ""
-    return f"{row.norm}{lr}{decay}"
+def _labels(rows: Sequence[Aggregate]) -> list[str]:
+    """Name each row by its norm, and by the settings of which that norm has several."""
+    rates: dict[str, set[float]] = {}
+    decays: dict[str, set[float]] = {}
+    for row in rows:
+        rates.setdefault(row.norm, set()).add(row.lr)
+        decays.setdefault(row.norm, set()).add(row.weight_decay)
+    return [
+        row.norm
+        + f", lr {row.lr:g}" * (len(rates[row.norm]) > 1)
+        + f", decay {row.weight_decay:g}" * (len(decays[row.norm]) > 1)
+        for row in rows
+    ]
 
 
 def _is_search(results: Sequence[RunResult], rows: Sequence[Aggregate]) -> bool:

@@ -1,6 +1,7 @@
 """Experiment behind a report: the comparison of its runs, their folders, and the runs that are left out."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from normbench.analysis import MARGIN, Comparison, Series
@@ -24,8 +25,14 @@ class Experiment:
     def runs_of(self, series: Series) -> tuple[Finished, ...]:
         """Runs of one series."""
         row = series.row
-        setting = (row.norm, row.lr, row.weight_decay)
-        return tuple(r for r in self.runs if (r.result.norm, r.result.lr, r.result.weight_decay) == setting)
+        return tuple(self._by_setting[row.norm, row.lr, row.weight_decay])
+
+    @cached_property
+    def _by_setting(self) -> dict[tuple[str, float, float], list[Finished]]:
+        groups: dict[tuple[str, float, float], list[Finished]] = {}
+        for run in self.runs:
+            groups.setdefault((run.result.norm, run.result.lr, run.result.weight_decay), []).append(run)
+        return groups
 
     def done(self, series: Series) -> tuple[Finished, ...]:
         """Runs of one series that are done."""
