@@ -15,6 +15,10 @@ GIVEN = os.environ.get("NORMBENCH_DATA_DIR")
 CIFAR10_DIR = Path(GIVEN).expanduser().absolute() if GIVEN else None
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden from the screens as they are now")
+
+
 def why_no_cifar10() -> str | None:
     if CIFAR10_DIR is None:
         return "NORMBENCH_DATA_DIR is not set, and names no folder with the real CIFAR-10"
