@@ -24,7 +24,7 @@ from normbench import errors
 from normbench.cli.main import app
 from normbench.norms import NORMS, NormInfo, default_arguments
 from normbench.norms.weights import WEIGHTS
-from normbench.report.axes import axes_file
+from normbench.report.gallery import gallery, norm_picture
 
 ROOT = Path(__file__).parent.parent
 NAVIGATION = {
@@ -109,9 +109,9 @@ def generated() -> Iterator[tuple[str, str]]:
     yield "norms/index.md", norm_list()
     for info in NORMS.values():
         yield f"norms/{info.name}.md", norm_page(info)
-        picture = axes_file(info)
-        if picture is not None:
-            yield f"norms/{info.name}.svg", picture
+        if has_picture(info):
+            yield f"norms/{info.name}.svg", norm_picture(info, ".svg").decode()
+    yield "norms/all.svg", gallery([*NORMS.values()], ".svg").decode()
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         file = path.relative_to(ROOT).as_posix()
         yield site_address(file), with_page_links(notebook_page(path), file)
@@ -182,6 +182,7 @@ def norm_list() -> str:
         "Each name goes with `--norm` and `--norms`. `normbench norms NAME` shows these pages in a terminal, with "
         "what was measured on your machine.",
         "\n".join(["| name | norm | statistic, axes | paper |", "|---|---|---|---|", *rows]),
+        "![The cells of one statistic of every norm](all.svg)",
         "Added to any name:",
         "\n".join(switches),
     ]
@@ -193,10 +194,15 @@ def statistic(info: NormInfo) -> str:
     return f"{info.statistic} over {info.axes}" if info.axes and not info.axes.is_empty else info.statistic
 
 
+def has_picture(info: NormInfo) -> bool:
+    """Test for a norm that takes a statistic over axes that are known."""
+    return info.axes is not None and not info.axes.is_empty
+
+
 def norm_page(info: NormInfo) -> str:
     """Make the page of a norm from its record."""
     parts = [f"# `{info.name}`: {info.title}", f"    y = {info.formula}", info.axes_sentence]
-    if info.axes is not None and not info.axes.is_empty:
+    if has_picture(info):
         batch = "The output for an image depends on its batch" if info.batch_statistics else "Each image stands alone"
         modes = "different things" if info.train_eval_differ else "the same"
         parts += [
