@@ -13,6 +13,7 @@ from unittest.mock import patch
 import pytest
 import typer
 
+from helpers.documents import faults
 from normbench.cli.flags import Parameter
 from normbench.cli.main import app, main
 
@@ -35,9 +36,10 @@ class Answer:
 
     @property
     def document(self) -> dict[str, Any]:
-        """stdout as exactly one JSON document; anything beside it is an error of `json.loads`."""
+        """stdout as exactly one JSON document of its command's schema; anything beside it fails in `json.loads`."""
         content = json.loads(self.stdout)
-        assert content["schema_version"] == 1
+        problems = faults(content)
+        assert not problems, problems
         return content
 
     @property
