@@ -19,7 +19,7 @@ from normbench.engine.threads import threads_each
 from normbench.errors import NormbenchError
 from normbench.networks import IMAGE_SHAPE, build_for
 from normbench.runs import RunFolder, RunResult, list_experiment, read_rows
-from normbench.runs.folder import METRICS
+from normbench.runs.archive import METRICS
 from normbench.training import Training
 
 IMAGES = {"cifar10": (50_000, 10_000), "digits": (1_437, 360)}
