@@ -62,6 +62,7 @@ def compare(options: CompareOptions) -> None:
             "Add --val-split 0.1",
         )
     with ProgressCallback(output) as progress:
+        progress.stage("checking the plan")
         callback = options.callback(progress)
         recipe, plan = engine.plan_recipe(
             recipe,

@@ -192,6 +192,7 @@ class CommandContext(StudyContext):
         from normbench.console import ProgressCallback
 
         with ProgressCallback(self.output) as progress:
+            progress.stage("checking the plan")
             callback = self.options.callback(progress)
             plan = engine.plan(
                 configs,

@@ -40,6 +40,7 @@ def train(options: TrainOptions) -> None:
     norm = options.norm
     stop_after_config(options, recipe)
     with ProgressCallback(output) as progress:
+        progress.stage("checking the plan")
         callback = options.callback(progress)
         recipe, plan = engine.plan_recipe(
             recipe,

@@ -150,7 +150,6 @@ class ProgressCallback(Callback):
             self.progress.start()
         except RuntimeError:  # no thread for the bars is available: print lines
             self.live, self.progress.disable = False, True
-        self.stage("checking the plan")
         return self
 
     def __exit__(
