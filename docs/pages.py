@@ -21,14 +21,16 @@ from typer.testing import CliRunner
 
 import normbench
 from normbench import errors
+from normbench.advice.published import of_norm
 from normbench.cli.main import app
+from normbench.console.norm_page import documented_text
 from normbench.norms import NORMS, NormInfo, default_arguments
 from normbench.norms.weights import WEIGHTS
 from normbench.report.gallery import gallery, norm_picture
 
 ROOT = Path(__file__).parent.parent
 NAVIGATION = {
-    "Commands": ("train", "compare", "summary", "commands", "advice", "tuning"),
+    "Commands": ("train", "compare", "summary", "screens", "commands", "advice", "tuning"),
     "Studies": (
         "results", "learning-rates", "learning-rate-sensitivity", "batch-size", "depth", "cost", "mistakes", "rank",
         "claims", "verify",
@@ -48,6 +50,16 @@ OUTSIDE = {
 }
 """Files of the project outside docs/ that are pages, with their addresses."""
 LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]\[]*)\]\((?P<target>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
+SCREENS = {
+    "train": "normbench train --norm gn",
+    "compare": "normbench compare --all --seeds 5",
+    "summary": "normbench summary --norm gn",
+    "norm": "normbench norms gn",
+    "example": "normbench norms bn --example",
+    "runs": "normbench runs",
+    "advise": "normbench advise --task vision --batch-size 4 --devices 8",
+}
+"""Golden files that are shown, with their commands."""
 ERRORS = ("NormbenchError", "UsageError", "DataError", "RunFailedError")
 HELP_WIDTH = "90"
 
@@ -106,6 +118,7 @@ def with_page_links(text: str, file: str) -> str:
 def generated() -> Iterator[tuple[str, str]]:
     """Yield addresses and contents of the pages and pictures that are made from the code."""
     yield "commands.md", command_page()
+    yield "screens.md", screen_page()
     yield "norms/index.md", norm_list()
     for info in NORMS.values():
         yield f"norms/{info.name}.md", norm_page(info)
@@ -218,7 +231,33 @@ def norm_page(info: NormInfo) -> str:
     control = "bn" if info.name != "bn" else "gn"
     commands = f"normbench norms {info.name}\nnormbench compare --norms {control},{info.name} --seeds 3"
     parts += ["## Try it", f"```sh\n{commands}\n```"]
+    parts += documented(info.name)
     parts += [f"Paper: {paper(info.paper)}"] * (info.paper != "-")
+    return "\n\n".join(parts) + "\n"
+
+
+def documented(name: str) -> list[str]:
+    """Make the section of a norm's documented figures; empty for a norm without any."""
+    rows = []
+    for entry, label, value in of_norm(name):
+        at = ", ".join(filter(None, (entry.part or f"batches of {entry.batch_size}", label.partition(" ")[2])))
+        page = entry.page.removeprefix("docs/")
+        rows.append(f"| {entry.quantity} | {at} | {documented_text(value)} | {entry.seeds} | [conditions](../{page}) |")
+    heading = ["| figure | at | mean | seeds | measured on |", "|---|---|---:|---:|---|"]
+    return ["## Measured", "\n".join([*heading, *rows])] if rows else []
+
+
+def screen_page() -> str:
+    """Make the page of example screens from the golden files of the tests."""
+    parts = [
+        "# What the commands print",
+        "At 80 columns; the runs are those of the [results](results.md). These screens are files of the tests, which "
+        "compare them with what the commands print.",
+    ]
+    for name, command in SCREENS.items():
+        text = (ROOT / "tests" / "golden" / f"{name}.txt").read_text(encoding="utf-8")
+        screen = text.partition("\n")[2].partition("\n=====")[0].strip("\n")
+        parts.append(f"## {command}\n\n```text\n{screen}\n```")
     return "\n\n".join(parts) + "\n"
 
 
