@@ -73,7 +73,7 @@ def documented(evidence: Evidence, rule: Rule, situation: Situation) -> Measured
         size = _nearest([entry.batch_size for entry in entries], situation.batch_size)
         at_size = [entry for entry in entries if entry.batch_size == size]
         entry = max(at_size, key=lambda entry: entry.seeds)
-        means = {norm: value and value.mean for norm, value in entry.values.items()}
+        means = {norm: None if value is None else value.mean for norm, value in entry.values.items()}
         statement, contradiction = f"{_ranked_text(means)} {entry.quantity}", _contradiction(rule, means, entry.seeds)
         if evidence.study in ("compare", "batch-size"):
             statement = f"{_size_text(size, situation)}: {statement}"

@@ -12,8 +12,6 @@ from pydantic import BaseModel, ConfigDict
 
 from normbench.config.norm_names import NormName
 
-SCHEMA_VERSION = 1
-
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")

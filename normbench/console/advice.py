@@ -132,20 +132,20 @@ def _rule_document(cited: Cited) -> dict[str, Any]:
 def _evidence_document(evidence: Evidence, measured: Measured | None) -> dict[str, Any]:
     if not evidence.study:
         return {"source": evidence.source, "statement": evidence.statement}
-    quoted = measured and {
-        "statement": measured.statement,
-        "caption": measured.caption,
-        "batch_size": measured.batch_size,
-        "contradiction": measured.contradiction or None,
-    }
-    here = quoted and measured and measured.folder and {"folder": str(measured.folder), **quoted}
-    page = quoted and measured and measured.page and {"page": measured.page, **quoted}
-    return {
-        "study": evidence.study,
-        "part": evidence.part or None,
-        "measured": here or None,
-        "documented": page or None,
-    }
+    document: dict[str, Any] = {"study": evidence.study, "part": evidence.part or None}
+    here = page = None
+    if measured is not None:
+        quoted = {
+            "statement": measured.statement,
+            "caption": measured.caption,
+            "batch_size": measured.batch_size,
+            "contradiction": measured.contradiction or None,
+        }
+        if measured.page:
+            page = {"page": measured.page, **quoted}
+        else:
+            here = {"folder": str(measured.folder), **quoted}
+    return document | {"measured": here, "documented": page}
 
 
 def show_rules(output: Output) -> None:

@@ -10,7 +10,7 @@ from normbench.report.experiment import Experiment
 from normbench.report.progress import Progress, no_progress
 from normbench.report.saved import SavedNetworks
 from normbench.report.select import Finished
-from normbench.runs.folder import MODEL
+from normbench.runs.archive import MODEL
 
 IMAGES = 2000
 """Test images that each norm classifies for it: all of them would take longer than the rest of the report."""

@@ -1,6 +1,6 @@
 """Writing of a report: one HTML file that needs nothing beside it, and the plots as files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def experiment_page(experiment: Experiment, saved: SavedNetworks, progress: Prog
     progress("reading the confusion matrices")
     confusions = collect_confusions(experiment, saved, progress)
     laid_out: list[Section] = []
-    for title, make in (
+    steps: tuple[tuple[str, Callable[[], Sequence[Section]]], ...] = (
         ("the comparison", lambda: [sections.comparison(experiment)]),
         ("the settings of the search", lambda: sections.sensitivity(experiment)),
         ("the paired differences", lambda: [sections.differences(experiment)]),
@@ -100,7 +100,8 @@ def experiment_page(experiment: Experiment, saved: SavedNetworks, progress: Prog
         ("the misclassified images", lambda: gallery(experiment, saved, progress)),
         ("the norms", lambda: [setup.norms(experiment)]),
         ("the configuration", lambda: [setup.configuration(experiment), setup.reproduce(experiment)]),
-    ):
+    )
+    for title, make in steps:
         progress(title)
         laid_out += make()
     missing = [f"{section.title}: {section.missing}" for section in laid_out if section.missing]
