@@ -28,6 +28,8 @@ VARIABLES = {INK: "ink", FAINT: "faint", PAPER: "paper", HEAT: "heat"} | {
 }
 WIDTH = 5.0
 """Inches: 480 pixels on a page, and still legible when a phone shrinks it."""
+LINE = 0.19
+"""Inches per line of a legend."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 11, "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"],
@@ -110,11 +112,22 @@ def keep_within(axes: Axes, side: Literal["x", "y"], low: float, high: float) ->
 
 
 def legend(axes: Axes) -> None:
-    """Add a legend above the plot, from the left edge of the figure, with as many entries per line as fit."""
+    """Add a legend above the plot, from the left edge of the figure, with as many entries per line as fit.
+
+    The figure grows by its lines after the first, so that it takes no room from the plot.
+    """
     handles, labels = axes.get_legend_handles_labels()
-    columns = max(1, min(len(labels), 56 // (max(map(len, labels)) + 8)))
-    figure = axes.figure
+    columns = _columns(labels)
+    figure = axes.get_figure(root=True)
+    assert figure is not None, "axes are drawn on a figure"
+    lines = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + LINE * (lines - 1))
     figure.legend(handles, labels, loc="outside upper left", ncols=columns, handlelength=2.6, columnspacing=1.4)
+
+
+def _columns(labels: Sequence[str]) -> int:
+    """Number of entries that fit in a line, each with a handle and a gap."""
+    return max(1, min(len(labels), int(WIDTH / (0.7 + 0.08 * max(map(len, labels))))))
 
 
 def short(label: str, most: int = 32) -> str:

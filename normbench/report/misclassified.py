@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from normbench.analysis import Series
 from normbench.errors import NormbenchError
-from normbench.files import REGULAR, kind_of
 from normbench.report.elements import Element, Gallery, Picture, Section, Text
 from normbench.report.experiment import Experiment
 from normbench.report.progress import Progress, no_progress
 from normbench.report.saved import SavedNetworks
 from normbench.report.select import Finished
-from normbench.runs.archive import MODEL
+from normbench.runs.archive import MODEL, kind_of_file
 
 IMAGES = 2000
 """Test images that each norm classifies for it: all of them would take longer than the rest of the report."""
@@ -45,8 +44,8 @@ def gallery(experiment: Experiment, saved: SavedNetworks, progress: Progress = n
 
 
 def _with_weights(runs: Sequence[Finished]) -> Finished | None:
-    """Find the first run that has weights."""
-    return next((run for run in runs if kind_of(run.path / MODEL) == REGULAR), None)
+    """Find the first run that has weights, in its folder or in an archive."""
+    return next((run for run in runs if kind_of_file(run.path / MODEL) is not None), None)
 
 
 def _pictures(series: Series, run: Finished, saved: SavedNetworks, most: int) -> list[Element]:

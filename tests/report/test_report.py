@@ -24,7 +24,7 @@ from normbench.console.report import ReportProgress
 from normbench.report.accuracies import accuracies_figure, accuracies_plot
 from normbench.report.charts import chart_plot
 from normbench.report.experiment import collect
-from normbench.report.figure import drawing
+from normbench.report.figure import drawing, legend, new_figure
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 ARGUMENTS = ("--dataset", "digits", "--subset", "512", "--set", SMALL)
@@ -192,6 +192,19 @@ def test_no_axis_of_a_chart_of_shares_leaves_0_to_100_percent(kind):
     assert len(numbers) > 2
     assert min(numbers) == 0
     assert max(numbers) == 100
+
+
+def test_a_legend_of_many_norms_takes_no_room_from_the_plot():
+    heights = []
+    for count in (2, 17):
+        with drawing():
+            figure, axes = new_figure(3.3)
+            for index in range(count):
+                axes.plot([0, 1], [0, 1], label=f"norm-{index}")
+            legend(axes)
+            figure.draw_without_rendering()
+        heights.append(axes.get_window_extent().height)
+    assert heights[1] == pytest.approx(heights[0], rel=0.05)
 
 
 def test_mistakes_are_shown_with_their_classes_and_match_the_evaluation(experiment, page):
