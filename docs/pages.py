@@ -139,14 +139,15 @@ def navigation() -> str:
 
 def api_entries() -> str:
     """Make an entry per name of the Python API, and per kind of error."""
-    entries = [f"normbench.api.{name}" for name in normbench.__all__]
-    objects = [getattr(normbench, name) for name in normbench.__all__]
-    kinds = ["class" if inspect.isclass(each) else "function" for each in objects]
+    # Functions first: the classes are what they return.
+    names = sorted(normbench.__all__, key=lambda name: (inspect.isclass(getattr(normbench, name)), name))
+    entries = [f"normbench.api.{name}" for name in names]
+    kinds = ["class" if inspect.isclass(getattr(normbench, name)) else "function" for name in names]
     entries += [f"{errors.__name__}.{name}" for name in ERRORS]
     kinds += ["exception"] * len(ERRORS)
     parts = []
     for name, kind in zip(entries, kinds, strict=True):
-        members = "\n   :members:" * (kind == "class")
+        members = "\n   :members:\n   :exclude-members: __init__" * (kind == "class")
         parts.append(f"## {name.rpartition('.')[2]}\n\n```{{eval-rst}}\n.. auto{kind}:: {name}{members}\n```")
     return "\n" + "\n\n".join(parts) + "\n"
 
