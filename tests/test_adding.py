@@ -250,7 +250,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     )
     # A data set: a file and a line.
     copy.create("data/tiles.py", DATA_SET)
-    copy.insert("config/settings.py", r"^    \"digits\": ", '    "tiles": "tiles of two photographs",\n')
+    line = '    "tiles": DataSetInfo("tiles of two photographs", classes=2),\n'
+    copy.insert("config/settings.py", r"^    \"digits\": ", line)
     # A schedule: two places.
     copy.insert("config/settings.py", r"(?<=^Schedule = Literal\[)", '"exponential", ')
     copy.insert("training/optimizer.py", r"^        \"constant\": ", EXPONENTIAL)

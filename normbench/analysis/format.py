@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from normbench.analysis.aggregate import Aggregate, Estimate, group_by_setting
-from normbench.config.settings import DATA_SETS
+from normbench.config.settings import data_set_title
 from normbench.runs import RunResult
 
 NOTHING = "-"
@@ -139,12 +139,12 @@ def _concurrency(results: Sequence[RunResult]) -> str:
 def other_images(results: Sequence[RunResult]) -> list[str]:
     """Sentence that limits conclusions to the images of a data set other than CIFAR-10; none for CIFAR-10."""
     dataset = results[0].dataset
-    name = DATA_SETS.get(dataset, dataset)
+    name = data_set_title(dataset)
     return [] if dataset == "cifar10" else [f"The images are {name}, and say little about other images."]
 
 
 def _data(result: RunResult) -> str:
-    name = DATA_SETS.get(result.dataset, result.dataset)
+    name = data_set_title(result.dataset)
     split = f", re-split with seed {result.split_seed}" if result.split_seed else ""
     return f"{name} ({result.train_images:,} train and {result.test_images:,} test images{split})"
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from functools import reduce
 from operator import getitem
 from typing import Annotated, Any, Literal
@@ -52,13 +53,28 @@ float32. `bf16`: these two compute in bfloat16 (autocast); norms take and give b
 Schedule = Literal["step", "constant", "cosine", "onecycle", "linear", "plateau", "cyclic"]
 LrScaling = Literal["linear", "sqrt", "none"]
 
+
+@dataclass(frozen=True)
+class DataSetInfo:
+    """Record of a data set: what is known of it before it is read."""
+
+    title: str
+    """Its name in sentences."""
+    classes: int
+
+
 DATA_SETS = {
-    "cifar10": "CIFAR-10",
-    "digits": "the embedded digits, not CIFAR-10",
+    "cifar10": DataSetInfo("CIFAR-10", classes=10),
+    "digits": DataSetInfo("the embedded digits, not CIFAR-10", classes=10),
 }
-"""Data sets, each read by the module of its name in `normbench.data`, with their names in sentences."""
+"""Data sets, each read by the module of its name in `normbench.data`."""
 AUTO = "auto"
 """CIFAR-10 where it is available, else the digits."""
+
+
+def data_set_title(name: str) -> str:
+    """The name of a data set in sentences; of an unknown one, as of a run of another version, the name itself."""
+    return DATA_SETS[name].title if name in DATA_SETS else name
 
 
 def _check_data_set(name: str) -> str:
@@ -148,6 +164,11 @@ class DataConfig(Frozen):
     """Black pixels around an image before the random crop; 0 turns cropping off."""
     flip: Switch = True
     """Mirror half of the training images left to right, where the data set allows it."""
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of the data set; of `auto` that of CIFAR-10, which the digits share."""
+        return DATA_SETS["cifar10" if self.name == AUTO else self.name].classes
 
 
 class TrainingConfig(Frozen):

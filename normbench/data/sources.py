@@ -53,13 +53,18 @@ def load(
     """Read a data set and move it to the device; CIFAR-10 is downloaded where it is not found.
 
     Raises:
-        DataError: It is missing, damaged or cannot be downloaded.
+        DataError: It is missing, damaged or cannot be downloaded, or has another number of classes than its record.
         UsageError: More images are requested than the data set has.
     """
     if config.name == "cifar10":
         source = _cifar10(machine, on_download)
     else:
         source = import_module(f"normbench.data.{config.name}").read()
+    if len(source.classes) != config.classes:
+        raise DataError(
+            f"{config.name} has {len(source.classes)} classes, but its record states {config.classes}",
+            "Mend its line in DATA_SETS of normbench/config/settings.py: networks are checked with that number.",
+        )
     return assemble(source, config, device)
 
 

@@ -76,9 +76,10 @@ class _Trial:
         """Custom code that is tried out, as errors and warnings name it."""
         generator = randomness.generator(config.seed, "augment")
         images = torch.randint(256, (STEPS * batch, *IMAGE_SHAPE), generator=generator, dtype=torch.uint8)
-        split = Split(images, torch.arange(len(images)) % 10)
+        classes = config.data.classes
+        split = Split(images, torch.arange(len(images)) % classes)
         mean, std = channel_statistics(images)
-        self.data = DataSet("noise", tuple("0123456789"), split, None, split, mean, std, flips=False)
+        self.data = DataSet("noise", tuple(map(str, range(classes))), split, None, split, mean, std, flips=False)
 
     def run(self) -> Trial:
         try:

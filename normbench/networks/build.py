@@ -117,20 +117,21 @@ def _check_widths(config: NetworkConfig) -> None:
 
 
 def build_for(
-    config: RunConfig, classes: int = 10, norm: Norm | None = None, custom: CustomNetwork | None = None
+    config: RunConfig, classes: int | None = None, norm: Norm | None = None, custom: CustomNetwork | None = None
 ) -> nn.Module:
     """Build the network of a run, with its norm, initialised from its seed.
 
     Args:
         config: Settings of the run.
-        classes: Outputs of the classifier.
+        classes: Outputs of the classifier; by default the classes of the run's data set.
         norm: The norm of the run where it is loaded already, as from the code that a run folder keeps.
         custom: The custom network of the run, likewise.
 
     Raises:
         UsageError: As for `build`, or the norm cannot be loaded.
     """
-    return build(config.network, norm or Norm.parse(config.norm, config.groups), classes, config.seed, custom)
+    norm = norm or Norm.parse(config.norm, config.groups)
+    return build(config.network, norm, config.data.classes if classes is None else classes, config.seed, custom)
 
 
 def _run_trial(network: nn.Module, norm: Norm, custom: CustomNetwork | None, classes: int) -> None:

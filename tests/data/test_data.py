@@ -6,9 +6,10 @@ import torch
 
 from normbench import data
 from normbench.config import DataConfig, MachineConfig
+from normbench.config.settings import DATA_SETS, DataSetInfo
 from normbench.data import digits as embedded
 from normbench.data.splits import balanced_order, channel_statistics
-from normbench.errors import UsageError
+from normbench.errors import DataError, UsageError
 
 CPU = torch.device("cpu")
 
@@ -138,3 +139,9 @@ def test_another_split_seed_deals_all_images_anew_and_keeps_sizes_and_classes():
         assert float(shares.max() - shares.min()) < 0.02
     assert as_bytes(first.test) == as_bytes(again.test)
     assert as_bytes(first.test) != as_bytes(second.test) != as_bytes(published.test)
+
+
+def test_a_data_set_of_another_number_of_classes_than_its_record_is_refused(monkeypatch):
+    monkeypatch.setitem(DATA_SETS, "digits", DataSetInfo("digits", classes=7))
+    with pytest.raises(DataError, match="digits has 10 classes, but its record states 7"):
+        load()

@@ -11,6 +11,8 @@ from helpers.cli import normbench, refused, run_folders, train
 from helpers.small import run_config
 
 from normbench import engine
+from normbench.config import DataConfig, NetworkConfig, RunConfig
+from normbench.config.settings import DATA_SETS, DataSetInfo
 from normbench.engine.trial import try_out
 from normbench.errors import RUN_FAILED, USAGE, UsageError
 from normbench.networks import build
@@ -145,3 +147,14 @@ def test_a_norm_that_torch_cannot_export_is_refused_in_one_line(tmp_path: Path) 
     assert "data-dependent" in message
     assert "\n" not in message
     assert "def forward" not in answer.stderr
+
+
+def test_plan_and_trial_have_the_classes_of_the_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network with five outputs, whatever it is asked for, is right for five classes and wrong for ten."""
+    monkeypatch.setitem(DATA_SETS, "hand", DataSetInfo("fingers of a hand", classes=5))
+    network = NetworkConfig(name=f"{FILE.with_name('user_networks.py')}:five_classes")
+    hand, digits = (RunConfig(norm="bn", network=network, data=DataConfig(name=name)) for name in ("hand", "digits"))
+    assert engine.check_model(hand) == 3 * 8 * 9 + 2 * 8 + 8 * 16 * 9 + 2 * 16 + 16 * 5 + 5
+    assert try_out(hand).captures
+    with pytest.raises(UsageError, match="five_classes"):
+        engine.check_model(digits)

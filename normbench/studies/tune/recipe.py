@@ -8,7 +8,7 @@ import tomli_w
 from normbench import __version__
 from normbench.analysis.format import percent
 from normbench.config import Recipe
-from normbench.config.settings import DATA_SETS
+from normbench.config.settings import data_set_title
 from normbench.files import in_words, replace_text
 from normbench.runs import RunResult
 from normbench.studies.tune.search import Search
@@ -86,7 +86,7 @@ def _header(search: Search) -> str:
 
 
 def _images(run: RunResult) -> str:
-    return f"{run.train_images:,} training images of {DATA_SETS.get(run.dataset, run.dataset)}"
+    return f"{run.train_images:,} training images of {data_set_title(run.dataset)}"
 
 
 def _reached(search: Search) -> list[str]:
