@@ -48,7 +48,8 @@ def worked_example(name: str, info: NormInfo, groups: int) -> Example:
         UsageError: The norm has no mean and variance or mean square, or each would be of a single value.
     """
     axes = info.axes
-    if axes is None or axes.is_empty or info.statistic not in ("mean and variance", "mean square") or axes.ghost:
+    simple = info.statistic in ("mean and variance", "mean square") and not info.further
+    if axes is None or axes.is_empty or axes.ghost or not simple:
         raise UsageError(f"there is no worked example of {name}", "There are some of bn, gn, ln, ln-c, rms and rms-c.")
     if axes.is_single_value(len(INPUTS[0])):
         raise UsageError(

@@ -20,8 +20,13 @@ def arguments(info: NormInfo) -> list[str]:
 
 def norm_document(info: NormInfo) -> dict[str, object]:
     """Return the record of a norm as a JSON document."""
-    fields = {field.name: getattr(info, field.name) for field in dataclasses.fields(info) if field.name != "build"}
-    return fields | {"axes": info.axes_text, "arguments": default_arguments(info)}
+    fields = {
+        field.name: getattr(info, field.name)
+        for field in dataclasses.fields(info)
+        if field.name not in ("build", "further", "omits_single_values")
+    }
+    statistics = [{"name": name, "axes": str(axes)} for name, axes in info.statistics]
+    return fields | {"axes": info.axes_text, "statistics": statistics, "arguments": default_arguments(info)}
 
 
 def show_norms(output: Output) -> None:
@@ -30,7 +35,7 @@ def show_norms(output: Output) -> None:
     for info in NORMS.values():
         batch = "depends on the batch" if info.batch_statistics else "each image alone"
         modes = "train and eval differ" if info.train_eval_differ else "train and eval agree"
-        over = f"{info.statistic} over {info.axes}" if info.axes and not info.axes.is_empty else info.statistic
+        over = "; ".join(name if axes.is_empty else f"{name} over {axes}" for name, axes in info.statistics)
         heading = Text.assemble((info.name, "bold cyan"), f"  {info.title}  ", (f"({info.paper})", "dim"))
         lines = [f"  y = {info.formula}", f"  {over}; {batch}; {modes}", f"  {info.when}"]
         lines += [f"  {info.name}({', '.join(arguments(info))})"] * bool(arguments(info))

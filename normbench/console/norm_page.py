@@ -52,8 +52,10 @@ def show_norm(output: Output, page: NormPage) -> None:
         ),
         _facts(page, "" if info.axes is None else f"{batch}; {modes}"),
     ]
-    if info.axes and not info.axes.is_empty:
-        parts += [Text("\nOne statistic, in a batch of images:\n"), cube(info.axes)]
+    for statistic, axes in info.statistics:
+        if not axes.is_empty:
+            subject = f"{statistic} over {axes}" if info.further else "statistic"
+            parts += [Text(f"\nOne {subject}, in a batch of images:\n"), cube(axes)]
     output.result([*parts, *_figures(page)], document(page), quiet=f"y = {info.formula}")
 
 

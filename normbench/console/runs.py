@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from normbench.analysis.format import percent
-from normbench.config.settings import DATA_SETS
+from normbench.config.settings import data_set_title
 from normbench.console.output import Output
 from normbench.console.tables import plain_table
 from normbench.console.text import Text
@@ -84,7 +84,7 @@ def _description(experiment: Experiment) -> str:
     parts = [f"{command}, {_done(experiment)} of {len(experiment.entries)} runs done"]
     configs = [entry.config for entry in experiment.entries if entry.config is not None]
     facts = (
-        {DATA_SETS.get(config.data.name, config.data.name).partition(",")[0] for config in configs},
+        {data_set_title(config.data.name).partition(",")[0] for config in configs},
         {config.network.name for config in configs},
         {f"{config.training.epochs} epochs" for config in configs},
     )

@@ -21,7 +21,7 @@ from rich.table import Table as RichTable
 
 from normbench.analysis import Table, caption
 from normbench.analysis.format import learning_rate, percent
-from normbench.config.settings import DATA_SETS
+from normbench.config.settings import data_set_title
 from normbench.console.text import Text, for_encoding
 from normbench.runs import RunResult
 
@@ -234,7 +234,7 @@ def show_table(table: Table) -> list[RenderableType]:
 
 def images_title(result: RunResult) -> str:
     """Name of the images at the head of a table, so that no figure is taken for that of other images."""
-    name = DATA_SETS.get(result.dataset, result.dataset)
+    name = data_set_title(result.dataset)
     return name[0].upper() + name[1:]
 
 

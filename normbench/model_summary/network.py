@@ -74,9 +74,11 @@ def budget_error(summary: ModelSummary) -> OverBudgetError:
 def _reach(norm: Norm) -> Reach:
     if norm.info.axes is None:
         return "unknown"
-    if not norm.info.axes.positions:
+    global_ = [axes for _, axes in norm.info.statistics if axes.positions]
+    if not global_:
         return "never"
-    return "training" if norm.info.train_eval_differ else "always"
+    of_batch = all(axes.images for axes in global_)
+    return "training" if of_batch and norm.info.train_eval_differ else "always"
 
 
 def torchinfo_tree(config: RunConfig) -> str:

@@ -186,15 +186,15 @@ def check_output(norm: Norm, x: Tensor, output: object) -> None:
 
 
 def check_vectors(norm: Norm, channels: int) -> None:
-    """Refuse a norm of vectors (N, C, 1, 1) whose statistic would be that of a single value.
+    """Refuse a norm of vectors (N, C, 1, 1) of which a statistic would be that of a single value.
 
     Raises:
-        UnfitNormError: It is.
+        UnfitNormError: One would.
     """
-    axes = norm.info.axes
-    if axes is not None and axes.is_single_value(channels):
+    if single := norm.info.single_value_statistic(channels):
+        statistic, axes = single
         raise UnfitNormError(
-            f"{norm.name} has no meaning on vectors of {channels} channels: a {norm.info.statistic} per image and "
+            f"{norm.name} has no meaning on vectors of {channels} channels: a {statistic} per image and "
             f"{'channel' if axes.channels == 'one' else 'group'} is that of a single value there",
             "Use a norm over channels or over the batch: --norm ln, gn or bn.",
         )

@@ -89,10 +89,10 @@ class Axes:
             "group": ("group of channels", "its channels"),
             "all": ("", "all channels"),
         }[self.channels]
-        each = ["" if self.images else "image", "" if self.positions else "position", per]
+        each = [name for name in ("" if self.images else "image", "" if self.positions else "position", per) if name]
         images = f"the {self.ghost} images of a ghost batch" if self.ghost else "the images of the batch"
         taken_over = [images * self.images, over, "all positions" * self.positions]
-        return f"One {statistic} for each {_and(each)}, over {_and(taken_over)}."
+        return f"One {statistic}{f' for each {_and(each)}' if each else ''}, over {_and(taken_over)}."
 
     def __str__(self) -> str:
         """The axes by their letters, as in "C/groups, H, W"."""

@@ -209,8 +209,7 @@ class BatchRenorm(nn.Module):
         mean, std = column(self.running_mean), column(self.running_std)
         if not self.training:
             return (x - mean) / std * column(self.weight) + column(self.bias)
-        if x.numel() == x.shape[1]:
-            raise ValueError(f"Expected more than 1 value per channel when training, got input size {tuple(x.shape)}")
+        refuse_single_values(x)
         batch_var, batch_mean = torch.var_mean(x, dim=(0, 2, 3), keepdim=True, correction=0)
         batch_std = torch.sqrt(batch_var + self.eps)
         with torch.no_grad():
@@ -245,6 +244,131 @@ class GhostBatchNorm(nn.BatchNorm2d):
         if not self.training or len(x) <= self.size:
             return super().forward(x)
         return torch.cat([super(GhostBatchNorm, self).forward(ghost) for ghost in x.split(self.size)])
+
+
+class ExtendedBatchNorm(nn.Module):
+    """Extended Batch Normalization: the mean of each channel, one variance of all channels (arXiv:2003.05569).
+
+    y = (x - mean_NHW) / sqrt(var_NCHW + eps) * gamma_c + beta_c, in evaluation with the running statistics, which
+    average the unbiased variance as BatchNorm's do. The variance is that of all values about their common mean.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.weight = Parameter(torch.ones(channels))
+        self.bias = Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(1))
+        self.eps, self.momentum = eps, momentum
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize (N, C, H, W), and in training move the running statistics.
+
+        Raises:
+            ValueError: A channel has a single value while training, which is its own mean.
+        """
+        mean, var = column(self.running_mean), self.running_var
+        if self.training:
+            refuse_single_values(x)
+            var_of_each, mean = torch.var_mean(x, dim=(0, 2, 3), keepdim=True, correction=0)
+            var, _ = _pooled(var_of_each, mean, 1)
+            with torch.no_grad():
+                unbiased = var.flatten() * (x.numel() / (x.numel() - 1))
+                self.running_mean += self.momentum * (mean.flatten() - self.running_mean)
+                self.running_var += self.momentum * (unbiased - self.running_var)
+        return (x - mean) * torch.rsqrt(var + self.eps) * column(self.weight) + column(self.bias)
+
+
+class SwitchableNorm(nn.Module):
+    """Switchable Normalization: learned shares of the statistics of in, ln and bn (arXiv:1806.10779).
+
+    y = (x - mean) / sqrt(var + eps) * gamma_c + beta_c with mean = sum_k w_k mean_k and var = sum_k v_k var_k over
+    k = HW, CHW and NHW; w and v are a softmax of three numbers each, or on maps of one pixel, which have no statistics
+    over HW, of the last two. In evaluation the statistics over NHW are the running ones, which average the biased
+    variance as the training uses it.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.weight = Parameter(torch.ones(channels))
+        self.bias = Parameter(torch.zeros(channels))
+        self.mean_weight = Parameter(torch.ones(3))
+        self.var_weight = Parameter(torch.ones(3))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.eps, self.momentum = eps, momentum
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize (N, C, H, W), and in training move the running statistics."""
+        var_in, mean_in = torch.var_mean(x, dim=(2, 3), keepdim=True, correction=0)
+        var_ln, mean_ln = _pooled(var_in, mean_in, 1)
+        if self.training:
+            var_bn, mean_bn = _pooled(var_in, mean_in, 0)
+            with torch.no_grad():
+                self.running_mean += self.momentum * (mean_bn.flatten() - self.running_mean)
+                self.running_var += self.momentum * (var_bn.flatten() - self.running_var)
+        else:
+            var_bn, mean_bn = column(self.running_var), column(self.running_mean)
+        first = 1 if x.shape[2:] == (1, 1) else 0
+        w, v = self.mean_weight[first:].softmax(0), self.var_weight[first:].softmax(0)
+        mean = w[-2] * mean_ln + w[-1] * mean_bn
+        var = v[-2] * var_ln + v[-1] * var_bn
+        if not first:
+            mean, var = mean + w[0] * mean_in, var + v[0] * var_in
+        return (x - mean) * torch.rsqrt(var + self.eps) * column(self.weight) + column(self.bias)
+
+
+def _pooled(var: Tensor, mean: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Variance and mean of sets of equal size taken together along an axis.
+
+    The variance is the mean of the variances plus the variance of the means.
+    """
+    between, whole = torch.var_mean(mean, dim=dim, keepdim=True, correction=0)
+    return var.mean(dim=dim, keepdim=True) + between, whole
+
+
+class BatchInstanceNorm(nn.Module):
+    """Batch-Instance Normalization: a learned gate for each channel between bn and in (arXiv:1805.07925).
+
+    y = (rho_c * (x - mean_NHW) / sqrt(var_NHW + eps) + (1 - rho_c) * (x - mean_HW) / sqrt(var_HW + eps)) * gamma_c
+    + beta_c, in evaluation with the running statistics over NHW. The gate rho is kept within [0, 1]: a step that has
+    led it out is taken back to the edge before the next one.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.weight = Parameter(torch.ones(channels))
+        self.bias = Parameter(torch.zeros(channels))
+        self.gate = Parameter(torch.ones(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.eps, self.momentum = eps, momentum
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize (N, C, H, W), and in training move the running statistics.
+
+        Raises:
+            ValueError: A map has a single value, or while training a channel, which is its own mean.
+        """
+        if self.training:
+            # Through `data`, for a layer that is used twice in a step: the second time changes nothing, and a change of
+            # the parameter would be an error of autograd.
+            self.gate.data.clamp_(0.0, 1.0)
+        edge = self.gate.detach().clamp(0.0, 1.0)
+        rho = column(torch.where(self.gate == edge, self.gate, edge))
+        running = (self.running_mean, self.running_var)
+        batch = F.batch_norm(x, *running, training=self.training, momentum=self.momentum, eps=self.eps)
+        instance = F.instance_norm(x, eps=self.eps)
+        return (rho * batch + (1 - rho) * instance) * column(self.weight) + column(self.bias)
 
 
 class PositionLayerNorm(nn.LayerNorm):
@@ -326,6 +450,16 @@ class CenteredWeightNormConv2d(WeightNormConv2d):
     def direction(self) -> Tensor:
         """Return the kernels without their means."""
         return self.weight - self.weight.mean(dim=(1, 2, 3), keepdim=True)
+
+
+def refuse_single_values(x: Tensor) -> None:
+    """Raise as torch's BatchNorm does while training.
+
+    Raises:
+        ValueError: A channel of (N, C, H, W) has a single value, which is its own mean.
+    """
+    if x.numel() == x.shape[1]:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {tuple(x.shape)}")
 
 
 def column(parameter: Tensor) -> Tensor:

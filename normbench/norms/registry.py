@@ -52,6 +52,10 @@ class NormInfo:
     called `groups` is the recipe's where the name does not give it."""
     statistic: str = "mean and variance"
     """The statistic over the axes."""
+    further: tuple[tuple[str, Axes], ...] = ()
+    """Statistics over other axes, each with its name."""
+    omits_single_values: bool = False
+    """True if it does without a statistic that is of single values, instead of having no meaning there."""
     adds_bias: bool = True
     """True if it has a shift, or leaves it out on purpose; if not, the weights before it get a bias (`networks`)."""
     activates: bool = False
@@ -63,21 +67,30 @@ class NormInfo:
     """Raised when runs with this norm compute something else than before: they are then other runs."""
 
     @property
+    def statistics(self) -> tuple[tuple[str, Axes], ...]:
+        """Every statistic with its axes; none where they are not known."""
+        return () if self.axes is None else ((self.statistic, self.axes), *self.further)
+
+    def single_value_statistic(self, channels: int) -> tuple[str, Axes] | None:
+        """The statistic for which it has no meaning on vectors (N, C, 1, 1), since it is of single values there."""
+        single = (entry for entry in self.statistics if entry[1].is_single_value(channels))
+        return None if self.omits_single_values else next(single, None)
+
+    @property
     def axes_text(self) -> str:
-        """The axes by their letters; "?" where they are not known."""
-        return "?" if self.axes is None else str(self.axes)
+        """The axes of every statistic by their letters; "?" where they are not known."""
+        return "; ".join(str(axes) for _, axes in self.statistics) or "?"
 
     @property
     def is_centred(self) -> bool:
         """True if it subtracts a mean; others, as RMSNorm, only divide."""
-        return self.statistic == "mean and variance"
+        return self.statistic in ("mean", "mean and variance")
 
     @property
     def axes_sentence(self) -> str:
-        """The axes as a sentence."""
-        return (
-            "Only its own code says what it averages over." if self.axes is None else self.axes.sentence(self.statistic)
-        )
+        """The axes as a sentence per statistic."""
+        sentences = [axes.sentence(name) for name, axes in self.statistics]
+        return " ".join(sentences) or "Only its own code says what it averages over."
 
 
 def _batch_norm(channels: int, *, eps: Epsilon = 1e-5, momentum: Momentum = 0.1) -> "nn.Module":
@@ -198,6 +211,24 @@ def _ghost_batch_norm(
     from normbench.norms.layers import GhostBatchNorm
 
     return GhostBatchNorm(channels, size, eps, momentum)
+
+
+def _extended_batch_norm(channels: int, *, eps: Epsilon = 1e-5, momentum: Momentum = 0.1) -> "nn.Module":
+    from normbench.norms.layers import ExtendedBatchNorm
+
+    return ExtendedBatchNorm(channels, eps, momentum)
+
+
+def _switchable_norm(channels: int, *, eps: Epsilon = 1e-5, momentum: Momentum = 0.1) -> "nn.Module":
+    from normbench.norms.layers import SwitchableNorm
+
+    return SwitchableNorm(channels, eps, momentum)
+
+
+def _batch_instance_norm(channels: int, *, eps: Epsilon = 1e-5, momentum: Momentum = 0.1) -> "nn.Module":
+    from normbench.norms.layers import BatchInstanceNorm
+
+    return BatchInstanceNorm(channels, eps, momentum)
 
 
 def _identity(_channels: int) -> "nn.Module":
@@ -392,6 +423,52 @@ _ENTRIES = (
         paper="arXiv:1705.08741", build=_ghost_batch_norm,
     ),
     NormInfo(
+        "ebn", "Extended Batch Normalization", "(x - mean_NHW) / sqrt(var_NCHW + eps) * gamma_c + beta_c",
+        Axes(images=True, positions=True), batch_statistics=True, train_eval_differ=True,
+        when="Small batches, in place of bn: each channel has its mean, and all channels share one variance, which so "
+        "many values estimate better.",
+        avoid="With large batches: its paper claims to come close to BatchNorm there, not ahead (arXiv:2003.05569).",
+        mistakes=(
+            "Channels of very different scale before it: one variance for all of them leaves the differences in.",
+            "One value a channel while training, as of one image of 1x1 pixels: it raises.",
+        ),
+        paper="arXiv:2003.05569", build=_extended_batch_norm, statistic="mean",
+        further=(("variance", Axes(images=True, channels="all", positions=True)),),
+    ),
+    NormInfo(
+        "sn", "Switchable Normalization",
+        "(x - sum_k w_k mean_k) / sqrt(sum_k v_k var_k + eps) * gamma_c + beta_c, k over HW, CHW and NHW",
+        Axes(images=True, positions=True), batch_statistics=True, train_eval_differ=True,
+        when="Where it is unknown which of bn, ln and in fits: each layer learns its shares of their means (w) and of "
+        "their variances (v), each a softmax of three numbers; on vectors, of those of bn and ln.",
+        avoid="Where time counts: it takes three statistics instead of one (`normbench cost --norms bn,sn`).",
+        mistakes=(
+            "Leaving the network in train mode to evaluate it: the share of bn then depends on the other images.",
+            "Reading the shares under weight decay: it pulls them towards a third each.",
+        ),
+        paper="arXiv:1806.10779", build=_switchable_norm,
+        further=(("mean and variance", Axes(channels="all", positions=True)),
+                 ("mean and variance", Axes(positions=True))),
+        omits_single_values=True,
+    ),
+    NormInfo(
+        "bin", "Batch-Instance Normalization",
+        "(rho_c * (x - mean_NHW) / sqrt(var_NHW + eps) + (1 - rho_c) * (x - mean_HW) / sqrt(var_HW + eps)) * gamma_c "
+        "+ beta_c",
+        Axes(images=True, positions=True), batch_statistics=True, train_eval_differ=True,
+        when="Where the style of an image (contrast, light) should not matter in some channels: a gate rho in [0, 1] "
+        "for each channel mixes bn (1, where it begins) with in (0).",
+        avoid="Where time counts: it takes two statistics instead of one (`normbench cost --norms bn,bin`).",
+        mistakes=(
+            "Weight decay on the gates: it pulls them towards in. Its authors train them without, and at ten times the "
+            "learning rate; here they are trained as all parameters are, or with training.decay_norms=false as those "
+            "of all norms.",
+            "Maps of 1x1 pixels: in has nothing to standardize there, and torch raises.",
+        ),
+        paper="arXiv:1805.07925", build=_batch_instance_norm,
+        further=(("mean and variance", Axes(positions=True)),),
+    ),
+    NormInfo(
         "none", "No normalization", "x", Axes(), batch_statistics=False, train_eval_differ=False,
         when="The control: what the other norms are worth. The convolutions have the bias that a norm would add.",
         avoid="With a normalized network's learning rate: five times its own made Inception overflow "
@@ -415,6 +492,9 @@ OTHER_NAMES = {
     "scalenorm": "scale", "dynamictanh": "dyt", "dynamicerf": "derf", "filterresponsenorm": "frn",
     "filterresponsenormalization": "frn", "evonorm": "evonorm-s0", "evonorms0": "evonorm-s0",
     "batchrenorm": "brn", "batchrenormalization": "brn", "ghostbatchnorm": "gbn", "ghostbatchnormalization": "gbn",
+    "extendedbatchnorm": "ebn", "extendedbatchnormalization": "ebn",
+    "switchnorm": "sn", "switchablenorm": "sn", "switchablenormalization": "sn",
+    "batchinstance": "bin", "batchinstancenorm": "bin", "batchinstancenormalization": "bin",
     "identity": "none", "nonorm": "none", "no": "none",
 }  # fmt: skip
 """Other names of the built-in norms, in small letters and digits alone: a hint for whoever types one."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from normbench.errors import unknown
-from normbench.reference import activated, batches, norms, pointwise
+from normbench.reference import activated, batches, combined, norms, pointwise
 from normbench.reference import convolution as around
 from normbench.reference import error_bounds as magnitudes
 from normbench.reference.rounding import Rounded
@@ -114,6 +114,9 @@ def _definitions(one_pass: bool) -> dict[str, Callable[..., Definition]]:
         "evonorm-s0": _evonorm_s0,
         "brn": _batch_renorm,
         "gbn": _ghost_batch_norm,
+        "ebn": _extended_batch_norm,
+        "sn": _switchable_norm,
+        "bin": _batch_instance_norm,
         "none": _identity,
     }
 
@@ -394,6 +397,83 @@ def _ghost_batch_norm(*, size: int = 16, eps: float = EPS, momentum: float = 0.1
         train_eval_differ=True,
         unread_in_training=RUNNING,
     )
+
+
+def _extended_batch_norm(*, eps: float = EPS, momentum: float = 0.1) -> Definition:
+    def forward(x: Array, p: Parameters, training: bool) -> Array:
+        if training:
+            return combined.extended_batch_norm(x, p["weight"], p["bias"], eps)
+        return norms.batch_norm_eval(x, p["weight"], p["bias"], p["running_mean"], p["running_var"], eps=eps)
+
+    def backward(dy: Array, x: Array, p: Parameters, training: bool) -> Gradients:
+        if training:
+            return _affine(combined.extended_batch_norm_backward(dy, x, p["weight"], eps))
+        return _affine(norms.batch_norm_eval_backward(dy, x, p["weight"], p["running_mean"], p["running_var"], eps=eps))
+
+    return _derived(
+        forward=forward,
+        backward=backward,
+        parameters=lambda shape: dict.fromkeys(("weight", "bias", "running_mean"), shape[1:2]) | {"running_var": (1,)},
+        summed=prod,
+        refuses=lambda shape, training: training and _shared(shape) == 1,
+        buffers=lambda x, p: _running(combined.extended_statistics(x, p["running_mean"], p["running_var"], momentum)),
+        train_eval_differ=True,
+        unread_in_training=RUNNING,
+    )
+
+
+def _switchable_norm(*, eps: float = EPS, momentum: float = 0.1) -> Definition:
+    learned = ("weight", "bias", "mean_weight", "var_weight")
+
+    def forward(x: Array, p: Parameters, training: bool) -> Array:
+        parameters = tuple(p[name] for name in learned)
+        return combined.switchable_norm(x, parameters, _statistics(p, training), eps)
+
+    def backward(dy: Array, x: Array, p: Parameters, training: bool) -> Gradients:
+        parameters = tuple(p[name] for name in learned)
+        return _gradients(combined.switchable_norm_backward(dy, x, parameters, _statistics(p, training), eps))
+
+    return _derived(
+        forward=forward,
+        backward=backward,
+        parameters=lambda shape: (
+            dict.fromkeys(("weight", "bias", *RUNNING), shape[1:2]) | dict.fromkeys(learned[2:], (3,))
+        ),
+        summed=prod,
+        buffers=lambda x, p: _running(combined.switchable_statistics(x, p["running_mean"], p["running_var"], momentum)),
+        initial=lambda _shape: INITIAL | dict.fromkeys(learned[2:], 1.0),
+        train_eval_differ=True,
+        unread_in_training=RUNNING,
+    )
+
+
+def _batch_instance_norm(*, eps: float = EPS, momentum: float = 0.1) -> Definition:
+    def forward(x: Array, p: Parameters, training: bool) -> Array:
+        parameters = (p["weight"], p["bias"], p["gate"])
+        return combined.batch_instance_norm(x, parameters, _statistics(p, training), eps)
+
+    def backward(dy: Array, x: Array, p: Parameters, training: bool) -> Gradients:
+        parameters = (p["weight"], p["bias"], p["gate"])
+        return _gradients(combined.batch_instance_norm_backward(dy, x, parameters, _statistics(p, training), eps))
+
+    return _derived(
+        forward=forward,
+        backward=backward,
+        parameters=lambda shape: dict.fromkeys(("weight", "bias", "gate", *RUNNING), shape[1:2]),
+        summed=_shared,
+        refuses=lambda shape, _training: prod(shape[2:]) == 1,
+        buffers=lambda x, p: _running(
+            batches.ghost_statistics(x, p["running_mean"], p["running_var"], len(x), momentum)  # one ghost batch
+        ),
+        initial=lambda _shape: INITIAL | {"gate": 1.0},
+        train_eval_differ=True,
+        unread_in_training=RUNNING,
+    )
+
+
+def _statistics(p: Parameters, training: bool) -> tuple[Array, Array] | None:
+    """Running statistics where they are read, in evaluation."""
+    return None if training else (p["running_mean"], p["running_var"])
 
 
 def _gradients(gradients: dict[str, Array]) -> Gradients:

@@ -67,22 +67,25 @@ def axes_svg(info: NormInfo, ident: str = "axes") -> Markup | None:
         info: The norm.
         ident: Prefix of its ids, unique among the pictures of a page.
     """
-    axes = info.axes
-    if axes is None or axes.is_empty:
+    cubes = [cells(axes) for _, axes in info.statistics if not axes.is_empty]
+    if not cubes:
         return None
+    width, each = WIDTH * len(cubes), "A cube" if len(cubes) == 1 else "For each statistic a cube"
     hatch = "" if info.is_centred else " Hatched: it divides without subtracting a mean."
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="axes" role="img" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'width="{WIDTH}" height="{HEIGHT}" aria-labelledby="{ident}-title {ident}-desc">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="axes" role="img" viewBox="0 0 {width} {HEIGHT}" '
+        f'width="{width}" height="{HEIGHT}" aria-labelledby="{ident}-title {ident}-desc">'
         f'<title id="{ident}-title">{escape(info.name)}: what it averages over</title>'
-        f'<desc id="{ident}-desc">A cube of images (N), channels (C) and positions (H×W); the cells of one statistic '
-        f"have one colour. {escape(info.axes_sentence)}{hatch}</desc>"
+        f'<desc id="{ident}-desc">{each} of images (N), channels (C) and positions (H×W); the cells of one '
+        f"statistic have one colour. {escape(info.axes_sentence)}{hatch}</desc>"
     )
-    faces = cells(axes)
-    drawn = "".join(map(_polygon, faces))
-    if not info.is_centred:
-        drawn += _pattern(ident) + "".join(_hatched(cell, ident) for cell in faces if cell.group is not None)
-    return Markup(visible(head + drawn + _labels() + "</svg>"))  # escaped above
+    drawn = "" if info.is_centred else _pattern(ident)
+    for index, faces in enumerate(cubes):
+        cube = "".join(map(_polygon, faces)) + _labels()
+        if not info.is_centred:
+            cube += "".join(_hatched(cell, ident) for cell in faces if cell.group is not None)
+        drawn += f'<g transform="translate({index * WIDTH})">{cube}</g>'
+    return Markup(visible(head + drawn + "</svg>"))  # escaped above
 
 
 def _polygon(cell: Cell) -> str:

@@ -95,7 +95,10 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _meaning(info: NormInfo) -> str:
-    return info.axes_sentence if info.is_centred else f"{info.axes_sentence} No mean is subtracted."
+    """Explain a picture, which is of the first statistic of a norm."""
+    sentence = info.axes.sentence(info.statistic) if info.axes else info.axes_sentence
+    more = "; ".join(f"{name} over {axes}" for name, axes in info.further)
+    return sentence + f" Not drawn: {more}." * bool(more) + " No mean is subtracted." * (not info.is_centred)
 
 
 def _short(name: str, most: int) -> str:

@@ -73,7 +73,7 @@ def _axes(info: NormInfo) -> str:
     axes = info.axes
     if axes is None or axes.is_empty:
         return ""
-    return f"{axes}, with {axes.count} groups. " if axes.channels == "group" else f"{axes}. "
+    return f"{axes}, with {axes.count} groups. " if axes.channels == "group" else f"{info.axes_text}. "
 
 
 def configuration(experiment: Experiment) -> Section:

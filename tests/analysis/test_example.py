@@ -49,6 +49,6 @@ def test_the_example_of_gn_has_two_groups_unless_others_are_named() -> None:
     assert outputs[()] == outputs["--groups", "2"] != outputs["--groups", "1"]
 
 
-@pytest.mark.parametrize("name", ["in", "gn(groups=4)", "lrn", "none", "dyt", "frn"])
+@pytest.mark.parametrize("name", ["in", "gn(groups=4)", "lrn", "none", "dyt", "frn", "ebn", "sn", "bin"])
 def test_a_norm_without_an_example_is_refused(name: str, tmp_path: Path) -> None:
     refused(normbench("norms", name, "--example", "--out", tmp_path), USAGE, "no worked example", name)

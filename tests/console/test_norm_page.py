@@ -38,18 +38,26 @@ def test_every_norm_has_a_reason_against_it_that_says_where_it_is_from():
 @pytest.mark.parametrize("name", NORMS)
 @pytest.mark.parametrize("groups", [1, 4])
 def test_the_cube_marks_as_many_cells_as_one_statistic_is_taken_over(name, groups):
-    axes = norm_info(name, groups).axes
+    axes = norm_info(name, groups).axes  # of several statistics the first
     assert axes.is_empty == (name in {"none", "dyt", "derf"})
     if axes.is_empty:
         return
     cells = [line[7:] for line in cube(axes).plain.splitlines()[1 : POSITIONS + 1]]
     marked = sum(line.count(MARKED[0]) for line in cells)
-    channels = 1 if name in {"bn", "brn", "gbn", "in", "frn"} else CHANNELS
+    channels = 1 if name in {"bn", "brn", "gbn", "ebn", "sn", "bin", "in", "frn"} else CHANNELS
     channels = {"lrn": 5, "gn": CHANNELS // groups, "evonorm-s0": CHANNELS // groups}.get(name, channels)
-    images = {"bn": IMAGES, "brn": IMAGES, "gbn": IMAGES // 2}.get(name, 1)
+    images = (dict.fromkeys(("bn", "brn", "ebn", "sn", "bin"), IMAGES) | {"gbn": IMAGES // 2}).get(name, 1)
     positions = 1 if name in {"lrn", "ln-c", "rms-c", "scale"} else POSITIONS
     assert marked == images * channels * positions
     assert marked + sum(line.count(OTHER[0]) for line in cells) == IMAGES * CHANNELS * POSITIONS
+
+
+def test_a_norm_of_several_statistics_has_a_cube_for_each(tmp_path):
+    answer = page("sn", "--out", tmp_path)
+    lines = [line for line in answer.stdout.splitlines() if "in the statistic" in line]
+    statistics = page("sn", "--out", tmp_path, "--json").document["norm"]["statistics"]
+    assert len(lines) == len(statistics) == 3
+    assert [one["axes"] for one in statistics] == ["N, H, W", "C, H, W", "H, W"]
 
 
 def test_the_cube_fits_80_columns_and_is_legible_without_colour():

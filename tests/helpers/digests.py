@@ -27,8 +27,7 @@ OF_VECTORS = {"convnext", "mlp", "vit", "lstm"}
 
 def fits(network: str, norm: str) -> bool:
     """Test if a built-in norm has a meaning in a network."""
-    axes = NORMS[NormName.parse(norm).base].axes
-    return network not in OF_VECTORS or axes is None or not axes.is_single_value(64)
+    return network not in OF_VECTORS or NORMS[NormName.parse(norm).base].single_value_statistic(64) is None
 
 
 CASES = [

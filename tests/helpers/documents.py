@@ -139,6 +139,11 @@ class SummariesDocument(Document):
     networks: list[Summary]  # type: ignore[valid-type]
 
 
+class Statistic(Strict):
+    name: str
+    axes: str
+
+
 class NormFields(Strict):
     name: str
     title: str
@@ -151,6 +156,7 @@ class NormFields(Strict):
     mistakes: list[str]
     paper: str
     statistic: str
+    statistics: list[Statistic]
     adds_bias: bool
     activates: bool
     torch: list[tuple[str, str]]

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from normbench.norms.layers import (
+    BatchInstanceNorm,
     BatchRenorm,
     CenteredWeightNormConv2d,
     ChannelLayerNorm,
@@ -16,10 +17,12 @@ from normbench.norms.layers import (
     DynamicErf,
     DynamicTanh,
     EvoNormS0,
+    ExtendedBatchNorm,
     FilterResponseNorm,
     GhostBatchNorm,
     ScaleNorm,
     StandardizedConv2d,
+    SwitchableNorm,
     WeightNormConv2d,
 )
 from normbench.studies.verify.cases import Case
@@ -580,6 +583,99 @@ def of_batches() -> list[Mutant]:
     ]
 
 
+def of_several_statistics() -> list[Mutant]:
+    """Norms that mix statistics over different axes."""
+
+    def extended(axes: tuple[int, ...], correction: int = 0, blind: bool = False) -> Make:
+        def forward(self: ExtendedBatchNorm, x: Tensor) -> Tensor:
+            y = ExtendedBatchNorm.forward(self, x)
+            if not self.training:
+                return y
+            var = x.var(axes, correction=correction, keepdim=True)
+            mean, var = x.mean((0, 2, 3), keepdim=True), var.detach() if blind else var
+            return (x - mean) / torch.sqrt(var + self.eps) * column(self.weight) + column(self.bias)
+
+        return changed(ExtendedBatchNorm, forward=forward)
+
+    def centered(self: ExtendedBatchNorm, x: Tensor) -> Tensor:
+        y = ExtendedBatchNorm.forward(self, x)
+        if not self.training:
+            return y
+        difference = x - x.mean((0, 2, 3), keepdim=True)
+        deviation = torch.sqrt(difference.square().mean() + self.eps)
+        return difference / deviation * column(self.weight) + column(self.bias)
+
+    def switchable(
+        share: Callable[[Tensor], Tensor] = lambda weights: weights.softmax(0),
+        order: tuple[int, int, int] = (0, 1, 2),
+        correction: int = 0,
+        blind: bool = False,
+    ) -> Make:
+        def forward(self: SwitchableNorm, x: Tensor) -> Tensor:
+            y = SwitchableNorm.forward(self, x)
+            if not self.training:
+                return y
+            w, v = share(self.mean_weight), share(self.var_weight)
+            scopes = [((2, 3), (1, 2, 3), (0, 2, 3))[index] for index in order]
+            moments = [torch.var_mean(x, axes, keepdim=True, correction=correction) for axes in scopes]
+            mean = sum(w[k] * mean for k, (_, mean) in enumerate(moments))
+            var = sum(v[k] * (var.detach() if blind else var) for k, (var, _) in enumerate(moments))
+            return (x - mean) / torch.sqrt(var + self.eps) * column(self.weight) + column(self.bias)
+
+        return changed(SwitchableNorm, forward=forward)
+
+    def one_softmax(self: SwitchableNorm, x: Tensor) -> Tensor:
+        shared = SwitchableNorm(x.shape[1]).to(x.dtype)
+        shared.load_state_dict(self.state_dict())
+        with torch.no_grad():
+            shared.var_weight.copy_(self.mean_weight)
+        y = shared.train(self.training)(x)
+        SwitchableNorm.forward(self, x.detach())
+        return y + 0 * sum(parameter.sum() for parameter in self.parameters())
+
+    def unclipped(self: BatchInstanceNorm, x: Tensor) -> Tensor:
+        running = (self.running_mean, self.running_var)
+        batch = F.batch_norm(x, *running, None, None, self.training, self.momentum, self.eps)
+        rho, instance = column(self.gate), F.instance_norm(x, eps=self.eps)
+        return (rho * batch + (1 - rho) * instance) * column(self.weight) + column(self.bias)
+
+    def squashed(self: BatchInstanceNorm, x: Tensor) -> Tensor:
+        running = (self.running_mean, self.running_var)
+        batch = F.batch_norm(x, *running, None, None, self.training, self.momentum, self.eps)
+        rho, instance = column(self.gate.clamp(0, 1)), F.instance_norm(x, eps=self.eps)
+        return (rho * batch + (1 - rho) * instance) * column(self.weight) + column(self.bias)
+
+    def only_batch(self: BatchInstanceNorm, x: Tensor) -> Tensor:
+        running = (self.running_mean, self.running_var)
+        batch = F.batch_norm(x, *running, None, None, self.training, self.momentum, self.eps)
+        return column(self.gate.clamp(0, 1)) * batch * column(self.weight) + column(self.bias)
+
+    return [
+        Mutant("ebn", "variance of each channel", extended((0, 2, 3))),
+        Mutant("ebn", "variance of each image", extended((1, 2, 3))),
+        Mutant("ebn", "unbiased variance", extended((0, 1, 2, 3), correction=1)),
+        Mutant("ebn", "variance without gradient", extended((0, 1, 2, 3), blind=True)),
+        Mutant("ebn", "variance about the means of the channels", changed(ExtendedBatchNorm, forward=centered)),
+        Mutant("ebn", "momentum 0.09", lambda case: ExtendedBatchNorm(case.shape[1], momentum=0.09)),
+        Mutant("sn", "shares in another order", switchable(order=(2, 1, 0))),
+        Mutant("sn", "shares not normalized", switchable(lambda weights: weights / 3)),
+        Mutant("sn", "unbiased variances", switchable(correction=1)),
+        Mutant("sn", "variances without gradient", switchable(blind=True)),
+        Mutant("sn", "the same shares of means and variances", changed(SwitchableNorm, forward=one_softmax)),
+        Mutant("sn", "momentum 0.09", lambda case: SwitchableNorm(case.shape[1], momentum=0.09)),
+        Mutant(
+            "sn",
+            "weights of the means begin at 0",
+            lambda case: begun(SwitchableNorm(case.shape[1]), "mean_weight", 0.0),
+        ),
+        Mutant("bin", "gate without bounds", changed(BatchInstanceNorm, forward=unclipped)),
+        Mutant("bin", "gate without gradient beyond its bounds", changed(BatchInstanceNorm, forward=squashed)),
+        Mutant("bin", "nothing of in", changed(BatchInstanceNorm, forward=only_batch)),
+        Mutant("bin", "gate begins at 0.5", lambda case: begun(BatchInstanceNorm(case.shape[1]), "gate", 0.5)),
+        Mutant("bin", "momentum 0.09", lambda case: BatchInstanceNorm(case.shape[1], momentum=0.09)),
+    ]
+
+
 def begun(module: nn.Module, name: str, value: float) -> nn.Module:
     """The module, whose parameter or buffer begins with another value."""
     with torch.no_grad():
@@ -622,7 +718,7 @@ def of_weights() -> list[Mutant]:
 
 def of_later() -> list[Mutant]:
     """Norms since 2017."""
-    return [*of_pointwise(), *of_activated(), *of_batches(), *of_weights()]
+    return [*of_pointwise(), *of_activated(), *of_batches(), *of_several_statistics(), *of_weights()]
 
 
 def mutants() -> list[Mutant]:

@@ -96,6 +96,45 @@ def test_bn_in_eval_mode_is_an_affine_map_of_each_channel(x):
     torch.testing.assert_close(norm(x), scale * x + shift, rtol=1e-4, atol=1e-4)
 
 
+def test_ebn_on_one_channel_is_bn(x):
+    extended, batch = Norm.parse("ebn").make(1), Norm.parse("bn").make(1)
+    one = x[:, :1]
+    torch.testing.assert_close(extended(one), batch(one), rtol=1e-5, atol=1e-5)
+    for name in ("running_mean", "running_var"):
+        torch.testing.assert_close(extended.get_buffer(name), batch.get_buffer(name))
+    torch.testing.assert_close(extended.eval()(one), batch.eval()(one), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("share", "name"), [(0, "in"), (1, "ln"), (2, "bn")])
+def test_sn_with_the_whole_share_of_one_norm_is_that_norm(share, name, x):
+    switchable, alone = Norm.parse("sn").make(CHANNELS), layer(name, x)
+    with torch.no_grad():
+        switchable.weight.copy_(alone.weight)
+        switchable.bias.copy_(alone.bias)
+        for weights in (switchable.mean_weight, switchable.var_weight):
+            weights[share] = 100.0
+    torch.testing.assert_close(switchable(x), alone(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("gate", "name"), [(0.0, "in"), (-3.0, "in"), (1.0, "bn"), (2.5, "bn")])
+def test_bin_at_either_end_of_its_gate_is_in_or_bn(gate, name, x):
+    mixed, alone = Norm.parse("bin").make(CHANNELS), Norm.parse(name).make(CHANNELS)
+    nn.init.constant_(mixed.gate, gate)
+    for mode in (True, False):
+        torch.testing.assert_close(mixed.train(mode)(x), alone.train(mode)(x), rtol=1e-5, atol=1e-5)
+
+
+def test_the_gate_of_bin_goes_on_from_the_edge_that_a_step_has_passed(x):
+    norm = Norm.parse("bin").make(CHANNELS)
+    nn.init.constant_(norm.gate, 1.7)
+    norm.eval()(x)
+    assert (norm.gate == norm.gate.new_tensor(1.7)).all()
+    norm.train()
+    (norm(x) * norm(x).detach() + norm(2 * x)).square().sum().backward()  # used more than once in a step
+    assert (norm.gate == 1).all()
+    assert (norm.gate.grad != 0).all()
+
+
 def kernels(conv: nn.Conv2d) -> Tensor:
     """The kernels a 3x3 convolution really applies, a row each, read off its answers to single pixels."""
     size = conv.in_channels * 9

@@ -28,13 +28,13 @@ def subject(name: str, groups: int = 2) -> Definition:
 
 
 def parameters(name: str, chance: np.random.Generator, shape: tuple[int, ...] = SHAPE) -> dict[str, np.ndarray]:
-    """Random ones; variances are positive.
+    """Random ones; variances are positive, and gates between their bounds, where the gradient is cut off.
 
     The moving deviations of `brn` are so small that r and d are at their bounds: they are constants to its gradient.
     """
     if name == "dropout":
         return {"mask": (chance.random(shape) < 0.7).astype(float)}
-    positive = {"running_var": (1, 2), "running_std": (0.001, 0.002)}
+    positive = {"running_var": (1, 2), "running_std": (0.001, 0.002), "gate": (0.1, 0.9)}
     counters = {"num_batches_tracked": np.array(1_500.0)} if name == "brn" else {}
     return counters | {
         key: chance.uniform(*positive[key], own) if key in positive else chance.normal(size=own)

@@ -29,7 +29,13 @@ SHARES = {
     "evonorm-s0": (1, CHANNELS // 4, POSITIONS),
     "brn": (IMAGES, 1, POSITIONS),
     "gbn": (IMAGES // 2, 1, POSITIONS),
+    "ebn": (IMAGES, 1, POSITIONS),
+    "sn": (IMAGES, 1, POSITIONS),
+    "bin": (IMAGES, 1, POSITIONS),
 }
+"""Values of the first statistic of each norm."""
+CUBES = {"ebn": 2, "sn": 3, "bin": 2}
+"""Statistics of the norms that have more than one."""
 
 
 def seen(images: int, channels: int, positions: int) -> int:
@@ -47,8 +53,9 @@ def test_as_many_cells_are_marked_as_one_statistic_is_taken_over(name):
     axes = NORMS[name].axes
     corner = axes.group(0, CHANNELS - 1, 0)
     assert [cell.group for cell in cells(axes)].count(corner) == seen(*SHARES[name])
-    assert len(re.findall(r"fill: var\(--series", picture)) == sum(cell.group is not None for cell in cells(axes))
-    assert len(re.findall("<polygon", picture)) == seen(IMAGES, CHANNELS, POSITIONS)
+    marked = [cell for _, axes in NORMS[name].statistics for cell in cells(axes) if cell.group is not None]
+    assert len(re.findall(r"fill: var\(--series", picture)) == len(marked)
+    assert len(re.findall("<polygon", picture)) == CUBES.get(name, 1) * seen(IMAGES, CHANNELS, POSITIONS)
     assert picture.count("role=") == picture.count("<title") == picture.count("<desc") == 1
 
 
@@ -97,6 +104,11 @@ def test_the_words_say_what_the_picture_shows():
     ghosts = norm_info("gbn(size=8)")
     assert "over the 8 images of a ghost batch and all positions" in ghosts.axes_sentence
     assert ghosts.axes_text == "8 of N, H, W"
+    extended = NORMS["ebn"]
+    assert extended.axes_sentence.endswith(
+        "One variance, over the images of the batch, all channels and all positions."
+    )
+    assert (extended.axes_text, NORMS["bin"].axes_text) == ("N, H, W; N, C, H, W", "N, H, W; H, W")
     assert NORMS["none"].axes_sentence == "It averages over nothing."
 
 

@@ -77,7 +77,7 @@ def test_a_norm_is_as_defined_whatever_the_shape_and_the_scale(name, shape, powe
 def test_single_values_are_refused_where_there_is_nothing_to_standardize():
     refusals = {name: whole(name).refused for name in SUBJECTS}
     assert {name: count for name, count in refusals.items() if count} == {
-        "bn": 2, "gn": 2, "ln": 1, "in": 3, "brn": 2, "gbn": 2,
+        "bn": 2, "gn": 2, "ln": 1, "in": 3, "brn": 2, "gbn": 2, "ebn": 2, "bin": 3,
     }  # fmt: skip
 
 
