@@ -64,7 +64,11 @@ class AverageRanks(DocumentModel):
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
         """Largest sets of neighbouring names that do not differ, the best first; a name may be in several."""
-        ends = [max(last for last in range(len(self.names)) if not self._apart(first, last)) for first in self._places]
+        indices = range(len(self.names))
+        ends = [
+            max(last for last in indices[first:] if not self.differ(self.names[first], self.names[last]))
+            for first in indices
+        ]
         spans = [(first, last) for first, last in enumerate(ends) if first == 0 or last > ends[first - 1]]
         return tuple(self.names[first : last + 1] for first, last in spans)
 
@@ -76,13 +80,6 @@ class AverageRanks(DocumentModel):
             name: "".join(alphabet[index % 26] for index, group in enumerate(self.groups) if name in group)
             for name in self.names
         }
-
-    @property
-    def _places(self) -> range:
-        return range(len(self.names))
-
-    def _apart(self, first: int, last: int) -> bool:
-        return last < first or self.differ(self.names[first], self.names[last])
 
 
 def average_ranks(blocks: Sequence[Block]) -> AverageRanks | None:

@@ -4,7 +4,6 @@ import torch
 
 from normbench.device import describe
 from normbench.studies.cost.measure import Measurement
-from normbench.studies.cost.profiling import Spread
 
 MIB = 2**20
 
@@ -14,7 +13,7 @@ def conclusions(measurement: Measurement) -> tuple[str, ...]:
     control, *rest = measurement.costs
     others = sorted(rest, key=lambda cost: cost.ratio.median)
     none = (
-        f"A training step takes {_milliseconds(control.step)} ms without a norm and keeps "
+        f"A training step takes {1000 * control.step.median:.3g} ms without a norm and keeps "
         f"{mebibytes(control.step_saved)} MiB for the"
     )
     if not others:
@@ -41,10 +40,6 @@ def caption(measurement: Measurement) -> str:
         f"{config.network.activation}; precision {training.precision}; {measurement.repeats} rounds after a warm-up, "
         f"the norms taking turns; median [quartiles]; {describe(measurement.device)}; torch {torch.__version__}."
     )
-
-
-def _milliseconds(value: Spread) -> str:
-    return f"{1000 * value.median:.3g}"
 
 
 def mebibytes(count: int | None) -> str:

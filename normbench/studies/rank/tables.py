@@ -28,7 +28,12 @@ def study_result(measurement: Measurement) -> StudyResult:
             _ranks(measurement),
             _accuracies(measurement),
             _leaders(measurement),
-            _grid(measurement, "Learning rate by network", note, _rate),
+            _grid(
+                measurement,
+                "Learning rate by network",
+                note,
+                lambda row: text.learning_rate(float(f"{row.lr:.4g}"), row.tuned),
+            ),
             _grid(measurement, "Parameters by network", "", lambda row: f"{row.parameters:,}"),
             _grid(
                 measurement,
@@ -39,7 +44,9 @@ def study_result(measurement: Measurement) -> StudyResult:
             *([_holes(measurement)] if measurement.holes else []),
         ),
         charts=(*([_diagram(measurement)] if measurement.ranks else []), _bars(measurement)),
-        warnings=tuple(dict.fromkeys(_warnings(measurement))),
+        warnings=tuple(  # what was not equal within a network
+            dict.fromkeys(warning for result in measurement.by_task for warning in mismatches(result.results))
+        ),
         environment=environment(measurement.device),
         values=_values(measurement),
     )
@@ -127,10 +134,6 @@ def _shared(measurement: Measurement) -> str:
     return f"While {' or '.join(map(str, beside))} runs shared the device." if beside != [1] else ""
 
 
-def _rate(row: Aggregate) -> str:
-    return text.learning_rate(float(f"{row.lr:.4g}"), row.tuned)
-
-
 def _diagram(measurement: Measurement) -> Chart:
     ranks = measurement.ranks
     assert ranks is not None, "only ranks are drawn"
@@ -169,11 +172,6 @@ def _bars(measurement: Measurement) -> Chart:
         percent=True,
         reference=CHANCE,
     )
-
-
-def _warnings(measurement: Measurement) -> list[str]:
-    """Sentences on what was not equal within a network."""
-    return [warning for task_result in measurement.by_task for warning in mismatches(task_result.results)]
 
 
 def _values(measurement: Measurement) -> dict[str, Any]:

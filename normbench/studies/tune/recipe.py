@@ -10,7 +10,6 @@ from normbench.analysis.format import percent
 from normbench.config import Recipe
 from normbench.config.settings import data_set_title
 from normbench.files import in_words, replace_text
-from normbench.runs import RunResult
 from normbench.studies.tune.search import Search
 from normbench.studies.tune.space import tuned_name
 
@@ -76,17 +75,13 @@ def _header(search: Search) -> str:
     lines = [
         f"Found by normbench {__version__} tune: {' or '.join(map(str, counts))} trials per norm, sampler "
         f"{settings.sampler}, seed {search.recipe.seed}.{confirmed}",
-        f"Chosen by validation accuracy after {epochs} epoch{'s' * (epochs > 1)} on {_images(run)}; the test images "
-        "were not read.",
+        f"Chosen by validation accuracy after {epochs} epoch{'s' * (epochs > 1)} on {run.train_images:,} training "
+        f"images of {data_set_title(run.dataset)}; the test images were not read.",
         *([f"Space of every norm: {shared}."] if shared else [f"Space of {n}: {s}." for n, s in spaces.items()]),
         *_reached(search),
         f"{run.device}, torch {run.torch}.",
     ]
     return "".join(f"# {line}\n" for line in lines) + "\n"
-
-
-def _images(run: RunResult) -> str:
-    return f"{run.train_images:,} training images of {data_set_title(run.dataset)}"
 
 
 def _reached(search: Search) -> list[str]:

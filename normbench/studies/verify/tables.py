@@ -146,16 +146,15 @@ def _hard_inputs(defined: Sequence[Verification]) -> Table:
     return Table(
         title="Errors in float32 by kind of input",
         columns=("norm", *KINDS),
-        rows=tuple((name, *(_largest(checks, kind) for kind in KINDS)) for name, checks in lines),
+        rows=tuple(
+            (name, *(_most([check.relative for check in checks if check.kind == kind], digits=0) for kind in KINDS))
+            for name, checks in lines
+        ),
         note=(
             "Largest error of the output, relative to its largest value; NHWC: channels last. "
             f"{'; '.join(f'{kind}: {meaning}' for kind, meaning in KINDS.items())}."
         ),
     )
-
-
-def _largest(checks: Sequence[Check], kind: str) -> str:
-    return _most([check.relative for check in checks if check.kind == kind], digits=0)
 
 
 def _most(errors: Sequence[float], digits: int = 1) -> str:
