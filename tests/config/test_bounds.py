@@ -167,7 +167,7 @@ def test_a_recipe_with_an_impossible_value_is_refused_in_words(text: str, tmp_pa
         "depth --no-train --dataset nonsense",
         "depth --no-train --subset 0",
         "depth --no-train --width 2048 --depth 200",
-        "compare --all --seeds 1000 --lr 0.1,0.2,0.3,0.4 --val-split 0.1",
+        "compare --all --seeds 1000 --lr 0.1,0.2,0.3,0.4,0.5,0.6 --weight-decay 0,1,2,3,4,5 --val-split 0.1",
         "compare --all --set a.b.c.d.e.f.g.h.i.j.k=1",
         "compare --all --set a..b=1",
         "compare --all --set training=1=2",
