@@ -231,7 +231,7 @@ def _run(study: Study[Any], options: StudyOptions, settings: Any) -> None:
     """Run a study, keep its result and print it."""
     context = CommandContext(study, options, settings)
     options.load_torch()
-    if not study.keeps_runs:
+    if not study.keeps_runs and not options.print_config:
         context.claim(settings)
     result = study.run(settings, context)
     if context.part is not None:
