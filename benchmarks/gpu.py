@@ -257,7 +257,7 @@ class Clocks:
     def __init__(self, phases: dict[str, float], data: DataSet) -> None:
         execute = sys.modules["normbench.engine.execute"]
         self.patched: list[tuple[Any, str, Any]] = []
-        choice = type("Choice", (), {"config": DataConfig(name="cifar10"), "reason": None})
+        choice = datasets.Choice(DataConfig(name="cifar10"))
         self._set(datasets, "load", lambda *_, **__: data)
         self._set(sys.modules["normbench.engine.plan"].datasets, "settle", lambda *_, **__: choice)
         for owner, name, phase in (

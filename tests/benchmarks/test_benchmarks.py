@@ -313,7 +313,7 @@ def test_the_parts_of_a_command_add_up_to_the_whole() -> None:
     assert sum(phase.seconds for phase in measured.phases) == pytest.approx(measured.seconds)
     assert [phase.name for phase in measured.phases if phase.seconds < 0] == []
     shown = breakdown_table(measured)
-    assert shown.count("\n") == len(measured.phases) + 3
+    assert shown.count("\n") == len(measured.phases) + 4
     assert f"| total | {measured.seconds:.2f} |" in shown
 
 
