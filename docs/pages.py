@@ -37,8 +37,8 @@ NAVIGATION = {
     ),
     "Norms": ("norms/index", *(f"norms/{name}" for name in NORMS)),
     "Guides": (
-        "notebooks/assignment", "notebooks/your_own_norm", "source-material", "networks", "regularization", "optimizers",
-        "gpu", "cluster",
+        "notebooks/assignment", "notebooks/your_own_norm", "source-material", "networks", "regularization",
+        "optimizers", "gpu", "cluster",
     ),
     "Reference": ("api", "ARCHITECTURE", "ADDING", "readme", "benchmarks/README", "contributing", "changelog"),
 }  # fmt: skip
