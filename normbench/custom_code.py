@@ -135,6 +135,8 @@ def locate(spec: str, kind: str = "norm") -> Location | None:
         UsageError: The name has another form, or the file does not exist.
     """
     source, attribute = split_spec(spec, kind)
+    if stored := STORED.get((source, kind)):
+        return locate_in_folder(*stored, attribute)
     if source.endswith(".py"):
         return locate_file(Path(source), attribute, kind)
     roots = _unique([*_current(), *_own_paths()])
@@ -144,6 +146,35 @@ def locate(spec: str, kind: str = "norm") -> Location | None:
         if (main := candidate.find(source)) and main.path:
             return Location(main, attribute, tuple(folders), installed)
     return None
+
+
+STORED: dict[tuple[str, str], tuple[Path, str]] = {}
+"""Folder and file of code from another machine, by the file or module that it has there, and its kind; see `store`."""
+
+
+def store(spec: str, kind: str, code: Code, folder: Path) -> None:
+    """Write code from another machine into a folder, where its factory is found from now on.
+
+    Code of a large installed package, which is known by its version alone, is looked for in this environment.
+
+    Args:
+        spec: Name of the factory on the other machine.
+        kind: `norm` or `network`.
+        code: All of its code; the files are written below the folder.
+        folder: New for this code, and left alone as long as the process lives.
+
+    Raises:
+        UsageError: A file of it would lie outside the folder.
+        OSError: It cannot be written.
+    """
+    for name, content in code.files.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise UsageError(f"{kind} '{shortened(spec)}': its file {shortened(name)} lies outside of its folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    if code.files:
+        STORED[split_spec(spec, kind)[0], kind] = folder, code.main
 
 
 def locate_in_folder(folder: Path, main: str, attribute: str) -> Location:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from normbench import engine, runs
+from normbench import runs
 from normbench.analysis import MARGIN
 from normbench.analysis.comparison import Comparison
 from normbench.analysis.tables import paper_tables, select_columns
@@ -16,6 +16,7 @@ from normbench.config.grid import Grid, comparison_configs
 from normbench.config.recipes import DEFAULT_RECIPE
 from normbench.config.settings import Share
 from normbench.config.validation import check_name
+from normbench.engine import claim_experiment, plan_recipe, run_all
 from normbench.engine.callbacks import Callback
 from normbench.report.export import to_latex, to_markdown
 from normbench.report.html import to_html
@@ -110,6 +111,8 @@ def compare(
     data_dir: str | Path | None = None,
     device: str | None = None,
     jobs: int | None = None,
+    engine: str | None = None,
+    address: str | None = None,
     force: bool | None = None,
     callback: Callback | None = None,
 ) -> ComparisonResult:
@@ -133,6 +136,8 @@ def compare(
         data_dir: Folder with CIFAR-10.
         device: `auto`, `cuda`, `cuda:1`, `mps` or `cpu`.
         jobs: Runs trained concurrently.
+        engine: `local`, or `ray` for a Ray cluster.
+        address: The Ray cluster, as `HOST:6379`.
         force: Train runs again that are done.
         callback: Callback of the runs.
 
@@ -159,15 +164,15 @@ def compare(
         training__batch_size=batch_size,
     )
     margin = checked(Share, margin, "margin")
-    changed, plan = engine.plan_recipe(
+    changed, plan = plan_recipe(
         changed,
         lambda recipe: comparison_configs(recipe, Grid(), PARAMETER_BUDGET),
-        machine(out=out, data_dir=data_dir, device=device, jobs=jobs, force=force),
+        machine(out=out, data_dir=data_dir, device=device, jobs=jobs, engine=engine, address=address, force=force),
         check_name(name if name is not None else Path(recipe).stem, "the experiment"),
         named=name is not None,
     )
     question = runs.Question.of(changed.model_copy(update={"data": plan.configs[0].data}), "compare")
-    plan = engine.claim_experiment(plan, question, named=name is not None)
-    results = engine.run_all(plan, callback or Callback())
+    plan = claim_experiment(plan, question, named=name is not None)
+    results = run_all(plan, callback or Callback())
     comparison = Comparison.of(results, control, margin, searching=False, epochs=changed.training.epochs)
     return ComparisonResult(comparison, plan.folders[0].path.parent, (*plan.warnings, *comparison.warnings), margin)

@@ -61,6 +61,8 @@ def study(
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
     device: str | None = None,
+    engine: str | None = None,
+    address: str | None = None,
     **settings: Any,
 ) -> StudyResult:
     """Run a study and keep its result, tables, plots and report in its folder, as its command does.
@@ -73,6 +75,8 @@ def study(
         out: Folder of experiments; `runs` by default.
         data_dir: Folder with CIFAR-10.
         device: `auto`, `cuda`, `cuda:1`, `mps` or `cpu`.
+        engine: `local`, or `ray` for a Ray cluster, where the study trains run folders.
+        address: The Ray cluster, as `HOST:6379`.
         settings: Flags of the command, with `_` for `-`, as `norms=["bn"]` or `no_train=True`.
 
     Returns:
@@ -84,7 +88,7 @@ def study(
     """
     if name not in STUDIES:
         raise unknown("study", name, STUDIES)
-    here = machine(out=out, data_dir=data_dir, device=device)
+    here = machine(out=out, data_dir=data_dir, device=device, engine=engine, address=address)
     return run_study(name, settings, here, recipe=recipe, recipe_settings=recipe_settings, experiment=experiment)
 
 

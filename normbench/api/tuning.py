@@ -71,6 +71,8 @@ def tune(
     data_dir: str | Path | None = None,
     device: str | None = None,
     jobs: int | None = None,
+    engine: str | None = None,
+    address: str | None = None,
     force: bool | None = None,
     callback: Callback | None = None,
 ) -> TuningResult:
@@ -98,6 +100,8 @@ def tune(
         data_dir: Folder with CIFAR-10.
         device: `auto`, `cuda`, `cuda:1`, `mps` or `cpu`.
         jobs: Runs trained concurrently.
+        engine: `local`, or `ray` for a Ray cluster.
+        address: The Ray cluster, as `HOST:6379`.
         force: Train runs again that are done.
         callback: Callback of the runs.
 
@@ -129,7 +133,7 @@ def tune(
     result = run_study(
         "tune",
         study_settings,
-        machine(out=out, data_dir=data_dir, device=device, jobs=jobs, force=force),
+        machine(out=out, data_dir=data_dir, device=device, jobs=jobs, engine=engine, address=address, force=force),
         recipe=recipe,
         recipe_settings={key: value for key, value in fields.items() if value is not None} | dict(settings or {}),
         experiment=name,

@@ -247,6 +247,10 @@ Device = Annotated[str | None, machine_setting("device", MACHINE, complete=compl
 Out = Annotated[Path | None, machine_setting("out", MACHINE)]
 Force = Annotated[bool, machine_setting("force", MACHINE)]
 Jobs = Annotated[int | None, machine_setting("jobs", MACHINE)]
+Engine = Annotated[str | None, machine_setting("engine", MACHINE)]
+Address = Annotated[
+    str | None, replace(machine_setting("address", MACHINE), metavar="HOST:PORT", variable="RAY_ADDRESS")
+]
 Shard = Annotated[
     tuple[int, int] | None,
     Flag(

@@ -166,6 +166,8 @@ class TrainingOptions(NetworkOptions):
     out: flags.Out = None
     force: flags.Force = False
     jobs: flags.Jobs = None
+    engine: flags.Engine = None
+    address: flags.Address = None
     no_capture: flags.NoCapture = False
     print_config: flags.PrintConfig = False
     name: flags.Name = None

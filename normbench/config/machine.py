@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -24,7 +24,7 @@ def _check_device(name: str) -> str:
 
 DeviceName = Annotated[str, AfterValidator(_check_device)]
 
-VARIABLES = ("data_dir", "device", "out", "offline", "mirror", "jobs")
+VARIABLES = ("data_dir", "device", "out", "offline", "mirror", "jobs", "engine")
 """Settings that the environment can give."""
 
 
@@ -48,12 +48,27 @@ class MachineConfig(Frozen):
     )
     capture: Switch = True
     """Repeat a captured step on CUDA; without it every step is launched kernel by kernel."""
+    engine: Literal["local", "ray"] = Field("local", description="Where runs train: in this process, or on a cluster.")
+    address: str | None = Field(
+        None,
+        min_length=1,
+        description="Ray cluster, as HOST:6379; by default the one that runs on this machine, or a new one.",
+    )
 
     @classmethod
     def resolve(cls, flags: dict[str, object]) -> "MachineConfig":
-        """Settings from the flags that were given (no None among them) and the environment."""
+        """Settings from the flags that were given (no None among them) and the environment.
+
+        Raises:
+            UsageError: A setting does not fit, or there is the address of a cluster and no use of it.
+        """
         environment = {name: _of_text(name, text) for name in VARIABLES if (text := os.environ.get(variable(name)))}
-        return validated(cls, environment | flags, "flags and NORMBENCH_* variables")
+        machine = validated(cls, environment | flags, "flags and NORMBENCH_* variables")
+        if machine.address is not None and machine.engine != "ray":
+            raise UsageError(
+                f"--address {shortened(machine.address)} is of use to a Ray cluster only", "Add --engine ray."
+            )
+        return machine
 
 
 ON, OFF = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})

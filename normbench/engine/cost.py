@@ -81,11 +81,12 @@ class Estimate:
 def estimate(plan: Plan) -> Estimate:
     """Estimate the cost of what is left of a plan. It trains a few steps on noise, and writes nothing.
 
+    The time that a cluster takes is not estimated: its steps cannot be timed here.
     Custom code is not run for it: its runs are taken to be like those of built-in norms, if there are any.
     """
     folders = [folder for folder in plan.folders if plan.machine.force or folder.state != "done"]
     waiting = [folder.config for folder in folders]
-    known = all(config.data.name in IMAGES for config in waiting)
+    known = plan.machine.engine == "local" and all(config.data.name in IMAGES for config in waiting)
     per_step, source = _earlier(plan, waiting) if known else None, EARLIER
     if waiting and known and per_step is None:
         per_step, source = _measured(plan, waiting), MEASURED

@@ -44,6 +44,8 @@ class ExecutionOptions:
     """Number of runs that the device trains at once."""
     interrupted: Callable[[], None] = lambda: None
     """Asked before each step; what it raises ends the training."""
+    save_every: float | None = None
+    """Seconds between two saved states; None for `SAVE_EVERY`."""
 
 
 SAVE_EVERY = 10.0
@@ -62,6 +64,7 @@ class _Member:
     training: Training
     code: RunCode
     folder: RunFolder
+    save_every: float
     rows: list[EpochRow] = field(default_factory=list)
     capture_seconds: float = 0.0
     result: RunResult | None = None
@@ -73,7 +76,7 @@ class _Member:
     def keep_state(self) -> None:
         """Save the state after a finished epoch, or remember it until it is worth a file."""
         state, rows = self.training.state(), list(self.rows)
-        if self.next_epoch is not None and time.monotonic() - self.saved_at < SAVE_EVERY:
+        if self.next_epoch is not None and time.monotonic() - self.saved_at < self.save_every:
             self.unsaved = copy.deepcopy(state), rows
             return
         self.folder.save_state(state, rows)
@@ -114,12 +117,13 @@ def execute(
                 outcomes[folder] = error
                 continue
             # Only now is it certain: until the lock was taken another process may have been about to finish.
-            if (result := _result_to_keep(folder, options)) is not None:
+            if (result := result_to_keep(folder, options)) is not None:
                 callback.run_finished(folder.config, result, already_done=True)
                 outcomes[folder] = result
         free = [folder for folder in folders if folder not in outcomes]
+        save_every = SAVE_EVERY if options.save_every is None else options.save_every
         members = [
-            _Member(training, code, folder)
+            _Member(training, code, folder, save_every)
             for (training, code), folder in zip(_trainings(free, data, options), free, strict=True)
         ]
         for member in members:
@@ -143,7 +147,12 @@ def _keeping_states(members: Sequence[_Member]) -> Iterator[None]:
         raise
 
 
-def _result_to_keep(folder: RunFolder, options: ExecutionOptions) -> RunResult | None:
+def result_to_keep(folder: RunFolder, options: ExecutionOptions) -> RunResult | None:
+    """Result of a run that is not to be trained again; None for a run that is to be trained.
+
+    Raises:
+        RunFailedError: There is a result that cannot be read.
+    """
     if options.superseded is None:
         return None if options.force else folder.result()
     return None if folder.stamp == options.superseded.get(folder.path) else folder.result()

@@ -42,6 +42,11 @@ class Plan:
     """Obstacle to CIFAR-10, in words, where `auto` has fallen back to the digits."""
 
     @property
+    def host(self) -> torch.device:
+        """Device that this process loads the data onto: its CPU where a cluster trains."""
+        return torch.device("cpu") if self.machine.engine == "ray" else self.device
+
+    @property
     def norms(self) -> tuple[str, ...]:
         """Norms in the order in which they first appear."""
         return tuple(dict.fromkeys(config.norm for config in self.configs))
@@ -78,7 +83,7 @@ def plan(
         UsageError: A norm, network or device that cannot be, or a network over its parameter budget.
         DataError: The data set is asked for by name, and is not to be had.
     """
-    device = resolve_device(machine.device)
+    device = _device(machine)
     warnings = {warning: None for config in configs for warning in _check_settings(config, device)}
     parameters = {}
     first: OverBudgetError | UnfitNormError | None = None
@@ -151,6 +156,23 @@ def plan_recipe(
     replaced = plan(configs_of(fallback), machine, name, on_download, leave_out_oversized)
     warning = f"CIFAR-10 is not available: the recipe {recipe.fallback} takes its place"
     return fallback, replace(replaced, warnings=(warning, *replaced.warnings), obstacle=made.obstacle)
+
+
+def _device(machine: MachineConfig) -> torch.device:
+    """Device that the runs train on, of this process or of the cluster.
+
+    Raises:
+        UsageError: It is not available, or Ray is asked for and not installed.
+    """
+    if machine.engine == "local":
+        return resolve_device(machine.device)
+    try:
+        from normbench.engine import cluster  # noqa: PLC0415  # needs Ray, which is an extra
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "ray":
+            raise
+        raise UsageError("--engine ray needs Ray", "pip install 'normbench[ray]'") from error
+    return cluster.device(machine)
 
 
 def in_experiment(plan: Plan, name: str, *warnings: str) -> Plan:

@@ -95,7 +95,7 @@ def _load(plan: Plan, on_download: OnDownload | None) -> DataSet:
     preparation = threading.Thread(target=_prepare, name=f"{interruption.OURS}preparation", daemon=True)
     with suppress(RuntimeError):  # where the system grants no thread, the first run does it
         preparation.start()
-    data = datasets.load(plan.configs[0].data, plan.machine, plan.device, on_download)
+    data = datasets.load(plan.configs[0].data, plan.machine, plan.host, on_download)
     if preparation.is_alive():
         preparation.join()
     return data
@@ -173,7 +173,11 @@ def _train(
     plan: Plan, waiting: Sequence[RunFolder], data: DataSet, callback: Callback, options: ExecutionOptions
 ) -> Outcomes:
     """Train runs as the plan shares the device; gives each with its result, or with what it failed with."""
-    if plan.device.type == "cuda":
+    if plan.machine.engine == "ray":
+        from normbench.engine.ray_engine import train_on_cluster  # noqa: PLC0415  # needs Ray, which is an extra
+
+        yield from train_on_cluster(plan, waiting, data, callback, options)
+    elif plan.device.type == "cuda":
         yield from _as_run_groups(plan, waiting, data, callback, options)
     else:
         yield from _on_threads(plan, waiting, data, callback, options)
@@ -184,7 +188,7 @@ def _on_threads(
 ) -> Outcomes:
     if plan.concurrency.runs == 1:
         for folder in waiting:
-            yield from _run_group([folder], data, callback, options)
+            yield from run_group([folder], data, callback, options)
         return
 
     def work(folder: RunFolder) -> RunResult | HeldError:
@@ -205,7 +209,7 @@ def _as_run_groups(
         size = min(size, *(fitting(config, data, plan.device) for config in per_network.values()))
     for group in run_groups(waiting, size, plan.uncaptured):
         capturable = group[0].config.norm not in plan.uncaptured
-        yield from _run_group(group, data, callback, options if capturable else replace(options, graphs=None))
+        yield from run_group(group, data, callback, options if capturable else replace(options, graphs=None))
 
 
 def _execution_options(plan: Plan) -> ExecutionOptions:
@@ -217,7 +221,7 @@ def _execution_options(plan: Plan) -> ExecutionOptions:
     )
 
 
-def _run_group(folders: Sequence[RunFolder], data: DataSet, callback: Callback, options: ExecutionOptions) -> Outcomes:
+def run_group(folders: Sequence[RunFolder], data: DataSet, callback: Callback, options: ExecutionOptions) -> Outcomes:
     """Train a run group; if it fails, continue with its halves, until the run that fails is alone."""
     group_options = replace(options, concurrent_runs=len(folders))
     try:
@@ -239,7 +243,7 @@ def _run_group(folders: Sequence[RunFolder], data: DataSet, callback: Callback, 
         torch.cuda.empty_cache()
     middle = len(folders) // 2
     for half in (folders[:middle], folders[middle:]):
-        yield from _run_group(half, data, callback, replace(options, force=False))
+        yield from run_group(half, data, callback, replace(options, force=False))
 
 
 def _execute(
@@ -294,9 +298,9 @@ def _failed(folder: RunFolder, data: DataSet, plan: Plan, error: Exception) -> R
         train_images=len(data.train),
         test_images=len(data.test),
         seconds=0.0,
-        device=describe(plan.device),
+        device=describe(plan.host),
         torch=torch.__version__,
-        precision=resolve_precision(config.training.precision, plan.device),
+        precision=resolve_precision(config.training.precision, plan.host),
         problem=_problem(error),
         fingerprint=config.fingerprint,
         folder=str(folder.path),

@@ -227,7 +227,7 @@ def test_too_little_memory_halves_the_group_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "execute", small_device)
     callback = Recorder()
     folders = folders_of(tmp_path, [config.model_copy(update={"training": ONE_EPOCH}) for config in SIX])
-    outcomes = dict(run._run_group(folders, data, callback, ExecutionOptions()))
+    outcomes = dict(run.run_group(folders, data, callback, ExecutionOptions()))
     assert tried == [6, 3, 1, 2, 3, 1, 2]
     assert [outcomes[folder].status for folder in folders] == ["done"] * 6
     assert len([event for event in callback.events if event[0] == "warning"]) == 3
@@ -244,7 +244,7 @@ def test_one_that_breaks_a_group_is_found_and_the_others_go_on_from_where_they_w
 
     folders = folders_of(tmp_path, [settings(norm, epochs=6) for norm in ("bn", "gn", "ln")])
     callback = Breaking()
-    outcomes = dict(run._run_group(folders, data, callback, ExecutionOptions()))
+    outcomes = dict(run.run_group(folders, data, callback, ExecutionOptions()))
     assert [getattr(outcomes[folder], "status", "failed") for folder in folders] == ["done", "failed", "done"]
     again = [event for event in callback.events if event[:2] == ("started", "bn")]
     assert [event[3] for event in again] == [1, 3]

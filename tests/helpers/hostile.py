@@ -52,7 +52,7 @@ NAMES = {
     "seed": ("0", "7", "-3"), "groups": ("1", "4", "3", "0"), "subset": ("256", "0", "10000000"),
     "val_split": ("0.1", "1", "-0.1", "0.00001"), "max_params": ("100000", "10", "0"), "cases": ("1", "0"),
     "repeats": ("1", "0"), "width": ("4", "1", "100000"), "depth": ("2", "0", "10000"), "devices": ("1", "8", "0"),
-    "shard": ("1/2", "2/2", "3/2", "a"),
+    "shard": ("1/2", "2/2", "3/2", "a"), "engine": ("local", "slurm"), "address": ("127.0.0.1:1", "a"),
     "jobs": ("1", "2", "0", "100000"), "margin": ("0.5", "-1", "200"), "name": ("mine", "a/b", "..", "."),
     "run": ("bn-s0", "gn", "s0", "nope", "out/mine/bn-s0", "damaged"), "other": ("gn-s0", "bn-s0"),
     "norm_name": (*NORMS, "bnn", "norms/good.py:Good", "norms/bad.py:Bad"),

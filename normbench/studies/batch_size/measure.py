@@ -67,9 +67,9 @@ def measure(settings: BatchSizeSettings, context: StudyContext) -> Measurement:
     def on_run(result: RunResult) -> None:
         context.note(f"{result.norm} batch {result.batch_size} seed {result.seed}: scoring with other statistics")
 
-    statistics = measure_statistics(plan.configs, results, plan.machine, plan.device, on_run)
+    statistics = measure_statistics(plan.configs, results, plan.machine, plan.host, on_run)
     points = aggregate_points(plan.configs, results, statistics)
-    return Measurement(tuple(points), tuple(results), recipe, plan.device)
+    return Measurement(tuple(points), tuple(results), recipe, plan.host)
 
 
 def batch_size_configs(recipe: Recipe, max_params: int) -> list[RunConfig]:

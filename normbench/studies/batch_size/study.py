@@ -36,7 +36,7 @@ With --val-split the runs are scored on the validation images, and the test imag
     recipe="batch-size",
     flags=(
         *(flag for flag in RECIPE_FLAGS if flag != "batch_size"), "seeds", *DATA_FLAGS, "val_split", *FOLDER_FLAGS,
-        "force", "jobs", "shard", "no_capture", "track", "dry_run",
+        "force", "jobs", "engine", "address", "shard", "no_capture", "track", "dry_run",
     ),
     exit_code=exit_code,
 )  # fmt: skip

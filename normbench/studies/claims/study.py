@@ -44,7 +44,7 @@ The best rates settle the other runs: with --shard those are trained once every 
     recipe="claims",
     flags=(
         *(flag for flag in RECIPE_FLAGS if flag not in ("lr", "weight_decay")), "seeds", *DATA_FLAGS, "val_split",
-        *FOLDER_FLAGS, "force", "jobs", "shard", "no_capture", "track", "dry_run",
+        *FOLDER_FLAGS, "force", "jobs", "engine", "address", "shard", "no_capture", "track", "dry_run",
     ),
     variant=variant,
     exit_code=exit_code,

@@ -117,7 +117,7 @@ def measure(settings: RankSettings, context: StudyContext) -> Measurement:
         raise UsageError("no run is finished that could be ranked", "Train them: without --finished.")
     by_task, ranks, excluded = rank(plan.configs, results, holes, settings, planned)
     names = {name: source for name, (source, _) in recipes.items()}
-    return Measurement(by_task, holes, ranks, excluded, settings, recipe, names, plan.device)
+    return Measurement(by_task, holes, ranks, excluded, settings, recipe, names, plan.host)
 
 
 def _recipe_of(network: str, recipe: Recipe, context: StudyContext) -> tuple[str, Recipe]:

@@ -39,7 +39,7 @@ held out. Run again, it goes on where it stopped.""",
     recipe="rank",
     flags=(
         *(flag for flag in RECIPE_FLAGS if flag not in ("batch_size", "network")), "seeds", *DATA_FLAGS, *FOLDER_FLAGS,
-        "force", "jobs", "shard", "no_capture", "track", "dry_run",
+        "force", "jobs", "engine", "address", "shard", "no_capture", "track", "dry_run",
     ),
     exit_code=exit_code,
 )  # fmt: skip

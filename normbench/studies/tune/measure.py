@@ -67,4 +67,4 @@ def measure(settings: TuneSettings, context: StudyContext) -> Measurement:
     settled = recipe.model_copy(update={"data": recipe.data.model_copy(update={"name": name})})
     recipe_file = write_recipe(folder, result, settled)
     write_journal(folder, result)
-    return Measurement(result, recipe_file, plans[0].device)
+    return Measurement(result, recipe_file, plans[0].host)

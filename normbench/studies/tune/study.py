@@ -47,7 +47,7 @@ processes with the same command share it.""",
     recipe="quick",
     flags=(
         *(flag for flag in RECIPE_FLAGS if flag not in ("lr", "weight_decay")), *DATA_FLAGS, "val_split",
-        *FOLDER_FLAGS, "force", "jobs", "shard", "no_capture", "track", "dry_run",
+        *FOLDER_FLAGS, "force", "jobs", "engine", "address", "shard", "no_capture", "track", "dry_run",
     ),
     exit_code=exit_code,
 )  # fmt: skip
