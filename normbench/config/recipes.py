@@ -345,6 +345,8 @@ def _per_norm(settings: dict[str, Any], where: str, canonical: Canonical, existi
         try:
             settings["norms"] = list(dict.fromkeys(canonical(norm) for norm in norms))
         except UsageError as error:
+            if where == COMMAND_LINE:  # whoever typed it needs no place
+                raise
             raise UsageError(f"{where}: {error.message} in norms", error.hint) from error
     return settings
 
