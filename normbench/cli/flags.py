@@ -329,8 +329,7 @@ Columns = Annotated[
 Format = Annotated[str | None, Flag("Format of the file.", OUTPUT, default="onnx")]
 File = Annotated[Path | None, Flag("Path of the file.", OUTPUT, default="model.onnx in the run's folder")]
 Picture = Annotated[
-    Path | None,
-    Flag("Write the picture of the axes that it averages over: .svg, .png or .pdf.", OUTPUT, letter="--svg"),
+    Path | None, Flag("Write the picture of the axes that it averages over: .svg, .png or .pdf.", OUTPUT)
 ]
 Gallery = Annotated[
     Path | None, Flag("Write one picture of all built-in norms side by side: .svg, .png or .pdf.", OUTPUT)

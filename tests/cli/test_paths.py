@@ -33,7 +33,7 @@ def test_a_tilde_means_the_home_in_every_path(home: Path) -> None:
         assert [run["folder"] for run in listed] == [str(folder)]
     assert normbench("runs", "show", f"~/r/x/{folder.name}").code == 0
     assert normbench("report", "~/r/x").code == 0
-    assert normbench("norms", "gn", "--svg", "~/gn.svg").code == 0
+    assert normbench("norms", "gn", "--picture", "~/gn.svg").code == 0
     assert (home / "gn.svg").is_file()
     refused(normbench("evaluate", str(folder), "--images", "~/none"), USAGE, str(home / "none"))
     searched = normbench("data", "--data-dir", "~/d", "--json").document["searched"]
@@ -70,7 +70,7 @@ def test_a_recipe_of_any_editor_is_read(
         ("train", *TINY, "--norm"),
         ("train", "--norm", "gn", *TINY, "--config"),
         ("compare", *TINY, "--norms"),
-        ("norms", "gn", "--svg"),
+        ("norms", "gn", "--picture"),
         ("report",),
         ("runs", "show"),
         ("evaluate", "x", "--images"),
@@ -110,7 +110,7 @@ def test_a_norm_with_a_long_path_trains_and_is_found_again(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("runs", "--out"), ("report",), ("runs", "show"), ("norms", "gn", "--svg"), ("data", "--data-dir"),
+        ("runs", "--out"), ("report",), ("runs", "show"), ("norms", "gn", "--picture"), ("data", "--data-dir"),
         ("train", "--norm", "gn", "--config"),
     ],
 )  # fmt: skip
@@ -175,7 +175,7 @@ def test_a_flag_that_names_a_file_overwrites_only_its_own_kind(make, command: st
     target = tmp_path / "target"
     make(target)
     before = look(target)
-    arguments = ("norms", "gn", "--svg", target) if command == "norms" else ("export", run, "--file", target)
+    arguments = ("norms", "gn", "--picture", target) if command == "norms" else ("export", run, "--file", target)
     refused(normbench(*arguments), USAGE, f"cannot write {target.resolve()}")
     assert look(target) == before
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".writing-")] == []
@@ -185,10 +185,10 @@ def test_a_picture_is_written_over_one_and_through_a_link_to_one(tmp_path: Path)
     real = tmp_path / "real.svg"
     (tmp_path / "link.svg").symlink_to(real)
     for _ in range(2):
-        assert normbench("norms", "gn", "--svg", tmp_path / "link.svg").code == 0
+        assert normbench("norms", "gn", "--picture", tmp_path / "link.svg").code == 0
     assert (tmp_path / "link.svg").is_symlink()
     assert "<svg" in real.read_text()
-    refused(normbench("norms", "gn", "--svg", tmp_path / "no" / "gn.svg"), USAGE, "there is no folder")
+    refused(normbench("norms", "gn", "--picture", tmp_path / "no" / "gn.svg"), USAGE, "there is no folder")
 
 
 def test_an_onnx_file_is_written_over_one(run: Path, tmp_path: Path) -> None:

@@ -148,9 +148,9 @@ def test_the_picture_as_a_file_stands_on_its_own(ending, tmp_path):
     ("arguments", "words"),
     [
         (("bnn",), "unknown norm 'bnn'"),
-        (("none", "--svg", "x.svg"), "there is no picture of none"),
+        (("none", "--picture", "x.svg"), "there is no picture of none"),
         (("gn", "--groups", "0"), "--groups 0: must be from 1 to 1,024"),
-        (("--svg", "x.svg"), "--picture goes with the name of a norm"),
+        (("--picture", "x.svg"), "--picture goes with the name of a norm"),
         (("gn", "--picture", "x.jpg"), "End it in .svg, .png, .pdf"),
         (("gn", "--gallery", "x.svg"), "--gallery is of all norms"),
     ],

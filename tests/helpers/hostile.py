@@ -63,7 +63,8 @@ PATHS = {
     "data_dir": ("data", "nowhere", "file"),
     "images": ("pictures", "nowhere", "file", "empty"),
     "file": ("model.onnx", "nowhere/model.onnx", "folder", "file"),
-    "svg": ("picture.svg", "nowhere/x.svg", "folder", "file"),
+    "picture": ("picture.svg", "nowhere/x.svg", "folder", "file"),
+    "gallery": ("gallery.png", "nowhere/x.pdf", "folder", "file.gif"),
 }
 NO_PATHS = ("", "~nouser/x", "x" * 5000, "y" * 300)
 CHEAP = {

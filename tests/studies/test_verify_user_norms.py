@@ -202,12 +202,12 @@ def test_the_check_of_one_norm_leaves_that_of_another_alone(few, tmp_path):
     verify(out, "--norm", "bn")
     verify(out, "--norm", "gn")
     verify(out, *spelt("batch_norm", "batch"))
-    verify(out, *spelt("batch_norm", "silent_batch"))  # the same norm
+    verify(out, *spelt("batch_norm", "silent_batch"))  # the same norm, another question
     verify(out, "--norm", f"{other}:batch_norm", "--reference", f"{FILE}:batch")
     folders = sorted(path.name for path in out.iterdir())
-    assert folders[2:] == ["verify-bn", "verify-gn"]
-    assert len({name.rpartition("-")[2] for name in folders[:2]}) == 2
-    assert all(name.startswith("verify-batch_norm-") for name in folders[:2])
+    assert folders[3:] == ["verify-bn", "verify-gn"]
+    assert len({name.rpartition("-")[2] for name in folders[:3]}) == 3
+    assert all(name.startswith("verify-batch_norm-") for name in folders[:3])
     for name in folders:
         assert normbench("report", name, "--out", out).code == 0
 
