@@ -189,7 +189,7 @@ def _convergence(times: Mapping[str, Mapping[int, Reached | None]], epochs: int)
         norm: {seed: float(time.epoch if time else epochs + 1) for seed, time in by_seed.items()}
         for norm, by_seed in times.items()
     }
-    return _claim("faster convergence", "epochs to the accuracy that no norm ends at", values, higher=False)
+    return _claim("faster convergence", "epochs to the accuracy reached without a norm", values, higher=False)
 
 
 def _rates(runs: Sequence[Run]) -> Claim:
