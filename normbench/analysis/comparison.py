@@ -3,6 +3,7 @@
 It is made from results alone, as is a search for the settings that suit each norm.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,7 +22,8 @@ from normbench.norms import listing_order, norm_info
 from normbench.runs import RunResult, list_experiment
 
 SAME = ("device", "torch", "batch_size", "epochs", "dataset", "train_images", "split_seed", "network", "precision")
-"""Fields that every run of a comparison shares; the number of CPU threads is part of the device's name."""
+"""Fields that every run of a comparison shares; of the device the processor, without its number of threads."""
+THREADS = re.compile(r", (\d+ threads?)$")
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Comparison:
                 searching=True,
                 best=best_settings(rows),
                 sensitivity=tuple(map(tuple, sensitivity_curves(rows))),
-                warnings=tuple(mismatches(results)),
+                warnings=(*mismatches(results), *unequal_times(results)),
             )
         unranked = _with_several_settings(series)
         if control in unranked:
@@ -111,7 +113,7 @@ class Comparison:
             differences=tuple(paired_differences(ranked, control, margin)) if ranked else (),
             ranking=rank_norms(ranked, margin),
             unranked=tuple(unranked.values()),
-            warnings=(*mismatches(results), *seed_mismatches(ranked)),
+            warnings=(*mismatches(results), *unequal_times(results), *seed_mismatches(ranked)),
         )
 
     @property
@@ -215,21 +217,37 @@ def _with_several_settings(series: Sequence[Series]) -> dict[str, str]:
 
 def mismatches(results: Sequence[RunResult]) -> list[str]:
     """Describe every field of `SAME` that differs among finished runs, with the norms on either side."""
-    done = [result for result in results if result.status == "done"]
-    sentences = []
-    for name in SAME:
-        norms: dict[object, dict[str, None]] = {}
-        for result in done:
-            norms.setdefault(_value(result, name), {})[result.norm] = None
-        if len(norms) > 1:
-            sides = "; ".join(f"{value} ({', '.join(names)})" for value, names in norms.items())
-            sentences.append(f"not on equal terms: runs differ in {name.replace('_', ' ')}: {sides}")
-    return sentences
+    sides = {name: _sides([(_value(result, name), result) for result in results]) for name in SAME}
+    return [
+        f"not on equal terms: runs differ in {name.replace('_', ' ')}: {text}" for name, text in sides.items() if text
+    ]
+
+
+def unequal_times(results: Sequence[RunResult]) -> list[str]:
+    """Describe numbers of CPU threads that differ among finished runs.
+
+    The number of threads changes the seconds of a run; its accuracy only in the order in which floats are added, as
+    another seed would.
+    """
+    threads = [(found[1], result) for result in results if (found := THREADS.search(result.device))]
+    text = _sides(threads)
+    return [f"seconds are not on equal terms: {text}"] * bool(text)
+
+
+def _sides(values: Sequence[tuple[object, RunResult]]) -> str:
+    """Format the values of finished runs with the norms that have each; empty where all are equal."""
+    norms: dict[object, dict[str, None]] = {}
+    for value, result in values:
+        if result.status == "done":
+            norms.setdefault(value, {})[result.norm] = None
+    return "; ".join(f"{value} ({', '.join(names)})" for value, names in norms.items()) if len(norms) > 1 else ""
 
 
 def _value(result: RunResult, name: str) -> object:
     """Return a field; earlier versions did not record the precision, which was float32 by default on a CPU."""
     value = getattr(result, name)
+    if name == "device":
+        return THREADS.sub("", result.device)
     if name == "precision" and value is None:
         return "fp32" if "thread" in result.device else "not recorded"
     return value

@@ -3,7 +3,7 @@
 import pytest
 from helpers.results import make_result
 
-from normbench.analysis import caption, mismatches, seed_mismatches
+from normbench.analysis import Comparison, caption, mismatches, seed_mismatches
 
 EQUAL = {
     "dataset": "cifar10", "network": "c10", "epochs": 20, "batch_size": 64, "train_images": 50_000,
@@ -24,7 +24,7 @@ def test_runs_on_equal_terms_are_not_mismatches():
     ("name", "other", "description"),
     [
         ("torch", "2.14.0", "torch: 2.15.0 (bn); 2.14.0 (gn)"),
-        ("device", "a CPU, 1 thread", "device: a CPU, 2 threads (bn); a CPU, 1 thread (gn)"),
+        ("device", "another CPU, 2 threads", "device: a CPU (bn); another CPU (gn)"),
         ("batch_size", 128, "batch size: 64 (bn); 128 (gn)"),
         ("epochs", 5, "epochs: 20 (bn); 5 (gn)"),
         ("dataset", "digits", "dataset: cifar10 (bn); digits (gn)"),
@@ -34,6 +34,14 @@ def test_runs_on_equal_terms_are_not_mismatches():
 )
 def test_what_differs_is_named(name, other, description):
     assert mismatches([run("bn"), run("gn", **{name: other})]) == [f"not on equal terms: runs differ in {description}"]
+
+
+def test_another_number_of_threads_makes_only_the_seconds_unequal():
+    results = [run("bn"), run("gn", device="a CPU, 1 thread"), run("ln", device="a CPU, 1 thread")]
+    assert mismatches(results) == []
+    (sentence,) = Comparison.of(results).warnings
+    assert sentence == "seconds are not on equal terms: 2 threads (bn); 1 thread (gn, ln)"
+    assert Comparison.of([run("bn"), run("gn")]).warnings == ()
 
 
 def test_unfinished_runs_do_not_count():
