@@ -6,10 +6,10 @@ from math import inf, log
 from pathlib import Path
 from typing import Any
 
-from normbench.advice.published import Published, of_study
+from normbench.advice.published import Published, documented_text, of_study
 from normbench.advice.rules import Evidence, Rule
 from normbench.advice.situation import Situation
-from normbench.analysis import StudyResult, aggregate_runs, caption, mismatches, read_study_result
+from normbench.analysis import StudyResult, Table, aggregate_runs, caption, mismatches, read_study_result
 from normbench.analysis.format import percent
 from normbench.errors import NormbenchError
 from normbench.runs import Entry, RunResult, list_experiment
@@ -80,6 +80,50 @@ def documented(evidence: Evidence, rule: Rule, situation: Situation) -> Measured
         elif entry.part:
             statement = f"{entry.part}: {statement}"
     return Measured(None, statement, entry.caption, entry.batch_size, contradiction, entry.page)
+
+
+def documented_result(study: str, question: str) -> StudyResult | None:
+    """Lay out what the documentation has measured with a study: a table per set of conditions; None without any."""
+    groups: dict[tuple[str, str, str], dict[str, Published]] = {}
+    for entry in of_study(study):
+        series, _, point = entry.part.rpartition(", ")
+        title = ", ".join(filter(None, (series, entry.quantity)))
+        groups.setdefault((title, entry.page, entry.caption), {})[point or f"batch {entry.batch_size:,}"] = entry
+    if not groups:
+        return None
+    tables = tuple(
+        _documented_table(title, f"{caption} ({page})", entries) for (title, page, caption), entries in groups.items()
+    )
+    pages = " and ".join(dict.fromkeys(page for _, page, _ in groups))
+    return StudyResult(
+        study=study,
+        title=question,
+        conclusions=(),
+        caption=f"Measured for the documentation ({pages}), not on this machine.",
+        tables=tables,
+        charts=(),
+        values={"measurements": [entry.model_dump(mode="json") for entry in of_study(study)]},
+    )
+
+
+def _documented_table(title: str, note: str, entries: Mapping[str, Published]) -> Table:
+    """Table of measurements with one set of conditions; of points and norms the more numerous are its rows."""
+    labels = tuple(dict.fromkeys(label for entry in entries.values() for label in entry.values))
+    cells = {
+        (point, label): documented_text(entry.values[label]) if label in entry.values else "-"
+        for point, entry in entries.items()
+        for label in labels
+    }
+    if any(entry.verdict for entry in entries.values()):
+        columns = ("mistake", *(f"{label} way" for label in labels), "verdict")
+        rows = [(point, *(cells[point, label] for label in labels), entry.verdict) for point, entry in entries.items()]
+    elif len(labels) >= len(entries):
+        columns = ("norm", *entries)
+        rows = [(label, *(cells[point, label] for point in entries)) for label in labels]
+    else:
+        columns = ("", *labels)
+        rows = [(point, *(cells[point, label] for label in labels)) for point in entries]
+    return Table(title=title, columns=columns, rows=tuple(rows), note=note)
 
 
 def _documented_mistake(entry: Published) -> tuple[str, str]:

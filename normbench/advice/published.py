@@ -68,3 +68,14 @@ def of_norm(norm: str) -> Iterator[tuple[Published, str, PublishedValue | None]]
         for label, value in entry.values.items():
             if entry.study != "mistakes" and label.split()[0] == name:
                 yield entry, label, value
+
+
+def documented_text(value: PublishedValue | None) -> str:
+    """Format a documented value in percent, with the half width of its interval if it has one."""
+    if value is None:
+        return "diverged"
+    return (
+        f"{100 * value.mean:.2f} %"
+        if value.half_width is None
+        else (f"{100 * value.mean:.2f} ± {100 * value.half_width:.2f} %")
+    )

@@ -338,6 +338,9 @@ Example = Annotated[bool, Flag("Work out a batch of three inputs with four featu
 PrintConfig = Annotated[
     bool, Flag("Print the recipe of these flags as TOML for --config, with every setting; train nothing.", OUTPUT)
 ]
+Show = Annotated[
+    bool, Flag("Print the result that --out keeps, or else that of the documentation; measure nothing.", OUTPUT)
+]
 Torchinfo = Annotated[bool, Flag("Print torchinfo's tree of the modules, too.", OUTPUT)]
 DryRun = Annotated[bool, Flag("List the runs without training any.", OUTPUT)]
 Json = Annotated[bool, Flag("Print one JSON document on stdout.", OUTPUT)]

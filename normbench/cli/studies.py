@@ -12,11 +12,12 @@ from pydantic.fields import FieldInfo
 from normbench.cli import completion, flags
 from normbench.cli.command import make_command
 from normbench.cli.flags import Parameter, parameters
-from normbench.cli.options import Options, PlanOptions, SelectionOptions
+from normbench.cli.options import Options, PlanOptions, SelectionOptions, is_typed
 from normbench.cli.plan import announce, claim_experiment, part_of, question_of, stop_after_part
 from normbench.cli.settled import stop_after_config
 from normbench.config.recipes import COMMAND_LINE, DEFAULT_RECIPE
 from normbench.config.validation import validated
+from normbench.errors import UsageError
 from normbench.studies import Flag as FieldFlag
 from normbench.studies import Study, StudyContext
 
@@ -36,20 +37,28 @@ class StudyOptions(SelectionOptions, PlanOptions):
     lr: flags.LearningRate = None
     weight_decay: flags.WeightDecay = None
     margin: flags.Margin = None
+    show: flags.Show = False
 
 
 SHARED = parameters(StudyOptions)
 SELECTION = ("norms", "all", "every")
 """Flags of a field `norms`."""
+NAMING_A_RESULT = frozenset({"out", "name", "config", "json", "quiet", "show"})
+"""Flags that go with --show: they say where a result is, or how to print it."""
 
 
 def study_command(study: Study[Any]) -> Callable[..., None]:
     """Make the command of a study."""
 
     def run(values: dict[str, Any]) -> None:
-        shared = (*study.flags, *parameters(Options), "every", "print_config")
+        shared = (*study.flags, *parameters(Options), "every", "print_config", "show")
         options = StudyOptions(**{name: values[name] for name in shared if name in values})
-        _run(study, options, _settings(study, values))
+        settings = _settings(study, values)
+        if options.show:
+            _check_show(study, settings, values)
+            _show(CommandContext(study, options, settings))
+        else:
+            _run(study, options, settings)
 
     return make_command(run, _study_parameters(study), study.help)
 
@@ -61,7 +70,7 @@ def _study_parameters(study: Study[Any]) -> dict[str, Parameter]:
         if name == "norms":
             of_settings |= {shared: SHARED[shared] for shared in SELECTION}
         of_settings[name] = Parameter(_kind(field.annotation), _flag(name, field))
-    shared = {name: SHARED[name] for name in (*study.flags, *parameters(Options))}
+    shared = {name: SHARED[name] for name in (*study.flags, *parameters(Options), "show")}
     for name, default in (("config", study.recipe or DEFAULT_RECIPE), ("name", study.name)):
         if name in shared:
             shared[name] = shared[name].with_default(default)
@@ -239,6 +248,55 @@ def _run(study: Study[Any], options: StudyOptions, settings: Any) -> None:
     _conclude(context, result)
     if code := study.exit_code(result):
         raise typer.Exit(code)
+
+
+def _check_show(study: Study[Any], settings: Any, values: Mapping[str, Any]) -> None:
+    """Refuse --show beside a flag that chooses what to measure, since a kept result has been measured already.
+
+    Raises:
+        UsageError: There is one.
+    """
+    names = {field: name for name, field in study.settings.model_fields.items()}
+    for name, value in values.items():
+        if not is_typed(value) or name in NAMING_A_RESULT:
+            continue
+        if (key := _fields(study).get(name)) is not None:
+            default = key.get_default(call_default_factory=True)
+            without = settings.model_copy(update={names[key]: default})
+            if study.variant(without) != study.variant(settings):
+                continue
+        flag = f"--{name.replace('_', '-')}"
+        raise UsageError(f"--show measures nothing, so {flag} has no meaning with it", f"Leave out --show or {flag}.")
+
+
+def _show(context: CommandContext) -> None:
+    """Print the result in the experiment's folder, else the documentation's.
+
+    Raises:
+        UsageError: There is neither.
+        RunFailedError: The result cannot be read.
+    """
+    from normbench.advice.evidence import documented_result
+    from normbench.analysis import read_study_result
+    from normbench.console.study import study_result_document, study_result_text, study_result_values
+    from normbench.runs import FINDING
+
+    study, output = context.study, context.output
+    folder = context.machine.out / context.experiment
+    result = read_study_result(folder)
+    if result is not None and result.study != study.name:
+        raise UsageError(
+            f"{folder} is a result of `{result.study}`", f"normbench {result.study} --show --name {folder.name}"
+        )
+    documented = result is None
+    if result is None and context.experiment == study.name:
+        result = documented_result(study.name, study.question)
+    if result is None:
+        raise UsageError(f"{folder} has no result of `{study.name}`", "Leave out --show to measure it.")
+    files = [] if documented else [str(path) for path in (folder / FINDING, *sorted(folder.glob("plots/*")))]
+    document = study_result_document(result, files, documented=documented)
+    output.result(study_result_text(result), document, study_result_values(result))
+    output.note(f"none in {folder}: measured for the documentation" if documented else f"from {folder}")
 
 
 def _conclude(context: CommandContext, result: "StudyResult") -> None:

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from normbench.advice.published import PublishedValue, of_norm
+from normbench.advice.published import documented_text, of_norm
 from normbench.analysis import HistoryEntry
 from normbench.analysis.example import EPSILON, INPUTS, Example, example_tables
 from normbench.analysis.format import accuracy, finished
@@ -145,17 +145,6 @@ def _documented(name: str) -> list[RenderableType]:
         ]
         parts.append(Padding(Text(f"{caption} ({page})", style="dim"), (0, 0, 0, 2)))
     return parts
-
-
-def documented_text(value: PublishedValue | None) -> str:
-    """Format a documented value in percent, with the half width of its interval if it has one."""
-    if value is None:
-        return "diverged"
-    return (
-        f"{100 * value.mean:.2f} %"
-        if value.half_width is None
-        else (f"{100 * value.mean:.2f} ± {100 * value.half_width:.2f} %")
-    )
 
 
 def document(page: NormPage) -> dict[str, object]:

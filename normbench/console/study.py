@@ -17,10 +17,16 @@ def study_result_text(result: StudyResult) -> RenderableType:
     return Group(*tables, *charts, Text(), *map(Text, result.conclusions), Text(result.caption, style="dim"))
 
 
-def study_result_document(result: StudyResult, files: Sequence[str]) -> dict[str, object]:
-    """Return the JSON document: the result as it is kept, and the files beside it."""
+def study_result_document(result: StudyResult, files: Sequence[str], *, documented: bool = False) -> dict[str, object]:
+    """Return the JSON document: the result as it is kept, and the files beside it.
+
+    Args:
+        result: Result of the study.
+        files: Paths of its files.
+        documented: True for a result of the documentation, which was not measured on this machine.
+    """
     content = result.model_dump(mode="json", exclude={"environment"})
-    return {"command": result.study, **content, "files": list(files)}
+    return {"command": result.study, **content, "files": list(files), "documented": documented}
 
 
 def study_result_values(result: StudyResult) -> str:

@@ -409,6 +409,7 @@ StudyFields = fields_of(StudyResult, "StudyFields", ("environment",))
 class StudyDocument(Document, StudyFields):  # type: ignore[valid-type, misc]
     command: str
     files: list[str]
+    documented: bool
 
 
 FORMS: dict[str, tuple[type[Document], ...]] = {
