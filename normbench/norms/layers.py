@@ -249,8 +249,9 @@ class GhostBatchNorm(nn.BatchNorm2d):
 class ExtendedBatchNorm(nn.Module):
     """Extended Batch Normalization: the mean of each channel, one variance of all channels (arXiv:2003.05569).
 
-    y = (x - mean_NHW) / sqrt(var_NCHW + eps) * gamma_c + beta_c, in evaluation with the running statistics, which
-    average the unbiased variance as BatchNorm's do. The variance is that of all values about their common mean.
+    y = (x - mean_NHW) / sqrt(var_NCHW + eps) * gamma_c + beta_c, in evaluation with the running statistics. The
+    abstract of the paper gives the axes; here the variance is that of all values about their common mean, and the
+    running one averages the unbiased variance as that of BatchNorm does.
     """
 
     running_mean: Tensor
@@ -287,8 +288,9 @@ class SwitchableNorm(nn.Module):
 
     y = (x - mean) / sqrt(var + eps) * gamma_c + beta_c with mean = sum_k w_k mean_k and var = sum_k v_k var_k over
     k = HW, CHW and NHW; w and v are a softmax of three numbers each, or on maps of one pixel, which have no statistics
-    over HW, of the last two. In evaluation the statistics over NHW are the running ones, which average the biased
-    variance as the training uses it.
+    over HW, of the last two. All variances are biased, also the running one, with which the statistics over NHW are
+    replaced in evaluation; the authors' code (switchablenorms/Switchable-Normalization) divides the variance over HW by
+    one less than the number of positions.
     """
 
     running_mean: Tensor
