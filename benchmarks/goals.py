@@ -42,14 +42,21 @@ VERBS = ("train", "score")
 Step = Callable[[], object]
 
 
-def goals(bench: Bench, data: DataSet, contenders: Sequence[Contender], whole: Breakdown | None) -> Iterator[Goal]:
-    """Measure the goals on a CPU; those of contenders and of the whole command where these have been measured."""
+def measured_goals(bench: Bench, data: DataSet) -> Iterator[Goal]:
+    """Measure the goals of steps and of scoring on a CPU.
+
+    They belong before other parts in this process: memory that those have freed makes large batches faster.
+    """
     with threads_each(1):
         yield group_goal(bench, data)
         for precision in NORMED:
             if precision != "bf16" or not lacks_bf16(bench.device):
                 yield from norm_goals(bench, data, precision)
         yield scoring_goal(bench, data)
+
+
+def derived_goals(contenders: Sequence[Contender], whole: Breakdown | None) -> Iterator[Goal]:
+    """Compare the figures of contenders and of the whole command, where these have been measured."""
     yield from loop_goal(contenders)
     yield from command_goal(whole)
 

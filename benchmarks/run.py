@@ -110,6 +110,10 @@ def measure(args: argparse.Namespace) -> Path:
     setups = {contender.name: contender.setup for contender in contenders if contender.setup}
     loop = setups.get("loop", bench.setup)
     few = datasets.load(bench.curve_job(loop, bench.batch_size).config.data, bench.machine, bench.device)
+    on_cpu = "goals" in args.only and bench.device.type == "cpu"
+    if on_cpu:
+        log("goals of training on a CPU")
+    own_goals = tuple(goals.measured_goals(bench, few)) if on_cpu else ()
     measurements = {
         "batch_sizes": ("batch-sizes", lambda: curves.batch_sizes(bench, few, loop, log)),
         "runs": ("run-counts", lambda: curves.run_counts(bench, few, log)),
@@ -119,9 +123,8 @@ def measure(args: argparse.Namespace) -> Path:
     measured: dict[str, Any] = {key: tuple(run()) for key, (part, run) in measurements.items() if part in args.only}
     if "breakdown" in args.only:
         measured["breakdown"] = whole_command(bench, data, args.config)
-    if "goals" in args.only and bench.device.type == "cpu":
-        log("goals of training on a CPU")
-        measured["goals"] = tuple(goals.goals(bench, few, contenders, measured.get("breakdown")))
+    if on_cpu:
+        measured["goals"] = (*own_goals, *goals.derived_goals(contenders, measured.get("breakdown")))
     results = records.Results(
         date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         seconds=round(time.perf_counter() - started),

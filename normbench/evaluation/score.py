@@ -12,9 +12,10 @@ from normbench.device import autocast
 from normbench.errors import RunFailedError
 
 BATCH = {"cuda": 5_000, "cpu": 100}
-"""Evaluation batch size by device: fills a GPU, fits the cache of a CPU (4,600 images/s on one thread, 2,350 in batches
-of 500). It depends on the device alone, so that the same weights give the same digits whatever batch size they were
-trained with."""
+"""Evaluation batch size by device: fills a GPU, fits the cache of a CPU (benchmarks/README.md).
+
+It depends on the device alone: the same weights give the same digits whatever batch size they were trained with.
+"""
 
 
 def evaluation_batch(device: torch.device) -> int:
