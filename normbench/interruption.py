@@ -14,8 +14,8 @@ from typing import Any
 
 from normbench.errors import INTERRUPTED, NormbenchError
 
-RESUMING = ("train", "compare", "batch-size")
-"""Commands that go on where they were interrupted; the others are short, and begin anew."""
+RESUMING = ("train", "compare", "batch-size", "claims", "rank", "tune")
+"""Commands that train runs, and go on where they were interrupted; the others are short, and begin anew."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 2.0
@@ -88,7 +88,7 @@ def words() -> NormbenchError:
 
     typed = [word for word in sys.argv[1:] if word != "--force"]  # which starts from scratch
     again = shlex.join(["normbench", *typed])
-    if sys.argv[1:2] and sys.argv[1] in RESUMING:
+    if sys.argv[1:2] and sys.argv[1] in RESUMING and "--notebook" not in sys.argv:  # which keeps no runs
         return NormbenchError("interrupted; finished epochs are kept", f"Go on with: {again}", INTERRUPTED)
     return NormbenchError("interrupted", f"Start again with: {again}", INTERRUPTED)
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from helpers.cli import TINY, normbench, run_folders, without_settings
 
+from normbench import interruption
 from normbench.errors import INTERRUPTED
+from normbench.studies import STUDIES
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to one process")
 
@@ -72,8 +74,9 @@ def test_an_interruption_while_modules_are_imported_is_a_document_with_json(tmp_
     assert (one.returncode, json.loads(stdout)["error"]["exit_code"]) == (INTERRUPTED, INTERRUPTED)
 
 
-@pytest.mark.parametrize("gap", [0.0, 0.01, 0.05])
-@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("second", "gap"), [(signal.SIGINT, 0.0), (signal.SIGTERM, 0.0), (signal.SIGINT, 0.01), (signal.SIGTERM, 0.05)]
+)
 def test_the_first_signal_wins(tmp_path: Path, second: signal.Signals, gap: float) -> None:
     with process(*TWENTY, cwd=tmp_path) as one:
         wait_for(one, "  epoch 1/20  ")
@@ -84,6 +87,14 @@ def test_the_first_signal_wins(tmp_path: Path, second: signal.Signals, gap: floa
     resumed = normbench(*TWENTY, "--out", tmp_path / "runs", "--json")
     assert (resumed.code, "resumed after epoch" in resumed.stderr) == (0, True)
     assert len(run_folders(tmp_path / "runs")) == 2
+
+
+def test_every_command_that_keeps_its_runs_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(interruption.RESUMING) == {"train", "compare", *(s.name for s in STUDIES.values() if s.keeps_runs)}
+    monkeypatch.setattr(sys, "argv", ["normbench", "tune", "--trials", "2"])
+    assert interruption.words().hint == "Go on with: normbench tune --trials 2"
+    monkeypatch.setattr(sys, "argv", ["normbench", "claims", "--notebook"])
+    assert interruption.words().hint == "Start again with: normbench claims --notebook"
 
 
 @pytest.mark.parametrize("mode", [(), ("--json",)])

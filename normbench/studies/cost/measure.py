@@ -141,7 +141,10 @@ def measure_costs(
         UsageError: A norm is unknown, or cannot be built or run in the network.
     """
     data = noise(configs[0].training.batch_size, device)
-    untimed = {config.norm: _measure_untimed(config, data) for config in configs}
+    untimed = {}
+    for number, config in enumerate(configs, 1):
+        note(f"memory and batch dependence {number} of {len(configs)}: {config.norm}")
+        untimed[config.norm] = _measure_untimed(config, data)
     benches = {config.norm: Bench(config, data) for config in configs}
     times: dict[str, list[tuple[float, ...]]] = {name: [] for name in benches}
     for number, names in enumerate(_rounds(list(benches), WARM_UP + repeats), 1 - WARM_UP):
