@@ -8,7 +8,7 @@ import pytest
 from helpers.cli import TINY, normbench
 from helpers.hostile import COMMANDS, NAMES, PATHS, command_line, faults, make_world, run, told
 
-EACH, SLOW_EACH = 30, 100
+EACH, SLOW_EACH = 12, 100
 EVIL = "=1+1 \x1b[31m<script>alert(1)<b>&[bold]$x^2_{y}|`a`\u202e"
 SHOWN = r"=1+1 \x1b[31m"
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

@@ -109,7 +109,7 @@ def test_twenty_kills_change_nothing_on_cifar10(tmp_path: Path, cifar10_dir: Pat
     assert assert_survives(tmp_path, options, seeds=3, kills=20, share=0.2) == 20
 
 
-@pytest.mark.parametrize("norm", ["bn", "gn+ws"])
+@pytest.mark.parametrize("norm", ["bn", pytest.param("gn+ws", marks=pytest.mark.slow)])
 def test_a_kill_in_the_middle_of_any_write_changes_nothing(tmp_path: Path, norm: str) -> None:
     arguments = ["train", "--norm", norm, "--epochs", "2", *DIGITS]
     finish([*arguments, "--out", str(tmp_path / "whole")])

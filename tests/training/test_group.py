@@ -206,7 +206,7 @@ def test_a_group_asks_before_each_step_whether_to_go_on(digits):
 def test_the_host_reads_no_single_number_in_an_epoch(norm, digits):
     """Every read makes a GPU wait: `.item()`, `float()` and `.tolist()` are all one of these two kernels."""
     network = build(run_config().network, Norm.parse(norm))
-    training = Training(run_config(norm, batch_size=8), network, without_validation(digits))
+    training = Training(run_config(norm, batch_size=32), network, without_validation(digits))
     train_epoch(training, 1)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         train_epoch(training, 2)
