@@ -46,6 +46,11 @@ def plain(text: str, encoding: str) -> str:
     return text
 
 
+def counted(count: int, noun: str) -> str:
+    """Format a number with its noun in the singular or plural: `1 run`, `1,200 runs`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def _encodes(character: str, encoding: str) -> bool:
     try:
         character.encode(encoding)

@@ -13,6 +13,7 @@ from normbench.analysis import StudyResult, Table, aggregate_runs, caption, mism
 from normbench.analysis.format import percent
 from normbench.errors import NormbenchError
 from normbench.runs import Entry, RunResult, list_experiment
+from normbench.text import counted
 
 COMPARED = ("bn", "gn")
 HIGHER = "scores higher"
@@ -133,7 +134,7 @@ def _documented_mistake(entry: Published) -> tuple[str, str]:
 
 
 def _seeds(count: int) -> str:
-    return f"{count} seed{'s' if count > 1 else ''}"
+    return counted(count, "seed")
 
 
 def _results(study: str, out: Path) -> Iterator[tuple[Path, StudyResult]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from normbench.analysis.aggregate import Aggregate, aggregate_runs, best_settings, group_by_setting
-from normbench.analysis.format import caption
+from normbench.analysis.format import caption, seed_ranges
 from normbench.analysis.paired import MARGIN, PairedDifference, paired_differences
 from normbench.analysis.ranking import Ranking, rank_norms
 from normbench.analysis.sensitivity import Sensitivity, sensitivity_curves
@@ -260,19 +260,9 @@ def seed_mismatches(results: Sequence[RunResult]) -> list[str]:
         seeds.setdefault(result.norm, set()).update([result.seed] * (result.status != "failed"))
     if len({frozenset(of_norm) for of_norm in seeds.values()}) < 2:
         return []
-    sides = "; ".join(f"{norm} {_ranges(of_norm)}" for norm, of_norm in seeds.items())
+    sides = "; ".join(f"{norm} {seed_ranges(of_norm)}" for norm, of_norm in seeds.items())
     return [f"unequal seeds: {sides}. Norms are ranked on the seeds that all of them share, and differences are over"
             " the seeds that a pair shares"]  # fmt: skip
-
-
-def _ranges(seeds: set[int]) -> str:
-    """Format seeds as ranges, such as 0-2, 5."""
-    if not seeds:
-        return "none"
-    ordered = sorted(seeds)
-    starts = [seed for seed in ordered if seed - 1 not in seeds]
-    ends = [seed for seed in ordered if seed + 1 not in seeds]
-    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
 
 
 def earlier_results(folder: Path, recipe: Recipe, configs: Sequence[RunConfig]) -> list[RunResult]:

@@ -3,11 +3,12 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from normbench.analysis.aggregate import Aggregate, Estimate, group_by_setting
 from normbench.config.settings import data_set_title
 from normbench.runs import RunResult
+from normbench.text import counted
 
 NOTHING = "-"
 UNTUNED = "*"
@@ -94,16 +95,26 @@ def caption(results: Sequence[RunResult], epochs: int, searching: bool = False) 
     """Caption of a table of accuracies: data set, network, epochs, seeds, device and versions behind it."""
     first = results[0]
     seeds = sorted({result.seed for result in results})
-    named = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds ({seeds[0]}-{seeds[-1]})"
+    named = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds ({seed_ranges(seeds)})"
     read = "The test images were not read." if searching else "Accuracies are the last epoch's, not the best's."
     sentence = untuned(result.norm for result in results if result.tuned is False)
     not_tuned = f" {sentence}" if sentence else ""
-    length = f"{epochs} epoch{'s' if epochs > 1 else ''}"
+    length = counted(epochs, "epoch")
     beyond = f"{_spread(results)}{_sampling(results)}"
     return (
         f"{_data(first)}; network {first.network}; {length}; {_batch(results)}; {named}; "
         f"{_all(results, 'device')}{_concurrency(results)}; torch {_all(results, 'torch')}. {read}{beyond}{not_tuned}"
     )
+
+
+def seed_ranges(seeds: Collection[int]) -> str:
+    """Format seeds as ranges, such as 0-2, 5."""
+    if not seeds:
+        return "none"
+    ordered = sorted(seeds)
+    starts = [seed for seed in ordered if seed - 1 not in seeds]
+    ends = [seed for seed in ordered if seed + 1 not in seeds]
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
 
 
 def _spread(results: Sequence[RunResult]) -> str:

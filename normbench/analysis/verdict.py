@@ -11,6 +11,7 @@ from normbench.analysis.ranking import Ranking
 from normbench.config import MAX_EPOCHS, PARAMETER_BUDGET
 from normbench.config.norm_names import NormName
 from normbench.norms import NORMS
+from normbench.text import counted
 
 ASSIGNMENT_NORMS = ("bn", "gn", "ln")
 ASSIGNMENT_ACCURACY = 0.7
@@ -101,7 +102,7 @@ class Assignment:
         parts = (
             f"{len(self.above)} of {len(self.accuracies)} above {100 * ASSIGNMENT_ACCURACY:g} %{missing}",
             f"{self.parameters:,} {relation} {PARAMETER_BUDGET:,} parameters",
-            f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}",
+            counted(self.epochs, "epoch"),
         )
         return f"assignment {'met' if self.met else 'not met'}: {', '.join(parts)}"
 

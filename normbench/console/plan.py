@@ -10,6 +10,7 @@ from normbench.console.progress import duration
 from normbench.console.tables import plain_table
 from normbench.console.text import Text
 from normbench.engine import Estimate, Plan
+from normbench.text import counted
 
 MOST_LISTED = 60
 """Runs that are listed one by one; of more there is one row per norm."""
@@ -45,7 +46,7 @@ def cost_lines(plan: Plan, estimate: Estimate) -> list[str]:
     folder = plan.folders[0].path.parent
     done = len(plan.configs) - estimate.runs
     if not estimate.runs:
-        return [f"{_count(done)} done already, in {folder}"]
+        return [f"{counted(done, 'run')} done already, in {folder}"]
     before = f" ({done} done already)" if done else ""
     if estimate.seconds is None:
         time = "its first steps will show how long it takes"
@@ -54,11 +55,10 @@ def cost_lines(plan: Plan, estimate: Estimate) -> list[str]:
         time = f"{most}about {duration(estimate.seconds)}, estimated from {estimate.source}"
     room = "" if estimate.free_disk is None else f" ({_bytes(estimate.free_disk)} free)"
     memory = f"about {_bytes(estimate.memory)} of memory, " if estimate.memory else ""
-    return [f"{_count(estimate.runs)}{before}: {time}", f"{memory}{_bytes(estimate.disk)} of disk{room} in {folder}"]
-
-
-def _count(runs: int) -> str:
-    return f"{runs:,} run{'s' if runs > 1 else ''}"
+    return [
+        f"{counted(estimate.runs, 'run')}{before}: {time}",
+        f"{memory}{_bytes(estimate.disk)} of disk{room} in {folder}",
+    ]
 
 
 def _bytes(size: int) -> str:

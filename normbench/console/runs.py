@@ -14,6 +14,7 @@ from normbench.console.tables import plain_table
 from normbench.console.text import Text
 from normbench.runs import Cleaned, Entry, Experiment, flat, read_environment
 from normbench.runs.archiving import Archived
+from normbench.text import counted
 
 COLOURS = {
     "done": "green",
@@ -172,7 +173,7 @@ def show_cleaned(output: Output, cleaned: Cleaned, removed: bool) -> None:
     """Print the runs that `runs clean` removed or would remove, and those that it keeps."""
     action = "removed" if removed else "would be removed; --yes removes"
     lines = [f"{entry.name} ({entry.state})" for entry in cleaned.removed]
-    lines += [f"{len(lines)} unfinished run(s) {action}."] if lines else []
+    lines += [f"{counted(len(lines), 'unfinished run')} {action}."] if lines else []
     lines += [f"{entry.name} stays: {reason}" for entry, reason in cleaned.kept]
     document = {
         "command": "runs clean",
@@ -190,11 +191,11 @@ def show_cleaned(output: Output, cleaned: Cleaned, removed: bool) -> None:
 def show_archived(output: Output, outcome: Archived, restored: bool) -> None:
     """Print the runs that were archived or restored, what was removed, and what stays with the reason."""
     verb = "restored from" if restored else "written to"
-    lines = [f"{len(outcome.changed)} run(s) {verb} {outcome.path}"]
+    lines = [f"{counted(len(outcome.changed), 'run')} {verb} {outcome.path}"]
     if not restored:
         lines[0] += f", which holds {len(outcome.runs)} in {outcome.size / 1e6:.1f} MB"
     if outcome.removed:
-        lines.append("The archive is removed." if restored else f"{len(outcome.removed)} folder(s) removed.")
+        lines.append("The archive is removed." if restored else f"{counted(len(outcome.removed), 'folder')} removed.")
     lines += [f"{kept.run} stays: {kept.reason}" for kept in outcome.kept]
     document = {
         "command": "runs archive",

@@ -1,7 +1,7 @@
 """Conclusions of an experiment in sentences: which norm leads, and whether that is more than chance."""
 
 from normbench.analysis import Comparison, PairedDifference, Ranking
-from normbench.analysis.format import join_names, other_images, percent
+from normbench.analysis.format import join_names, other_images, percent, seed_ranges
 
 ROUNDING = 1e-12
 """Largest difference of two means of equal accuracies."""
@@ -52,7 +52,7 @@ def _reached(ranking: Ranking) -> str:
     seeds = ranking.seeds
     if len(seeds) == 1:
         return f"{percent(ranking.accuracy.mean)} test accuracy, with seed {seeds[0]}"
-    return f"{percent(ranking.accuracy.mean)} test accuracy (mean over seeds {join_names(list(map(str, seeds)))})"
+    return f"{percent(ranking.accuracy.mean)} test accuracy (mean over seeds {seed_ranges(seeds)})"
 
 
 def _best_settings(comparison: Comparison) -> list[str]:

@@ -55,6 +55,10 @@ def test_the_sentence_names_data_length_seeds_and_machine():
     assert "torch 2.15.0 or 2.14.0" in caption([run("bn"), run("gn", torch="2.14.0")], 20)
 
 
+def test_seeds_that_do_not_follow_each_other_are_all_named():
+    assert "; 4 seeds (0-1, 5, 9); " in caption([run("bn", seed) for seed in (9, 0, 5, 1)], 20)
+
+
 def test_the_sentence_says_how_far_other_test_images_would_move_an_accuracy():
     text = caption([run("bn", test_accuracy=0.84)], 20)
     # 1.96 * sqrt(0.84 * 0.16 / 10000) = 0.72 points.

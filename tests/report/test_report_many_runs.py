@@ -51,7 +51,7 @@ def test_a_run_that_diverged_stands_in_every_table_and_in_no_mean(tmp_path) -> N
         most = [[IMAGES if row == column == 0 else 0 for column in range(10)] for row in range(10)]
         make_run(tmp_path, "ln", seed, 1.0 if seed == 0 else None, counts=most if seed == 0 else None)
     answer = normbench("report", tmp_path / "many", "--json").document["answer"]
-    assert answer[0].startswith("bn leads with 70.28 % test accuracy (mean over seeds 0, 1 and 2).")
+    assert answer[0].startswith("bn leads with 70.28 % test accuracy (mean over seeds 0-2).")
     assert "Diverged: 2 of 3 runs of ln." in answer[1]
     page = (tmp_path / "many" / "report.html").read_text(encoding="utf-8")
     assert page.count("<td>2 of 3 diverged</td>") == 3  # train and test accuracy, and the difference

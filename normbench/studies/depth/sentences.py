@@ -10,6 +10,7 @@ from normbench.device import describe
 from normbench.studies.depth.measure import CONTROL, TRAINED_WIDTH, Measurement, VariantResult
 from normbench.studies.depth.settings import DepthSettings
 from normbench.studies.depth.signal import BATCH
+from normbench.text import counted
 
 STEADY = 2.0
 """Largest factor between the output norms of the hidden layers that is called steady."""
@@ -45,7 +46,7 @@ def caption(measurement: Measurement) -> str:
         f"signal and gradient: N(0, 1) noise, batch {BATCH}, train mode, before any training",
     ]
     if data is not None:
-        epochs = f"{settings.epochs} epoch{'s' if settings.epochs > 1 else ''}"
+        epochs = counted(settings.epochs, "epoch")
         parts.append(
             f"training: {data.name} ({len(data.train):,} train, {len(data.validation or ()):,} validation and "
             f"{len(data.test):,} test images), {epochs}, batch {settings.batch_size}, SGD with momentum "

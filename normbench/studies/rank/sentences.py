@@ -6,6 +6,7 @@ from normbench.analysis import AverageRanks, Friedman
 from normbench.analysis import format as text
 from normbench.studies.rank.measure import Excluded, Measurement, TaskResult
 from normbench.studies.rank.runs import Task
+from normbench.text import counted
 
 MOST_NAMED = 6
 """Blocks or pairs that a sentence names."""
@@ -49,7 +50,7 @@ def _best(measurement: Measurement) -> list[str]:
     tested = f"; it differs from {text.join_names(apart)}" if apart else "; no other norm differs from it"
     verb = "have" if len(best) > 1 else "has"
     leads = f"{text.join_names(best)} {verb} the best average rank, {ranks.ranks[0]:.2f} among {len(ranks.names)} norms"
-    blocks = f"{ranks.blocks} block{'s' if ranks.blocks > 1 else ''}"
+    blocks = counted(ranks.blocks, "block")
     return [f"{leads} over {blocks}, {_scope(measurement)}{tested if ranks.friedman else ''}."]
 
 
