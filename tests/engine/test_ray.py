@@ -208,7 +208,6 @@ def test_a_killed_worker_costs_the_epochs_since_its_last_state(nodes, in_process
     assert any("its process died" in warning for warning in callback.warnings)
 
 
-@pytest.mark.slow
 def test_ctrl_c_leaves_no_task_and_the_next_command_goes_on(nodes, in_process, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         engine.run_all(nodes.plan(tmp_path), Acting(lambda: signal.raise_signal(signal.SIGINT)))
@@ -221,7 +220,6 @@ def test_ctrl_c_leaves_no_task_and_the_next_command_goes_on(nodes, in_process, t
     assert min(first for norm, first in callback.starts if norm != "bn") > 1
 
 
-@pytest.mark.slow
 def test_a_killed_driver_is_gone_on_with(nodes, in_process, tmp_path):
     script = f"import test_ray; test_ray.drive({str(tmp_path)!r}, {str(nodes.norm)!r}, {nodes.address!r})"
     paths = [ROOT, ROOT / "tests", Path(__file__).parent]
@@ -249,7 +247,6 @@ def drive(out: str, norm: str, address: str) -> None:
     engine.run_all(plan(Path(out), Path(norm), address))
 
 
-@pytest.mark.slow
 def test_a_result_that_is_there_by_then_wins(nodes, finished, in_process, tmp_path):
     class Racing(Acting):
         def run_started(self, config: RunConfig, folder: Path, first_epoch: int) -> None:
@@ -291,7 +288,6 @@ def test_more_threads_than_a_node_has_are_refused_before_anything_waits(nodes, t
     assert "OMP_NUM_THREADS" in caught.value.hint
 
 
-@pytest.mark.slow
 def test_a_killed_node_costs_the_epochs_since_the_last_state(nodes, in_process, tmp_path):
     callback = Acting(lambda: nodes.nodes.remove_node(nodes.second, allow_graceful=False))
     assert everything(engine.run_all(nodes.plan(tmp_path), callback)) == in_process
