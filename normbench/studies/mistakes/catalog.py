@@ -113,7 +113,7 @@ _ENTRIES = (
         "train mode: the statistics follow the new images",
         "for norm in norms: norm.eval()  # in every epoch", "network.train()",
         "Accuracy on the new images is {before:.0%} before fine-tuning, here at a hundredth of the rate. Frozen "
-        "statistics do not follow the weights, so only small steps are tolerated: at a tenth of the rate "
+        "statistics do not follow the weights: at a tenth of the rate "
         "{diverged:.0%} of the seeds diverge.",
         trials.frozen_statistics,
     ),
