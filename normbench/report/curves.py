@@ -64,7 +64,7 @@ def curve_plot(curve: Curve, series: Sequence[Series], rows: dict[str, list[list
         for entry in measured:
             _line(axes, entry, values[entry.label].astype(float))
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
         if curve.is_accuracy:
             keep_within(axes, "y", 0, 1)
             axes.yaxis.set_major_formatter(FuncFormatter(percents))

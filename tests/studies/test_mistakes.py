@@ -241,7 +241,8 @@ def test_a_mistake_that_is_not_separated_names_the_seeds_that_it_would_take() ->
     measurement = Measurement(tiny(), digits(64), (MISTAKES["state"],), {}, {"state": pair}, "cpu")
     (sentence,) = conclusions(measurement)
     assert f"Not separated from no effect with these seeds: state {-20:+.2f} ± " in sentence
-    assert f"({pair.more_seeds} more seeds may separate it, if this is its size)" in sentence
+    assert f"({pair.more_seeds} more)" in sentence
+    assert sentence.endswith("In brackets: as many more seeds may separate it, if this is its size.")
 
 
 def test_interrupted_work_stops_within_a_training() -> None:

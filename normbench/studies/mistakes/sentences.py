@@ -40,7 +40,7 @@ def conclusions(measurement: Measurement) -> tuple[str, ...]:
     for kind, sentence in SENTENCES.items():
         if kind in groups:
             listed = [f"{mistake.name}{_distance(differences[mistake.name], kind)}" for mistake in groups[kind]]
-            sentences.append(sentence.format(", ".join(listed)))
+            sentences.append(sentence.format(", ".join(listed)) + MORE_SEEDS * any(" more)" in name for name in listed))
     first = by_cost[0]
     if verdict(differences[first.name]) == COSTS:
         difference = points(differences[first.name].difference)
@@ -56,6 +56,7 @@ SENTENCES = {
     UNDECIDED: "Not separated from no effect with these seeds: {}.",
     NIL: "No difference on any seed: {}.",
 }
+MORE_SEEDS = " In brackets: as many more seeds may separate it, if this is its size."
 
 
 def _distance(pair: PairedDifference, kind: str) -> str:
@@ -65,7 +66,7 @@ def _distance(pair: PairedDifference, kind: str) -> str:
     difference, more = f" {points(pair.difference)}", pair.more_seeds
     if more is None or more > FEW_SEEDS:
         return difference
-    return f"{difference} ({more} more seed{'s' if more > 1 else ''} may separate it, if this is its size)"
+    return f"{difference} ({more} more)"
 
 
 def _mean(pair: PairedDifference) -> float:
