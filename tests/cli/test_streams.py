@@ -79,9 +79,12 @@ def test_advise_without_a_stdin_says_what_it_needs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
-def test_an_encoding_without_our_signs_gets_plain_ones_after_a_training(encoding: str, tmp_path: Path) -> None:
+def test_an_encoding_without_our_signs_gets_plain_ones_after_a_training(
+    encoding: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    out = tmp_path_factory.getbasetemp() / "encodings"  # the first one trains
     options = shlex.join(["compare", "--norms", "bn,gn", "--seeds", "3", *map(str, TINY)])
-    done = shell(f"NB {options} --out runs", tmp_path, PYTHONIOENCODING=encoding, FORCE_COLOR="1", COLUMNS="80")
+    done = shell(f"NB {options} --out {out}", tmp_path, PYTHONIOENCODING=encoding, FORCE_COLOR="1", COLUMNS="80")
     assert done.returncode == 0
     text = done.stdout.decode(encoding)
     sign = re.escape("±" if encoding != "ascii" else "+/-")

@@ -209,8 +209,13 @@ def test_a_killed_worker_costs_the_epochs_since_its_last_state(nodes, in_process
 
 
 def test_ctrl_c_leaves_no_task_and_the_next_command_goes_on(nodes, in_process, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        engine.run_all(nodes.plan(tmp_path), Acting(lambda: signal.raise_signal(signal.SIGINT)))
+    # A shell has its background jobs ignore SIGINT, and the tests inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            engine.run_all(nodes.plan(tmp_path), Acting(lambda: signal.raise_signal(signal.SIGINT)))
+    finally:
+        signal.signal(signal.SIGINT, before)
     end = time.monotonic() + 20
     while ray.available_resources().get("CPU") != 2.0:
         assert time.monotonic() < end, "a task goes on"
