@@ -23,7 +23,7 @@ from normbench.studies import Study, StudyContext
 
 if TYPE_CHECKING:
     from normbench.analysis import StudyResult
-    from normbench.config import Recipe, RunConfig
+    from normbench.config import MachineConfig, Recipe, RunConfig
     from normbench.data import OnDownload
     from normbench.engine import Plan
     from normbench.runs import RunResult
@@ -148,6 +148,11 @@ class CommandContext(StudyContext):
         self.study, self.options, self.output = study, options, options.output()
         self.part: list[RunResult] | None = None
         """Results of the --shard of the last step that was trained; None without --shard."""
+
+    @property
+    def planning_machine(self) -> "MachineConfig":
+        """Machine of the options, which downloads nothing for --dry-run."""
+        return self.options.planning_machine()
 
     def load_recipe(self, default: str | None, settings: "Mapping[str, Any] | None" = None) -> "Recipe":
         """Load the study's recipe; with --print-config print it and exit."""

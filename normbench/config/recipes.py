@@ -41,6 +41,11 @@ COMMAND_LINE = "command line"
 """Source, in errors, of a setting that was not read from a file."""
 
 
+def replaced_by(recipe: str) -> str:
+    """Warning that a recipe for other images takes the place of the one that was asked for."""
+    return f"CIFAR-10 is not available: the recipe {recipe} takes its place"
+
+
 class NormSettings(Frozen):
     """Settings of one norm, under `[norm.NAME]`; None leaves the recipe's."""
 

@@ -8,6 +8,7 @@ import torch
 from normbench import data as datasets
 from normbench import runs
 from normbench.config import MachineConfig, NetworkConfig, Recipe, RunConfig, TrainingConfig
+from normbench.config.recipes import replaced_by
 from normbench.data import OnDownload
 from normbench.device import lacks_bf16, resolve_device
 from normbench.engine.concurrency import Concurrency, plan_concurrency
@@ -154,8 +155,8 @@ def plan_recipe(
     fallback = recipe.replacement()
     name = experiment if named else recipe.fallback
     replaced = plan(configs_of(fallback), machine, name, on_download, leave_out_oversized)
-    warning = f"CIFAR-10 is not available: the recipe {recipe.fallback} takes its place"
-    return fallback, replace(replaced, warnings=(warning, *replaced.warnings), obstacle=made.obstacle)
+    warnings = (replaced_by(recipe.fallback), *replaced.warnings)
+    return fallback, replace(replaced, warnings=warnings, obstacle=made.obstacle)
 
 
 def _device(machine: MachineConfig) -> torch.device:

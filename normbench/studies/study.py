@@ -84,6 +84,30 @@ class StudyContext(ABC):
             self.recipe or default or "baseline", _merged(self.overrides, settings or {}), canonical_name, existing_name
         )
 
+    @property
+    def planning_machine(self) -> MachineConfig:
+        """Machine for a plan: one that downloads nothing where nothing is to be trained."""
+        return self.machine
+
+    def load_trained_recipe(self, default: str | None, settings: Mapping[str, Any] | None = None) -> "Recipe":
+        """Load the recipe as `load_recipe` does, or its fallback where `auto` does not find CIFAR-10.
+
+        Raises:
+            UsageError: There is no such recipe, or a setting is invalid.
+        """
+        from normbench import data
+        from normbench.config.recipes import replaced_by
+
+        recipe = self.load_recipe(default, settings)
+        if recipe.fallback is None:
+            return recipe
+        with self.downloading() as on_download:
+            choice = data.settle(recipe.data, self.planning_machine, on_download)
+        if not choice.cause:
+            return recipe
+        self.warn(replaced_by(recipe.fallback))
+        return recipe.replacement()
+
     def load_data(self, config: "DataConfig") -> "DataSet":
         """Load images onto the device; CIFAR-10 is downloaded if it is missing.
 

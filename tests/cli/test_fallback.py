@@ -68,6 +68,32 @@ def test_a_recipe_without_a_fallback_keeps_its_settings_with_a_warning(nowhere: 
     assert [warning for warning in answer.document["warnings"] if "on the embedded digits, not on CIFAR-10" in warning]
 
 
+@pytest.mark.parametrize(
+    "command", ["tune --norms bn --trials 2", "batch-size --norms bn --sizes 4", "claims --norms bn"]
+)
+def test_a_study_falls_back_to_the_recipe_as_a_whole(command: str, nowhere: Path) -> None:
+    answer = dry_run(*command.split(), "--config", "quick", "--seed", 3)
+    digits = load_recipe("digits")
+    configs = [config for config, _ in planned(answer)]
+    assert {(config.data.name, config.data.subset, config.seed) for config in configs} == {("digits", None, 3)}
+    assert {(config.training.epochs, config.training.schedule) for config in configs} == {
+        (digits.training.epochs, digits.training.schedule)
+    }
+    assert "the recipe digits takes its place" in answer.stderr
+
+
+def test_what_a_search_without_cifar10_hands_to_compare_is_trained(nowhere: Path) -> None:
+    own = nowhere / "own.toml"
+    own.write_text(
+        'norms = ["bn"]\n[network]\nwidths = [4, 4, 4, 4, 4, 4, 4, 4, 4, 4]\n[data]\nname = "auto"\nsubset = 10000\n'
+        "[training]\nepochs = 1\nbatch_size = 256\n"
+    )
+    assert normbench("tune", "--config", own, "--trials", 2, "--offline", "--out", "runs").code == 0
+    (tuned,) = Path("runs").glob("*/tuned.toml")
+    ((config, _),) = planned(dry_run("compare", "--config", tuned))
+    assert (config.data.name, config.data.subset, config.data.val_split) == ("digits", None, 0.0)
+
+
 def test_cifar10_that_is_asked_for_is_never_replaced(nowhere: Path) -> None:
     refused(normbench("compare", "--all", "--offline"), DATA_UNAVAILABLE, "--config digits", "data --fetch")
     assert list(nowhere.rglob("config.json")) == []

@@ -61,7 +61,7 @@ class Measurement:
 
 def measure(settings: BatchSizeSettings, context: StudyContext) -> Measurement:
     """Train every norm at every batch size, then score BatchNorm with other statistics."""
-    recipe = context.load_recipe(STUDY.recipe, settings.overrides())
+    recipe = context.load_trained_recipe(STUDY.recipe, settings.overrides())
     plan, results = context.train(batch_size_configs(recipe, settings.max_params), recipe)
 
     def on_run(result: RunResult) -> None:

@@ -120,7 +120,7 @@ def measure(settings: ClaimsSettings, context: StudyContext) -> Measurement:
     device = resolve_device(context.machine.device)
     if settings.notebook:
         return Measurement(settings, device, techniques=train_techniques(range(NOTEBOOK_SEEDS)))
-    recipe = undecayed(context.load_recipe(STUDY.recipe, {"norms": settings.norms} if settings.norms else {}))
+    recipe = undecayed(context.load_trained_recipe(STUDY.recipe, {"norms": settings.norms} if settings.norms else {}))
     norms = _fitting(figures.ordered(recipe.norms), recipe, settings, context)
     rate_runs = _train(rate_trials(norms, settings.rates), recipe, settings, context)
     best = figures.best_rates(figures.accuracies(rate_runs))

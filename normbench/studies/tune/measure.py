@@ -50,10 +50,10 @@ def measure(settings: TuneSettings, context: StudyContext) -> Measurement:
         UsageError: The sampler needs more trials, or the space does not fit the norms.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line per trial would break the progress bar
-    recipe = context.load_recipe(STUDY.recipe, settings.overrides())
+    recipe = context.load_trained_recipe(STUDY.recipe, settings.overrides())
     held_out = recipe
     if not recipe.data.val_split:
-        held_out = context.load_recipe(STUDY.recipe, settings.overrides() | {"data": {"val_split": VAL_SPLIT}})
+        held_out = recipe.model_copy(update={"data": recipe.data.model_copy(update={"val_split": VAL_SPLIT})})
     plans: list[Plan] = []
 
     def train(configs: Sequence[RunConfig]) -> Sequence[RunResult]:
@@ -63,8 +63,8 @@ def measure(settings: TuneSettings, context: StudyContext) -> Measurement:
 
     result = search(held_out, settings, train)
     folder = context.machine.out / context.experiment
-    name = plans[0].configs[0].data.name  # where the recipe leaves the choice to the machine
-    settled = recipe.model_copy(update={"data": recipe.data.model_copy(update={"name": name})})
-    recipe_file = write_recipe(folder, result, settled)
+    # The images that were trained on, where the recipe leaves the choice to the machine.
+    images = plans[0].configs[0].data.model_copy(update={"val_split": recipe.data.val_split})
+    recipe_file = write_recipe(folder, result, recipe.model_copy(update={"data": images}))
     write_journal(folder, result)
     return Measurement(result, recipe_file, plans[0].host)
