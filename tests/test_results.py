@@ -25,7 +25,9 @@ def rows(text):
     return [[cell.strip().replace("\\", "").strip("*") for cell in line.strip("|").split("|")] for line in lines]
 
 
-@pytest.mark.parametrize(("experiment", "seeds"), [("baseline", 5), ("record", 5)])
+@pytest.mark.parametrize(
+    ("experiment", "seeds"), [("fast", 1), ("fast-three-epochs", 3), ("baseline", 5), ("record", 5)]
+)
 def test_the_rows_of_the_documented_tables_are_those_of_the_runs(experiment, seeds, tmp_path):
     results = kept(experiment)
     assert [result.seed for result in results] == [*range(seeds)] * len(NORMS)
@@ -45,19 +47,20 @@ def test_the_readme_shows_the_accuracies_of_the_runs(tmp_path):
         assert f"{test} ({norm})" in readme
 
 
-def test_the_record_recipe_has_the_best_rate_of_its_search():
-    searched = kept("record-search")
-    recipe = load_recipe("record")
+@pytest.mark.parametrize(("name", "rates"), [("fast", 3), ("record", 5)])
+def test_a_recipe_has_the_best_rates_of_its_search(name, rates):
+    searched = kept(f"{name}-search")
+    recipe = load_recipe(name)
     documented = rows((ROOT / "docs" / "results.md").read_text(encoding="utf-8"))
     for norm in NORMS:
         runs = [result for result in searched if result.norm == norm]
-        assert [result.test_accuracy for result in runs] == [None] * 5
+        assert [result.test_accuracy for result in runs] == [None] * rates
         assert recipe.run(norm, 0).training.lr == max(runs, key=lambda result: result.validation_accuracy or 0).lr
         cells = [f"{100 * accuracy:.2f} %" if (accuracy := run.validation_accuracy) else run.status for run in runs]
         assert [norm, *cells] in documented
 
 
-@pytest.mark.parametrize("experiment", ["baseline", "record"])
+@pytest.mark.parametrize("experiment", ["fast", "baseline", "record"])
 def test_the_recipes_are_what_the_runs_were_trained_with(experiment):
     recipe = load_recipe(experiment)
     assert {recipe.run(result.norm, result.seed).fingerprint for result in kept(experiment)} == {

@@ -104,7 +104,9 @@ class Assignment:
             f"{self.parameters:,} {relation} {PARAMETER_BUDGET:,} parameters",
             counted(self.epochs, "epoch"),
         )
-        return f"assignment {'met' if self.met else 'not met'}: {', '.join(parts)}"
+        if self.met:
+            return f"assignment met: {', '.join(parts)}"
+        return f"assignment not met: {', '.join(parts)} (the recipe fast meets it: --config fast)"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data; accuracies are fractions."""
