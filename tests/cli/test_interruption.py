@@ -87,6 +87,18 @@ def test_the_first_signal_wins(tmp_path: Path, second: signal.Signals, gap: floa
     assert len(run_folders(tmp_path / "runs")) == 2
 
 
+def test_an_interruption_of_code_compiled_from_text_ends_as_any_other(tmp_path: Path) -> None:
+    """Python ends a process by SIGINT through whose `exec` of a text an interruption passed, though it was caught."""
+    (tmp_path / "odd.py").write_text(
+        "import signal\nfrom torch import nn\n\n"
+        "def make(channels):\n"
+        "    exec('signal.raise_signal(signal.SIGINT)')\n"
+        "    return nn.BatchNorm2d(channels)\n"
+    )
+    with process("train", "--norm", "odd.py:make", *TINY, cwd=tmp_path) as one:
+        assert "error: interrupted" in interrupted(one)
+
+
 def test_every_command_that_keeps_its_runs_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(interruption.RESUMING) == {"train", "compare", *(s.name for s in STUDIES.values() if s.keeps_runs)}
     monkeypatch.setattr(sys, "argv", ["normbench", "tune", "--trials", "2"])
