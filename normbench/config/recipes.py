@@ -1,5 +1,6 @@
 """Recipes: named TOML files of settings. They fix every training setting, for all norms or one by one."""
 
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -238,13 +239,16 @@ def recipe_path(name: str) -> Path:
 
 
 def recipe_header(path: Path) -> str:
-    """The comment at the head of a recipe: what it is for and what it reaches."""
+    """The comment at the head of a recipe: what it is for and what it reaches.
+
+    Its lines are joined, but for those that end with a sentence, so that a terminal of any width can wrap them.
+    """
     lines = []
     for line in path.read_text(encoding="utf-8-sig").splitlines():
         if not line.startswith("#"):
             break
         lines.append(line.removeprefix("#").strip())
-    return "\n".join(lines)
+    return re.sub(r"(?<!\.)\n", " ", "\n".join(lines))
 
 
 def load_recipe(

@@ -143,6 +143,12 @@ def test_every_recipe_that_comes_along_loads_says_what_it_is_and_keeps_the_budge
         assert within_budget(config) < 50_000
 
 
+def test_the_lines_of_a_recipes_comment_are_joined_but_for_those_that_end_with_a_sentence(tmp_path):
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text("# A first line that goes\n# on, by 0.5\n# points. One more.\n# A second.\n\n# Not of the head.\n")
+    assert recipe_header(recipe) == "A first line that goes on, by 0.5 points. One more.\nA second."
+
+
 def test_the_default_recipe_is_there():
     assert "baseline" in recipe_names()
 
