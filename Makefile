@@ -1,10 +1,10 @@
 # On a fresh machine with Python 3.11 or newer:
-#   make compare   set up .venv, then compare BatchNorm, GroupNorm and LayerNorm (a few minutes)
+#   make compare     set up .venv, then compare BatchNorm, GroupNorm and LayerNorm (a few minutes)
 #   make assignment  the assignment in minutes: the three norms above 70 % on CIFAR-10 (recipe fast)
-#   make test      set up .venv, then run the tests
-#   make docs      set up .venv, then build the documentation as a site: build/site/index.html
-#   make wheel     set up .venv, then build sdist and wheel, check them, and use the wheel from another folder
-#   make bench     set up .venv with Lightning, timm and airbench, then time normbench against them (BENCH=--quick: shorter)
+#   make test        set up .venv, then run the tests
+#   make docs        set up .venv, then build the documentation as a site: build/site/index.html
+#   make wheel       set up .venv, then build sdist and wheel, check them, and use the wheel from another folder
+#   make bench       set up .venv with Lightning, timm and airbench, then time normbench against them (BENCH=--quick: shorter)
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready

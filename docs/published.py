@@ -37,8 +37,8 @@ def paragraph(page: str, beginning: str) -> str:
 
 
 def accuracy(cell: str) -> dict[str, float | None] | None:
-    """Read `84.70 ± 0.44 %` as fractions; None where no run finished."""
-    figures = re.match(r"([\d.]+)(?: ± ([\d.]+))?", cell)
+    """Read `84.70 ± 0.44 %` as fractions; None where a run diverged, as in `1 of 5 diverged`."""
+    figures = re.match(r"([\d.]+)\b(?: ± ([\d.]+))?(?! of)", cell)
     if figures is None:
         return None
     mean, half = figures.groups()
@@ -61,6 +61,7 @@ def published() -> dict[str, Any]:
             *depths(),
             *costs(),
             *mistakes(),
+            *ranks(),
         ],
     }
 
@@ -84,6 +85,7 @@ def comparisons() -> list[dict[str, Any]]:
         ("fast", "## The assignment in minutes", 32),
         ("baseline", "## The assignment (", 64),
         ("record", "## The record", 64),
+        ("tuned", "### Five seeds on the test images", 64),
     ):
         columns, rows = table("results.md", heading)
         position, seeds = columns.index("test accuracy"), int(rows[0][columns.index("seeds")])
@@ -225,6 +227,26 @@ def mistakes() -> list[dict[str, Any]]:
                 )
             )
     return measurements
+
+
+def ranks() -> list[dict[str, Any]]:
+    """Read the accuracies behind the ranks, network by network."""
+    page = "rank.md"
+    columns, rows = table(page, "**Test accuracy by network**")
+    caption = paragraph(page, "CIFAR-10 (2,000").partition(". The rate")[0]
+    return [
+        measurement(
+            "rank",
+            page,
+            caption,
+            {row[0]: accuracy(row[index]) for row in rows},
+            part=columns[index],
+            seeds=3,
+            batch_size=16,
+            quantity="test accuracy",
+        )
+        for index in range(1, len(columns))
+    ]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def result(study: str) -> StudyResult:
     )
 
 
-@pytest.mark.parametrize("study", ["mistakes", "batch-size", "depth", "cost"])
+@pytest.mark.parametrize("study", ["mistakes", "batch-size", "depth", "cost", "rank"])
 def test_the_documented_figures_stand_in_for_a_study_that_was_not_run(study: str, tmp_path: Path) -> None:
     document = normbench(study, "--show", "--out", tmp_path, "--json").document
     assert (document["documented"], document["files"]) == (True, [])
@@ -51,7 +51,7 @@ def test_the_flag_that_names_another_folder_chooses_the_result(tmp_path: Path) -
 
 def test_no_result_and_flags_of_a_measurement_are_refused(tmp_path: Path) -> None:
     write_study_result(tmp_path / "mine", result("rank"))
-    refused(normbench("rank", "--show", "--out", tmp_path), USAGE, "has no result of `rank`")
+    refused(normbench("claims", "--show", "--out", tmp_path), USAGE, "has no result of `claims`")
     refused(normbench("mistakes", "--show", "--name", "other", "--out", tmp_path), USAGE, "has no result")
     refused(
         normbench("cost", "--show", "--name", "mine", "--out", tmp_path), USAGE, "normbench rank --show --name mine"
