@@ -145,7 +145,7 @@ def test_every_recipe_that_comes_along_loads_says_what_it_is_and_keeps_the_budge
 
 def test_the_lines_of_a_recipes_comment_are_joined_but_for_those_that_end_with_a_sentence(tmp_path):
     recipe = tmp_path / "mine.toml"
-    recipe.write_text("# A first line that goes\n# on, by 0.5\n# points. One more.\n# A second.\n\n# Not of the head.\n")
+    recipe.write_text("# A first line that goes\n# on, by 0.5\n# points. One more.\n# A second.\n\n# Another.\n")
     assert recipe_header(recipe) == "A first line that goes on, by 0.5 points. One more.\nA second."
 
 
