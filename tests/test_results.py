@@ -4,6 +4,7 @@ import json
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from normbench.analysis import Comparison
@@ -11,6 +12,7 @@ from normbench.config.recipes import load_recipe
 from normbench.norms import NORMS as NORM_RECORDS
 from normbench.report.export import write_comparison
 from normbench.runs import list_experiment
+from normbench.studies.tune.budget import expected_best
 
 ROOT = Path(__file__).parent.parent
 NORMS = ("bn", "gn", "ln")
@@ -112,3 +114,15 @@ def test_the_tries_for_the_record_are_documented():
     documented = rows(documentation())
     for _, group in groupby(tries("record-levers.json"), key=lambda run: run["changed"]):
         assert [percent(run["validation_accuracy"]) for run in group] in [row[1:] for row in documented]
+
+
+@pytest.mark.parametrize("norm", list(dict.fromkeys(trial["norm"] for trial in tries("tuned-tries.json"))))
+def test_the_recipe_tuned_has_the_best_trial_of_each_norm(norm):
+    trials = [trial for trial in tries("tuned-tries.json") if trial["norm"] == norm]
+    best = max(trials, key=lambda trial: trial["validation_accuracy"] or 0)
+    training = load_recipe("tuned").run(norm, 0).training
+    assert (len(trials), training.lr, training.weight_decay) == (8, best["lr"], best["weight_decay"])
+    finished = f"{sum(trial['status'] == 'done' for trial in trials)} of 8"
+    expected = expected_best(np.array([trial["validation_accuracy"] or 0.0 for trial in trials]))
+    cells = [f"{best['lr']:g}", f"{best['weight_decay']:g}", percent(best["validation_accuracy"]), finished]
+    assert [norm, *cells, *(percent(expected[n - 1]) for n in (1, 2, 4))] in rows(documentation())
