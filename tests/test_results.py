@@ -15,12 +15,10 @@ from normbench.runs import list_experiment
 from normbench.studies.tune.budget import expected_best
 
 ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "docs" / "results"
 NORMS = ("bn", "gn", "ln")
 LATER = ("sn", "bin", "ebn")
 """Norms that the recipe tuned has settings for beside its own."""
-
-
-RESULTS = ROOT / "docs" / "results"
 
 
 def kept(experiment, norms=NORMS):
@@ -56,6 +54,7 @@ def rows(text):
         ("baseline", load_recipe("baseline").norms),
         ("record", load_recipe("record").norms),
         ("tuned", load_recipe("tuned").norms),
+        ("tuned-cpu", LATER),
     ],
 )
 def test_the_rows_of_the_documented_tables_are_those_of_the_runs(experiment, norms, tmp_path):
@@ -91,7 +90,7 @@ def test_a_recipe_has_the_best_rates_of_its_search(name, rates):
         assert [norm, *cells] in documented
 
 
-@pytest.mark.parametrize("experiment", ["fast", "baseline", "record", "tuned"])
+@pytest.mark.parametrize("experiment", ["fast", "baseline", "record", "tuned", "tuned-cpu"])
 def test_the_recipes_are_what_the_runs_were_trained_with(experiment):
     recipe = load_recipe(experiment.removesuffix("-cpu"))
     results = kept(experiment, (*recipe.norms, *LATER))
