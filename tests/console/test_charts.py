@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from normbench.analysis import Chart, Line
 from normbench.console.charts import COLOURS, FAINT, MARKS, chart_picture
@@ -12,12 +12,15 @@ X = tuple(float(x) for x in range(1, 21))
 RISE = tuple(0.3 + 0.4 * (1 - 0.8**x) for x in X)
 
 
-def drawn(*ys: tuple[float, ...], colour: bool = False, **settings: object) -> str:
+def picture(*ys: tuple[float, ...], **settings: object) -> RenderableType:
     lines = tuple(Line(label=f"line {index}", x=X, y=y) for index, y in enumerate(ys))
-    chart = Chart(name="c", title="A chart", x_label="epoch", y_label="y", lines=lines, **settings)
-    console = Console(width=80, force_terminal=colour, color_system="256" if colour else None, no_color=not colour)
+    return chart_picture(Chart(name="c", title="A chart", x_label="epoch", y_label="y", lines=lines, **settings))
+
+
+def drawn(*ys: tuple[float, ...], **settings: object) -> str:
+    console = Console(width=80, force_terminal=False, color_system=None, no_color=True)
     with console.capture() as capture:
-        console.print(chart_picture(chart))
+        console.print(picture(*ys, **settings))
     return capture.get()
 
 
@@ -79,5 +82,6 @@ def test_a_colour_is_legible_on_white_and_on_black(colour: int) -> None:
 
 
 def test_the_lines_are_drawn_in_these_colours() -> None:
-    codes = set(re.findall(r"38;5;(\d+)m", drawn(RISE, tuple(y / 2 for y in RISE), colour=True)))
-    assert codes == {str(COLOURS[0]), str(COLOURS[1])}
+    segments = Console(width=80).render(picture(RISE, tuple(y / 2 for y in RISE)))
+    colours = {segment.style.color.number for segment in segments if segment.style and segment.style.color}
+    assert colours == {COLOURS[0], COLOURS[1]}
