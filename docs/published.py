@@ -112,17 +112,15 @@ def searches() -> list[dict[str, Any]]:
     page = "learning-rate-sensitivity.md"
     columns, rows = table(page, "![Validation accuracy")
     caption = paragraph(page, "CIFAR-10, 2,048")
+    return by_column(columns, rows, "compare", page, caption, seeds=1, batch_size=32, quantity="validation accuracy")
+
+
+def by_column(
+    columns: Row, rows: list[Row], study: str, page: str, caption: str, **fields: Any
+) -> list[dict[str, Any]]:
+    """Make a measurement of each column of a table but the first, which has the norms."""
     return [
-        measurement(
-            "compare",
-            page,
-            caption,
-            {row[0]: accuracy(row[index]) for row in rows},
-            part=columns[index],
-            seeds=1,
-            batch_size=32,
-            quantity="validation accuracy",
-        )
+        measurement(study, page, caption, {row[0]: accuracy(row[index]) for row in rows}, part=columns[index], **fields)
         for index in range(1, len(columns))
     ]
 
@@ -234,19 +232,7 @@ def ranks() -> list[dict[str, Any]]:
     page = "rank.md"
     columns, rows = table(page, "**Test accuracy by network**")
     caption = paragraph(page, "CIFAR-10 (2,000").partition(". The rate")[0]
-    return [
-        measurement(
-            "rank",
-            page,
-            caption,
-            {row[0]: accuracy(row[index]) for row in rows},
-            part=columns[index],
-            seeds=3,
-            batch_size=16,
-            quantity="test accuracy",
-        )
-        for index in range(1, len(columns))
-    ]
+    return by_column(columns, rows, "rank", page, caption, seeds=3, batch_size=16, quantity="test accuracy")
 
 
 if __name__ == "__main__":
