@@ -37,8 +37,8 @@ def main() -> None:
 
 def _exit(code: int) -> None:
     interruption.end(code)
-    # An interruption that passed through code compiled from text, as of a dataclass, would end the process by SIGINT
-    # whatever caught it: Python keeps that in mind until it runs such code again.
+    # After a KeyboardInterrupt inside `exec` of a string, as in a dataclass, Python ends the process by SIGINT even if
+    # it was caught. Running another string clears that flag.
     exec("")
     if interruption.happened():  # the teardown takes our handlers away, and a second signal would change the exit code
         for number in interruption.SIGNALS:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "results"
 NORMS = ("bn", "gn", "ln")
 LATER = ("sn", "bin", "ebn")
-"""Norms that the recipe tuned has settings for beside its own."""
+"""Norms with settings in the recipe tuned that are not in its list."""
 
 
 def kept(experiment, norms=NORMS):
@@ -118,7 +118,7 @@ def test_the_tries_for_the_fast_recipe_are_documented_with_the_best_rate_of_each
 
 def test_the_tries_for_the_record_are_documented():
     documented = rows(documentation())
-    for _, group in groupby(tries("record-levers.json"), key=lambda run: run["changed"]):
+    for _, group in groupby(tries("record-tries.json"), key=lambda run: run["changed"]):
         assert [percent(run["validation_accuracy"]) for run in group] in [row[1:] for row in documented]
 
 

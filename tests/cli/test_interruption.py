@@ -87,8 +87,8 @@ def test_the_first_signal_wins(tmp_path: Path, second: signal.Signals, gap: floa
     assert len(run_folders(tmp_path / "runs")) == 2
 
 
-def test_an_interruption_of_code_compiled_from_text_ends_as_any_other(tmp_path: Path) -> None:
-    """Python ends a process by SIGINT through whose `exec` of a text an interruption passed, though it was caught."""
+def test_an_interruption_inside_exec_ends_as_any_other(tmp_path: Path) -> None:
+    """After a KeyboardInterrupt inside `exec` of a string Python ends the process by SIGINT, even if it was caught."""
     (tmp_path / "odd.py").write_text(
         "import signal\nfrom torch import nn\n\n"
         "def make(channels):\n"
